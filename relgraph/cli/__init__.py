@@ -1,0 +1,7 @@
+"""The command line: parse, call one function, show. Help and version import nothing heavy."""
+
+from __future__ import annotations
+
+from relgraph.cli.app import main
+
+__all__ = ["main"]

@@ -1,0 +1,228 @@
+"""``relgraph stitch``: from a graph to zero-shot stitched accuracy."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shlex
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from relgraph.cli.device import KNOWN, check_device_name, find_device
+from relgraph.errors import DataError, InputError, unknown_name
+from relgraph.names import ARMS, DATASETS, ENCODERS, SPLITS, STRATEGIES
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from relgraph.stitching import Experiment
+    from relgraph.stitching.experiment import Progress
+
+
+def _listed(title: str, names: Mapping[str, str]) -> str:
+    width = max(map(len, names)) + 2
+    return "\n".join(["\b", f"{title}:", *(f"  {name:<{width}}{meaning}" for name, meaning in names.items())])
+
+
+HELP = "\n\n".join(
+    [
+        "Train encoders from several seeds and let each one meet every other one's head, without training.",
+        "Shows own and stitched accuracy by every arm, and writes stitching.json, matrix.png and spaces.png.",
+        _listed("Data sets", DATASETS),
+        _listed("Encoders", ENCODERS),
+        _listed("Arms", ARMS),
+        _listed("Anchor strategies", STRATEGIES),
+        _listed("Splits", SPLITS),
+    ]
+)
+
+
+def stitch(
+    dataset: Annotated[str, typer.Option(metavar="NAME|PATH", help="A data set, or a saved PyG Data.")] = "digits",
+    data_root: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder with raw files; else RELGRAPH_DATA, else a download.")
+    ] = None,
+    encoders: Annotated[
+        str, typer.Option(metavar="A,B", help=f"Encoders, separated by commas: {', '.join(ENCODERS)}.")
+    ] = "gcn",
+    seeds: Annotated[int, typer.Option(metavar="N", min=0, help="How many seeds, 0 to N-1.")] = 5,
+    anchors: Annotated[int, typer.Option(metavar="K", help="Number of anchors.")] = 32,
+    anchor_strategy: Annotated[
+        str, typer.Option(metavar="NAME", help=f"How anchors are chosen: {', '.join(STRATEGIES)}.")
+    ] = "random",
+    split: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help=f"{', '.join(SPLITS)}; by default public if the set has masks, else random."),
+    ] = None,
+    split_seed: Annotated[
+        int, typer.Option(metavar="SEED", min=0, max=2**32 - 1, help="Seed of a split that is drawn.")
+    ] = 0,
+    epochs: Annotated[int, typer.Option(metavar="N", help="Passes over the training nodes.")] = 200,
+    arms: Annotated[
+        str | None, typer.Option(metavar="A,B", help=f"Only these arms: {', '.join(ARMS)}.", show_default="all")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder for the files.", show_default="runs/DATASET-ENCODERS")
+    ] = None,
+    device: Annotated[str, typer.Option(metavar="NAME", help=f"Where to compute: {', '.join(KNOWN)}.")] = "auto",
+    json_path: Annotated[
+        str | None,
+        typer.Option("--json", metavar="PATH|-", help="Also write the document here; - prints it, and nothing else."),
+    ] = None,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    """Stitch every encoder to every foreign head; see :data:`HELP`."""
+    named: dict[str, Any] = {"encoders": _names("--encoders", encoders, ENCODERS)}
+    if arms is not None:
+        named["arms"] = _names("--arms", arms, ARMS)
+    _name("--anchor-strategy", anchor_strategy, STRATEGIES)
+    if split is not None:
+        _name("--split", split, SPLITS)
+    is_path = dataset.endswith(".pt") or "/" in dataset or "\\" in dataset
+    if not is_path:
+        _name("--dataset", dataset, DATASETS)
+    check_device_name(device)
+    _check_json_path(json_path)
+    folder = out or Path("runs") / "-".join([Path(dataset).stem if is_path else dataset, *named["encoders"]])
+
+    # Threads that wait by spinning make the many small steps of training tens of times slower on a busy machine.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read once, when torch is loaded
+
+    # From here on torch is needed: seconds, which the user watches pass.
+    console = _console(stderr=json_path == "-")
+    with _progress() as tell, _aside(json_path == "-"):
+        tell("start", 0, 0)
+        from relgraph.datasets import load_dataset
+        from relgraph.stitching import StitchSettings, build_document, run_experiment, write_document
+        from relgraph.stitching.output import output_folder, written_whole
+        from relgraph.stitching.pictures import draw_matrix, draw_spaces
+        from relgraph.training import TrainSettings
+
+        settings = StitchSettings(
+            seeds=tuple(range(seeds)),
+            num_anchors=anchors,
+            strategy=anchor_strategy,
+            split=split,
+            split_seed=split_seed,
+            train=TrainSettings(epochs=epochs),
+            **named,
+        )
+        place = find_device(device)
+        with output_folder(folder) as work:
+            data = load_dataset(dataset, data_root).to(place)
+            experiment = run_experiment(data, settings, tell)
+            tell("write", 0, 0)
+            document = build_document(experiment, command=_command(experiment, dataset, str(place)))
+            text = json.dumps(document, indent=1, allow_nan=False) + "\n"
+            written = [write_document(document, work)]
+            written.append(draw_matrix(document, work / "matrix.png"))
+            written.append(draw_spaces(experiment, work / "spaces.png"))
+            if json_path not in (None, "-"):
+                with written_whole(Path(str(json_path))) as temporary:
+                    temporary.write_text(text, encoding="utf-8")
+    if json_path == "-":
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    files = [folder / path.name for path in written] + ([Path(json_path)] if json_path not in (None, "-") else [])
+    from relgraph.cli.show import show
+
+    show(document, console, files)
+
+
+def _name(option: str, name: str, valid: Mapping[str, str]) -> str:
+    if name not in valid:
+        raise unknown_name(option, name, valid)
+    return name
+
+
+def _names(option: str, text: str, valid: Mapping[str, str]) -> tuple[str, ...]:
+    names = tuple(part.strip() for part in text.split(",") if part.strip())
+    if not names:
+        raise InputError(f"'{option}' must name at least one of {', '.join(sorted(valid))} (got {text!r})")
+    for name in names:
+        _name(option, name, valid)
+    return names
+
+
+def _check_json_path(path: str | None) -> None:
+    if path in (None, "-"):
+        return
+    if not path:
+        raise InputError("'--json' must be a path, or - for standard output (got '')")
+    if Path(path).is_dir() or not Path(path).absolute().parent.is_dir():
+        raise DataError(f"'--json' must be a file in a folder that exists (got '{path}'), or - for standard output")
+
+
+def _command(experiment: Experiment, dataset: str, device: str) -> str:
+    """The command that regenerates a result: every option that bears on it, none that only says where files lie."""
+    settings, protocol = experiment.settings, experiment.protocol
+    options: dict[str, object] = {
+        "dataset": dataset,
+        "encoders": ",".join(settings.encoders),
+        "seeds": len(settings.seeds),
+        "anchors": settings.num_anchors,
+        "anchor-strategy": settings.strategy,
+        "split": protocol.name,
+        "epochs": settings.train.epochs,
+        "arms": ",".join(settings.arms),
+        "device": device,
+    }
+    if protocol.seed is not None:
+        options["split-seed"] = protocol.seed
+    words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
+    return shlex.join(["relgraph", "stitch", *words])
+
+
+def _console(*, stderr: bool) -> Console:
+    from rich.console import Console
+
+    console = Console(stderr=stderr, highlight=False)
+    # A pipe has no width: tables are made for 100 columns there, and sentences stay on one line each.
+    return console if console.is_terminal else Console(stderr=stderr, highlight=False, width=100, soft_wrap=True)
+
+
+@contextlib.contextmanager
+def _aside(wanted: bool) -> Iterator[None]:
+    """Keep standard output for the document, whatever a library prints meanwhile."""
+    if wanted:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    else:
+        yield
+
+
+@contextlib.contextmanager
+def _progress() -> Iterator[Progress]:
+    """A bar on standard error that goes away at the end; nothing at all on a pipe."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+
+    words = {"start": "loading", "train": "training (epochs)", "stitch": "stitching (arms)", "write": "writing"}
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda stage, done, total: None
+        return
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("left:"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as bar:
+        tasks: dict[str, Any] = {}
+
+        def tell(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                for task in tasks.values():
+                    bar.update(task, visible=False)
+                tasks[stage] = bar.add_task(words.get(stage, stage), total=total or None)
+            bar.advance(tasks[stage], done)
+
+        yield tell

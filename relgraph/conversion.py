@@ -1,0 +1,248 @@
+"""Conversion: from a published space and a published head to a module that reads the space with the head.
+
+A conversion is a pure function of one published space and one published head and of nothing else: no labels, no
+weights of either model, no other nodes, no randomness. Whoever holds the two files can compute it, and gets the same
+result. With N encoders and M heads that makes N + M pieces to publish, not N M pairs to train.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import skip_init
+
+from relgraph.anchors import AnchorSet, GraphChangedWarning, aligned_rows
+from relgraph.anchors.anchor_set import check_ids, check_rows
+from relgraph.anchors.published_file import read_published, write_published
+from relgraph.errors import DataError, InputError, unknown_name
+from relgraph.translation import centered, ridge
+
+__all__ = ["CONVERSIONS", "GraphChangedWarning", "PublishedHead", "convert", "publish"]
+
+FORMAT = "relgraph.head/1"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class PublishedHead:
+    """A published head: what it says about the anchors of its own space, and on average.
+
+    Args:
+        ids: Stable ids of the anchor nodes, shape ``(K,)``, without repeats.
+        logits: The head's logits on its own run's embeddings of them, shape ``(K, C)``, finite.
+        mean_logits: The head's mean logits over all nodes, shape ``(C,)``.
+        mean_from: Where that mean comes from: ``"head at the centre"`` (exact for a linear head), ``"embeddings
+            given"``, or ``"anchors' mean"`` (the roughest).
+        fingerprint: Of the graph; empty if unknown.
+        space: Name of the :class:`relgraph.AnchorSet` it was published from.
+
+    Raises:
+        InputError: If shapes or types do not fit, an id is repeated, or a number is not finite.
+
+    Example:
+        >>> PublishedHead(torch.tensor([7, 3]), torch.eye(2), torch.zeros(2), "head at the centre")
+        PublishedHead(2 anchors, 2 outputs, mean from the head at the centre, graph unknown, space unknown)
+    """
+
+    ids: Tensor
+    logits: Tensor
+    mean_logits: Tensor
+    mean_from: str
+    fingerprint: str = ""
+    space: str = ""
+
+    def __post_init__(self) -> None:
+        check_ids(self.ids)
+        check_rows("logits", self.logits)
+        if self.logits.size(0) != self.ids.numel() or self.mean_logits.shape != self.logits.shape[1:]:
+            raise InputError(
+                f"'logits' must hold one row per id and 'mean_logits' one row alone (got shapes "
+                f"{tuple(self.logits.shape)} and {tuple(self.mean_logits.shape)} for {self.ids.numel()} ids)"
+            )
+        check_rows("mean_logits", self.mean_logits.unsqueeze(0))
+        object.__setattr__(self, "ids", self.ids.detach().to(self.logits.device, torch.int64))
+        object.__setattr__(self, "logits", self.logits.detach())
+        object.__setattr__(self, "mean_logits", self.mean_logits.detach().to(self.logits))
+
+    def __len__(self) -> int:
+        return self.ids.numel()
+
+    def __repr__(self) -> str:
+        mean = self.mean_from if self.mean_from.startswith("anchors") else f"the {self.mean_from}"
+        return (
+            f"PublishedHead({len(self)} anchors, {self.logits.size(1)} outputs, mean from {mean}, "
+            f"graph {self.fingerprint or 'unknown'}, space {self.space or 'unknown'})"
+        )
+
+    def to(self, *args: Any, **kwargs: Any) -> PublishedHead:
+        """The same head on another device or in another floating-point type; arguments as of ``Tensor.to``."""
+        logits = self.logits.to(*args, **kwargs)
+        return replace(self, logits=logits, mean_logits=self.mean_logits.to(logits))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the head to one safetensors file, whole or not at all.
+
+        Raises:
+            DataError: If the file cannot be written.
+        """
+        header = {"mean_from": self.mean_from, "fingerprint": self.fingerprint, "space": self.space}
+        tensors = {"ids": self.ids, "logits": self.logits, "mean_logits": self.mean_logits}
+        write_published(path, FORMAT, tensors, header)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> PublishedHead:
+        """Read a head that :meth:`save` wrote, onto the CPU.
+
+        Raises:
+            DataError: If the file is missing, damaged, or holds something else.
+        """
+        tensors, header = read_published(path, FORMAT, ("ids", "logits", "mean_logits"))
+        try:
+            return cls(
+                tensors["ids"],
+                tensors["logits"],
+                tensors["mean_logits"],
+                header.get("mean_from", ""),
+                header.get("fingerprint", ""),
+                header.get("space", ""),
+            )
+        except InputError as error:
+            raise DataError(f"'{path}' holds no usable head: {error}") from error
+
+
+def publish(head: nn.Module, anchors: AnchorSet, *, embeddings: Tensor | None = None) -> PublishedHead:
+    """Publish a head: its logits on the anchors of its own space, and its mean.
+
+    Args:
+        head: Module from representations ``(N, F)`` to logits ``(N, C)``. It runs in eval mode without gradients, on
+            its own device, and is left as it was.
+        anchors: The space that the head was trained on, as its own run publishes it.
+        embeddings: That run's representations of all nodes, shape ``(N, F)``. They give the mean logits of a head that
+            is not linear; a linear head needs none, since its mean is its value at the centre. Without them the mean
+            over the anchors has to do, and :attr:`PublishedHead.mean_from` says so.
+
+    Raises:
+        InputError: If widths do not fit, or the head's output is not a finite matrix.
+
+    Example:
+        >>> space = AnchorSet(torch.tensor([7, 3]), torch.eye(2), torch.zeros(2), space="mine")
+        >>> publish(torch.nn.Linear(2, 3), space)
+        PublishedHead(2 anchors, 3 outputs, mean from the head at the centre, graph unknown, space mine)
+    """
+    if isinstance(width := getattr(head, "in_features", None), int) and width != anchors.num_features:
+        raise InputError(
+            f"'head' must read what 'anchors' holds (got a head of {width} features and anchors of "
+            f"{anchors.num_features}); publish it on its own run's anchors"
+        )
+    home = next(head.parameters(), anchors.embeddings)
+    with evaluating(head):
+        logits = head(anchors.embeddings.to(home))
+        if not isinstance(logits, Tensor) or logits.dim() != 2:
+            raise InputError(
+                f"'head' must give one row of logits per node (got "
+                f"{tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__} for "
+                f"{len(anchors)} anchors)"
+            )
+        if _is_linear(head):
+            mean, mean_from = head(anchors.center.to(home).unsqueeze(0)).squeeze(0), "head at the centre"
+        elif embeddings is not None:
+            check_rows("embeddings", embeddings)
+            mean, mean_from = head(embeddings.to(home)).mean(dim=0), "embeddings given"
+        else:
+            mean, mean_from = logits.mean(dim=0), "anchors' mean"
+    return PublishedHead(anchors.ids, logits, mean, mean_from, anchors.fingerprint, anchors.space)
+
+
+def convert(
+    published: PublishedHead, space: AnchorSet, method: str = "linear", *, shrinkage: float = 0.01
+) -> nn.Linear:
+    r"""Rewrite a published head for a published space: a module from the space's own coordinates to logits.
+
+    .. math:: \text{logits}(z) = r \, (L - 1 l') + l', \qquad r = (z - m) \, S^{-1} (A - 1 m')' / K, \qquad
+        S = A_c' A_c / K + g \operatorname{tr}(A_c' A_c / K) / F \; I
+
+    with ``A_c = A - 1 m'``, anchors ``A`` and centre ``m`` of the space, logits ``L`` and mean ``l`` of the head, and
+    shrinkage ``g``. The coordinates ``r`` are the whitened relative representation; it is linear in ``z``, so that the
+    whole is one linear layer. Rotating, moving or scaling either space changes no logit. It equals
+    :func:`relgraph.translation.ridge_affine` followed by the head, if that is linear.
+
+    A pure function of one published space and one published head and of nothing else: nothing is trained, and no
+    label, weight or further node is seen.
+
+    Args:
+        published: The head of the one run.
+        space: The space of the other run.
+        method: How to convert; ``"linear"``.
+        shrinkage: ``g``, relative to the mean variance of the anchors.
+
+    Returns:
+        Frozen linear layer in the type and on the device of the space; computed in float64.
+
+    Raises:
+        InputError: If the method is unknown, the two share too few anchors (:func:`relgraph.anchors.aligned_rows`),
+            or ``shrinkage`` is negative, or 0 with anchors that do not span the space.
+
+    Warns:
+        GraphChangedWarning: If the two were made on different graphs.
+
+    Example:
+        >>> a = torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, -1.0]])
+        >>> head = PublishedHead(torch.arange(3), a.sum(1, keepdim=True), torch.zeros(1), "head at the centre")
+        >>> convert(head, AnchorSet(torch.arange(3), a, torch.zeros(2)), shrinkage=0.0)(torch.tensor([[3.0, 4.0]]))
+        tensor([[7.]])
+    """
+    if method not in CONVERSIONS:
+        raise unknown_name("method", method, CONVERSIONS)
+    rows, head_rows = aligned_rows(
+        space.ids,
+        published.ids,
+        num_features=space.num_features,
+        fingerprints=(space.fingerprint, published.fingerprint),
+        stacklevel=2,
+    )
+    return CONVERSIONS[method](published, space, head_rows, rows, shrinkage)
+
+
+def _linear(published: PublishedHead, space: AnchorSet, head_rows: Tensor, rows: Tensor, shrinkage: float) -> nn.Linear:
+    mean = published.mean_logits.cpu().to(torch.float64)
+    logits = published.logits[head_rows].cpu().to(torch.float64)
+    # S^-1 Ac' (L - l) / K, with the K of S and of r cancelled.
+    weight = ridge(centered(space, rows), logits - mean, shrinkage)
+    bias = mean - space.center.cpu().to(torch.float64) @ weight
+    # Not nn.Linear(...): its initial values would be drawn from the global generator.
+    layer: nn.Linear = skip_init(nn.Linear, weight.size(0), weight.size(1))  # type: ignore[no-untyped-call]
+    layer = layer.to(space.embeddings.dtype).to(space.embeddings.device)
+    with torch.no_grad():
+        layer.weight.copy_(weight.mT)
+        layer.bias.copy_(bias)
+    return layer.requires_grad_(False).eval()
+
+
+CONVERSIONS: dict[str, Callable[[PublishedHead, AnchorSet, Tensor, Tensor, float], nn.Linear]] = {"linear": _linear}
+
+
+def _is_linear(head: nn.Module) -> bool:
+    # Not by isinstance alone: a subclass may do anything in a forward of its own.
+    if isinstance(head, nn.Linear):
+        return type(head).forward is nn.Linear.forward
+    from torch_geometric.nn.dense.linear import Linear
+
+    return isinstance(head, Linear) and type(head).forward is Linear.forward
+
+
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Evaluation mode and no gradients inside; every submodule's own mode is restored after."""
+    modes = [(part, part.training) for part in module.modules()]
+    module.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for part, training in modes:  # one by one: a frozen part of a head in training stays frozen
+            part.training = training

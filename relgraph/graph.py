@@ -1,0 +1,125 @@
+"""Which node is which: stable node ids, the fingerprint of a graph, and the anchors that a graph carries."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, TypeAlias
+
+import torch
+from torch import Tensor
+
+from relgraph.errors import InputError
+
+if TYPE_CHECKING:
+    from torch_geometric.data import Data
+    from torch_geometric.data.storage import NodeStorage
+
+    GraphLike: TypeAlias = Data | NodeStorage
+
+
+def node_ids(data: GraphLike) -> Tensor:
+    """Stable ids of the nodes, shape ``(N,)``: ``data.node_id`` if there, else ``data.n_id``, else the row.
+
+    ``n_id`` is what PyG's neighbour loaders write. :class:`relgraph.AddAnchors` writes ``node_id`` before any
+    subgraph is taken, so that two runs, or two versions of a graph, can tell that they speak of the same node.
+
+    Example:
+        >>> from torch_geometric.data import Data
+        >>> node_ids(Data(x=torch.zeros(3, 1)))
+        tensor([0, 1, 2])
+        >>> node_ids(Data(x=torch.zeros(2, 1), node_id=torch.tensor([7, 4])))
+        tensor([7, 4])
+    """
+    for name in ("node_id", "n_id"):
+        if name in data and data[name] is not None:
+            ids: Tensor = data[name]
+            if ids.dim() != 1 or ids.numel() != num_nodes(data):
+                raise InputError(
+                    f"'{name}' must hold one id per node (got shape {tuple(ids.shape)} for {num_nodes(data)} nodes)"
+                )
+            return ids
+    device = data.x.device if "x" in data and isinstance(data.x, Tensor) else None
+    return torch.arange(num_nodes(data), device=device)
+
+
+def num_nodes(data: GraphLike) -> int:
+    """Number of nodes, or an error that says what to set when the graph does not know it."""
+    count = data.num_nodes
+    if count is None:
+        raise InputError("'data' must know its number of nodes (got a graph without features); set data.num_nodes")
+    return int(count)
+
+
+def fingerprint(data: Data) -> str:
+    """Sixteen hexadecimal digits that name the graph: its node ids, edges and edge weights, whatever their order.
+
+    Features are left out: a retrained feature pipeline on the same graph is the same graph.
+
+    Example:
+        >>> from torch_geometric.data import Data
+        >>> one = Data(edge_index=torch.tensor([[0, 1], [1, 2]]), num_nodes=3)
+        >>> two = Data(edge_index=torch.tensor([[1, 0], [2, 1]]), num_nodes=3)
+        >>> fingerprint(one) == fingerprint(two)
+        True
+        >>> fingerprint(one) == fingerprint(Data(edge_index=torch.tensor([[0, 1], [1, 0]]), num_nodes=3))
+        False
+    """
+    ids = node_ids(data).cpu()
+    digest = hashlib.sha256(ids.sort().values.to(torch.int64).numpy().tobytes())
+    if data.edge_index is not None:
+        ends = ids[data.edge_index.cpu()].to(torch.int64)
+        order = torch.from_numpy(_lexsort(ends))
+        digest.update(ends[:, order].contiguous().numpy().tobytes())
+        if data.edge_weight is not None:
+            digest.update(data.edge_weight.detach().cpu()[order].to(torch.float64).numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def anchor_index(data: GraphLike) -> Tensor:
+    """Rows of the anchors in rank order, shape ``(K,)``, read from ``data.anchor_rank`` and ``data.num_anchors``.
+
+    A graph carries its anchors per node (rank 0..K-1 for anchors, -1 elsewhere), because that survives taking a
+    subgraph and shuffling, which a list of rows does not.
+
+    Raises:
+        InputError: If the graph carries no anchors, or a rank is missing or repeated.
+
+    Example:
+        >>> from torch_geometric.data import Data
+        >>> data = Data(x=torch.zeros(4, 1), anchor_rank=torch.tensor([1, -1, 0, -1]), num_anchors=2)
+        >>> anchor_index(data)
+        tensor([2, 0])
+    """
+    if "anchor_rank" not in data:
+        raise InputError(
+            "'data' must carry anchors (got a graph without 'anchor_rank'); apply relgraph.AddAnchors first"
+        )
+    rank: Tensor = data.anchor_rank
+    rows = (rank >= 0).nonzero().view(-1)
+    found = rank[rows]
+    order = found.argsort()
+    rows, found = rows[order], found[order]
+    expected = int(torch.as_tensor(data.num_anchors).max()) if "num_anchors" in data else found.numel()
+    if found.numel() != expected or not torch.equal(found, torch.arange(expected, device=found.device)):
+        counts = torch.bincount(found, minlength=expected)
+        repeated = (counts > 1).nonzero().view(-1).tolist()
+        missing = (counts[:expected] == 0).nonzero().view(-1).tolist()
+        what = (
+            f"rank {repeated[0]} is there {int(counts[repeated[0]])} times"
+            if repeated
+            else f"rank {missing[0]} is missing"
+            if missing
+            else f"rank {int(found.max())} is not one of them"
+        )
+        raise InputError(
+            f"'anchor_rank' must hold every rank from 0 to {expected - 1} once ({what}); "
+            "in a batch of several graphs, or a subgraph without all anchors, pass an AnchorSet instead"
+        )
+    return rows
+
+
+def _lexsort(ends: Tensor) -> object:
+    import numpy as np
+
+    pairs = ends.numpy()
+    return np.lexsort((pairs[1], pairs[0]))

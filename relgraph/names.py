@@ -1,0 +1,67 @@
+"""Every name a user can type, with one line of meaning; nothing else, and nothing heavy is imported.
+
+The command line builds its help from this file without loading torch. The registries that hold the implementations
+live next to them; a test keeps both in agreement.
+"""
+
+from __future__ import annotations
+
+ENCODERS = {
+    "gcn": "graph convolution, ReLU, one more propagation (64 wide)",
+    "sage": "GraphSAGE, ReLU, joined with the neighbours' mean (128 wide)",
+    "gat": "two layers of graph attention (64 wide)",
+}
+
+STRATEGIES = {
+    "random": "uniformly at random",
+    "class-stratified": "equally many of each class (uses the labels of the training nodes)",
+    "degree": "the nodes with the most neighbours",
+    "pagerank": "the nodes with the largest PageRank",
+    "farthest-point": "each one farthest from those chosen before, in propagated features",
+    "kmeans": "the nodes nearest to k-means centres of propagated features",
+}
+
+SIMILARITIES = {
+    "cosine": "cosine of the angle",
+    "euclidean": "Euclidean distance",
+    "whitened": "dot product after whitening with the anchors' covariance",
+}
+
+NORMALIZATIONS = {
+    "none": "as it is",
+    "center": "the centre moved to the origin",
+    "standardize": "every coordinate to mean 0 and variance 1",
+    "whiten": "covariance to the identity, with shrinkage",
+}
+
+ARMS = {
+    "absolute": "the foreign head on the source's own coordinates",
+    "relative-cosine": "encoder, cosine layer and head trained together (Moschella et al. 2023)",
+    "relative-cosine-posthoc": "frozen encoder, a new head trained on its cosine vectors",
+    "converted": "the foreign head rewritten for the source's space from the anchors alone",
+    "procrustes": "the source rotated onto the target by the anchors, then the foreign head",
+    "class-centroid": "baseline: nearest class mean of the source's own training nodes, no foreign head",
+    "permuted-anchors": "control: conversion with the anchors' correspondence destroyed",
+}
+
+SPLITS = {
+    "public": "the masks that come with the data set",
+    "random": "20 nodes of each class for training, 30 for validation, the rest for testing",
+    "paper": "90 % training, 10 % validation and no test nodes, as in Moschella et al. (2023); optimistic",
+}
+
+DATASETS = {
+    "digits": "1,797 images of digits as a 10-nearest-neighbour graph (no download)",
+    "cora": "Planetoid citation graph",
+    "citeseer": "Planetoid citation graph",
+    "pubmed": "Planetoid citation graph",
+    "photo": "Amazon co-purchase graph",
+    "computers": "Amazon co-purchase graph",
+    "cs": "Coauthor graph",
+    "physics": "Coauthor graph",
+    "cora-full": "CitationFull graph",
+    "cora-ml": "CitationFull graph",
+    "citeseer-full": "CitationFull graph",
+    "pubmed-full": "CitationFull graph",
+    "dblp": "CitationFull graph",
+}

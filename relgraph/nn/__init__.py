@@ -1,0 +1,1 @@
+"""Layers and modules: the relative layer, folding, encoders, and the model that joins an encoder with a head."""

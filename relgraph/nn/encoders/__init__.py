@@ -1,0 +1,34 @@
+"""Encoders: modules from a graph to absolute embeddings ``(N, F)``.
+
+Each is a thin composition of PyG's own layers, with the last propagation *before* the representation and no linear
+map behind it: a head then reads the representation directly, and the representation of one network can be handed to
+the head of another. Any ``torch.nn.Module`` that maps ``(x, edge_index)`` to ``(N, F)`` serves as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import nn
+
+from relgraph.errors import unknown_name
+from relgraph.nn.encoders.gat import GATEncoder
+from relgraph.nn.encoders.gcn import GCNEncoder
+from relgraph.nn.encoders.sage import SAGEEncoder
+
+ENCODERS: dict[str, Callable[..., nn.Module]] = {"gcn": GCNEncoder, "sage": SAGEEncoder, "gat": GATEncoder}
+
+
+def make_encoder(name: str, in_channels: int, **options: float) -> nn.Module:
+    """An encoder by its name, freshly initialised from torch's global generator.
+
+    Example:
+        >>> make_encoder("gcn", 3, hidden_channels=16).out_channels
+        16
+    """
+    if name not in ENCODERS:
+        raise unknown_name("encoder", name, ENCODERS)
+    return ENCODERS[name](in_channels, **options)
+
+
+__all__ = ["ENCODERS", "GATEncoder", "GCNEncoder", "SAGEEncoder", "make_encoder"]

@@ -1,0 +1,101 @@
+"""A model is an encoder and a head; what passes between the two is the representation."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING
+
+from torch import Tensor, nn
+
+from relgraph.conversion import evaluating
+from relgraph.graph import anchor_index
+
+if TYPE_CHECKING:
+    from torch_geometric.data import Data
+
+    from relgraph.nn.relative import RelativeLayer
+
+
+class Model(nn.Module):
+    """Encoder and head of one network, kept apart so that either can be exchanged.
+
+    Args:
+        encoder: From a graph to embeddings ``(N, F)``. Its ``forward`` is called with what it names: ``x`` and
+            ``edge_index``, and ``edge_weight`` or ``edge_attr`` where both the graph and the encoder have them; an
+            encoder with a single argument is given the whole ``Data``.
+        head: From embeddings to outputs ``(N, C)``.
+
+    Example:
+        >>> from torch_geometric.data import Data
+        >>> from relgraph.nn.encoders import GCNEncoder
+        >>> data = Data(x=torch.rand(4, 3), edge_index=torch.tensor([[0, 1], [1, 0]]))
+        >>> model = Model(GCNEncoder(3, 8), nn.Linear(8, 2))
+        >>> model(data).shape, model.encode(data).shape
+        (torch.Size([4, 2]), torch.Size([4, 8]))
+    """
+
+    def __init__(self, encoder: nn.Module, head: nn.Module) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.head = head
+
+    def embed(self, data: Data) -> Tensor:
+        """Absolute embeddings ``(N, F)``, with gradients and in the current mode (see :meth:`encode`)."""
+        return call_encoder(self.encoder, data)
+
+    def forward(self, data: Data) -> Tensor:
+        """Outputs of the head for every node, ``(N, C)``."""
+        out: Tensor = self.head(self.embed(data))
+        return out
+
+    def encode(self, data: Data) -> Tensor:
+        """Absolute embeddings ``(N, F)`` in evaluation mode and without gradients; the mode is restored after."""
+        with evaluating(self):
+            return self.embed(data)
+
+    def predict(self, data: Data) -> Tensor:
+        """Outputs ``(N, C)`` in evaluation mode and without gradients; the mode is restored after."""
+        with evaluating(self):
+            out: Tensor = self(data)
+            return out
+
+
+class RelativeModel(Model):
+    """A model whose head reads the relative representation: encoder, then :class:`RelativeLayer`, then head.
+
+    The anchors are those that the graph carries (:class:`relgraph.AddAnchors`), embedded anew at every call.
+
+    Example:
+        >>> from torch_geometric.data import Data
+        >>> from relgraph.nn.encoders import GCNEncoder
+        >>> from relgraph.nn.relative import RelativeLayer
+        >>> data = Data(x=torch.rand(4, 3), edge_index=torch.tensor([[0, 1], [1, 0]]))
+        >>> data.anchor_rank, data.num_anchors = torch.tensor([0, -1, 1, -1]), 2
+        >>> RelativeModel(GCNEncoder(3, 8), RelativeLayer(), nn.Linear(2, 5))(data).shape
+        torch.Size([4, 5])
+    """
+
+    def __init__(self, encoder: nn.Module, layer: RelativeLayer, head: nn.Module) -> None:
+        super().__init__(encoder, head)
+        self.layer = layer
+
+    def forward(self, data: Data) -> Tensor:
+        """Outputs of the head for every node, ``(N, C)``."""
+        out: Tensor = self.head(self.relative(data))
+        return out
+
+    def relative(self, data: Data) -> Tensor:
+        """Relative representations ``(N, K)``, with gradients and in the current mode."""
+        r: Tensor = self.layer(self.embed(data), anchor_index=anchor_index(data))
+        return r
+
+
+def call_encoder(encoder: nn.Module, data: Data) -> Tensor:
+    """Call an encoder with the parts of a graph that its ``forward`` asks for by name."""
+    names = list(inspect.signature(encoder.forward).parameters)
+    if len(names) == 1:
+        out: Tensor = encoder(data)
+        return out
+    extra = {name: data[name] for name in ("edge_weight", "edge_attr") if name in names and name in data}
+    out = encoder(data.x, data.edge_index, **extra)
+    return out

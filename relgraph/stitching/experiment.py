@@ -1,0 +1,259 @@
+"""The whole job: train from several seeds, let every encoder meet every head, and keep the predictions."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from relgraph.anchors import STRATEGIES, AnchorSet
+from relgraph.errors import InputError, unknown_name
+from relgraph.graph import anchor_index, fingerprint, node_ids
+from relgraph.names import ENCODERS
+from relgraph.stitching.arms import ARMS, Arm, Nodes, PermutedAnchors, Run
+from relgraph.stitching.scores import Ints
+from relgraph.training import Protocol, TrainedRun, TrainSettings, apply_protocol, fit_many, labels, num_classes
+from relgraph.transforms import AddAnchors
+
+if TYPE_CHECKING:
+    from torch_geometric.data import Data
+
+# Called with the name of a stage, the steps done since the last call, and all steps of the stage.
+Progress = Callable[[str, int, int], None]
+
+FEWEST_DRAWS = 20
+
+
+@dataclass(frozen=True)
+class StitchSettings:
+    """What is stitched and how.
+
+    Args:
+        encoders: Names of encoders.
+        seeds: One run of every encoder for each.
+        arms: Names of arms; the absolute models are trained in any case, as retention is measured against them.
+        num_anchors: Number of anchors.
+        strategy: How they are chosen.
+        anchor_seed: Seed of that choice.
+        split: Protocol; ``None`` takes the graph's own masks, else a random split.
+        split_seed: Seed of a split that is drawn.
+        train: Settings of every training run.
+
+    Raises:
+        InputError: If a name is unknown, a value repeated, or there are fewer than two seeds.
+
+    Example:
+        >>> StitchSettings(seeds=(0,))
+        Traceback (most recent call last):
+            ...
+        relgraph.errors.InputError: 'seeds' must name at least two runs, as one has nothing to be stitched to (got 1)
+    """
+
+    encoders: tuple[str, ...] = ("gcn",)
+    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
+    arms: tuple[str, ...] = tuple(ARMS)
+    num_anchors: int = 32
+    strategy: str = "random"
+    anchor_seed: int = 0
+    split: str | None = None
+    split_seed: int = 0
+    train: TrainSettings = field(default_factory=TrainSettings)
+
+    def __post_init__(self) -> None:
+        for argument, given, valid in (
+            ("encoders", self.encoders, ENCODERS),
+            ("arms", self.arms, ARMS),
+            ("strategy", (self.strategy,), STRATEGIES),
+        ):
+            for name in given:
+                if name not in valid:
+                    raise unknown_name(argument, name, valid)
+            if not given:
+                raise InputError(f"'{argument}' must name at least one of {', '.join(sorted(valid))} (got none)")
+            if len(set(given)) < len(given):
+                raise InputError(f"'{argument}' must not repeat a name (got {', '.join(given)})")
+        if len(set(self.seeds)) < len(self.seeds):
+            raise InputError(f"'seeds' must not repeat a seed (got {', '.join(map(str, self.seeds))})")
+        if len(self.seeds) < 2:
+            raise InputError(
+                f"'seeds' must name at least two runs, as one has nothing to be stitched to (got {len(self.seeds)})"
+            )
+
+
+@dataclass(eq=False)
+class ArmResult:
+    """What an arm did.
+
+    Args:
+        predictions: Classes of the test nodes, ``(R, R, n)``, row = encoder's run, column = head's run, -1 where
+            widths forbid the pair.
+        seconds: Of every run, to publish and to meet all heads, training included where the arm trains.
+        draws: Further predictions of off-diagonal pairs, ``(B, n)`` (the control only).
+    """
+
+    predictions: Ints
+    seconds: list[float]
+    draws: Ints | None = None
+
+
+@dataclass(eq=False)
+class Experiment:
+    """A finished experiment: everything that the document and the pictures are made from.
+
+    Runs are ordered by encoder, then by seed; ``kinds`` and ``seeds`` say which is which.
+    """
+
+    settings: StitchSettings
+    data: Data
+    protocol: Protocol
+    nodes: Nodes
+    kinds: list[str]
+    seeds: list[int]
+    absolute: list[TrainedRun]
+    relative: list[TrainedRun]
+    embeddings: list[Tensor]
+    reference: Ints
+    relative_reference: Ints | None
+    arms: dict[str, ArmResult]
+    fingerprint: str
+    seconds: dict[str, float]
+
+    @property
+    def anchor_ids(self) -> list[int]:
+        """Node ids of the anchors in rank order."""
+        ids: list[int] = node_ids(self.data)[self.nodes.anchors].tolist()
+        return ids
+
+
+def run_experiment(data: Data, settings: StitchSettings, progress: Progress | None = None) -> Experiment:
+    """Train, stitch, and keep every prediction.
+
+    Args:
+        data: A graph with features and labels.
+        settings: What to stitch.
+        progress: Told of every step.
+
+    Raises:
+        InputError: If the graph lacks what an arm needs, or there are more anchors than nodes.
+        DataError: If the graph does not fit in memory as one batch.
+    """
+    tell = progress or (lambda stage, done, total: None)
+    data, protocol = apply_protocol(data, settings.split, seed=settings.split_seed)
+    start = time.perf_counter()
+    anchored = AddAnchors(settings.num_anchors, settings.strategy, seed=settings.anchor_seed)(data)
+    nodes = _nodes(anchored)
+    seconds = {"anchors": time.perf_counter() - start}
+
+    start = time.perf_counter()
+    heads = ["linear"] + (["relative-cosine"] if "relative-cosine" in settings.arms else [])
+    total = len(settings.encoders) * len(settings.seeds) * len(heads) * settings.train.epochs
+    trained: dict[str, list[TrainedRun]] = {head: [] for head in ("linear", "relative-cosine")}
+    for encoder in settings.encoders:
+        for head in heads:
+            trained[head] += fit_many(
+                anchored,
+                encoder,
+                settings.seeds,
+                head=head,  # type: ignore[arg-type]
+                settings=settings.train,
+                progress=lambda done: tell("train", done, total),
+            )
+    seconds["train"] = time.perf_counter() - start
+
+    start = time.perf_counter()
+    name = fingerprint(anchored)
+    runs = {head: [_run(one, anchored, name) for one in group] for head, group in trained.items()}
+    reference = _own(runs["linear"], nodes)
+    results = {}
+    for arm in settings.arms:
+        group = "relative-cosine" if ARMS[arm].end_to_end else "linear"
+        training = [one.seconds for one in trained[group]] if ARMS[arm].end_to_end else None
+        results[arm] = meet_all(ARMS[arm], runs[group], nodes, training)
+        tell("stitch", 1, len(settings.arms))
+    seconds["stitch"] = time.perf_counter() - start
+    return Experiment(
+        settings=settings,
+        data=anchored,
+        protocol=protocol,
+        nodes=nodes,
+        kinds=[one.encoder for one in trained["linear"]],
+        seeds=[one.seed for one in trained["linear"]],
+        absolute=trained["linear"],
+        relative=trained["relative-cosine"],
+        embeddings=[run.z for run in runs["linear"]],
+        reference=reference,
+        relative_reference=_diagonal(results.get("relative-cosine")),
+        arms=results,
+        fingerprint=name,
+        seconds=seconds,
+    )
+
+
+def meet_all(arm: Arm, runs: Sequence[Run], nodes: Nodes, training: Sequence[float] | None = None) -> ArmResult:
+    """Let every run's encoder meet every run's head by one arm.
+
+    Args:
+        arm: The arm.
+        runs: The runs, all over the same nodes and anchors.
+        nodes: Their nodes.
+        training: Seconds that the arm's own training took for each run, to be added.
+    """
+    if isinstance(arm, PermutedAnchors):
+        arm = PermutedAnchors()  # every experiment draws from the start of the stream
+    published, seconds = [], list(training or [0.0] * len(runs))
+    for row, run in enumerate(runs):
+        start = time.perf_counter()
+        published.append(arm.publish(run, nodes))
+        seconds[row] += time.perf_counter() - start
+    predictions = np.full((len(runs), len(runs), nodes.test.numel()), -1, dtype=np.int16)
+    for i, source in enumerate(published):
+        start = time.perf_counter()
+        for j, target in enumerate(published):
+            logits = arm.meet(source, target)
+            if logits is not None:
+                predictions[i, j] = logits.argmax(-1).cpu().numpy()
+        seconds[i] += time.perf_counter() - start
+    draws = None
+    if isinstance(arm, PermutedAnchors):
+        pairs = [(i, j) for i in range(len(runs)) for j in range(len(runs)) if i != j]
+        more = [predictions[i, j] for i, j in pairs]
+        while len(more) < FEWEST_DRAWS:
+            i, j = pairs[len(more) % len(pairs)]
+            logits = arm.meet(published[i], published[j])
+            assert logits is not None
+            more.append(logits.argmax(-1).cpu().numpy())
+        draws = np.stack(more)
+    return ArmResult(predictions, seconds, draws)
+
+
+def _nodes(data: Data) -> Nodes:
+    y = labels(data)
+    train, validation, test = (
+        (data[mask] & (y >= 0)).nonzero().view(-1) for mask in ("train_mask", "val_mask", "test_mask")
+    )
+    if test.numel() == 0:
+        raise InputError("'test_mask' must mark at least one labelled node (got none)")
+    return Nodes(y, train, validation, test, anchor_index(data), num_classes(data))
+
+
+def _run(trained: TrainedRun, data: Data, name: str) -> Run:
+    z = trained.model.encode(data)
+    return Run(z, trained.model.head, AnchorSet.from_embeddings(z, data, fingerprint=name))
+
+
+@torch.no_grad()
+def _own(runs: Sequence[Run], nodes: Nodes) -> Ints:
+    return np.stack([run.head(run.z[nodes.test]).argmax(-1).cpu().numpy() for run in runs]).astype(np.int16)
+
+
+def _diagonal(result: ArmResult | None) -> Ints | None:
+    if result is None:
+        return None
+    rows = np.arange(len(result.predictions))
+    own: Ints = result.predictions[rows, rows]
+    return own

@@ -1,0 +1,65 @@
+"""A new linear head on the vectors of a frozen encoder."""
+
+from __future__ import annotations
+
+import warnings
+
+import torch
+from torch import Tensor, nn
+
+STRENGTHS = (0.1, 1.0, 10.0, 100.0, 1000.0)
+
+
+def fit_linear_head(r: Tensor, y: Tensor, train: Tensor, validation: Tensor, num_classes: int) -> nn.Linear:
+    """Multinomial logistic regression on fixed vectors, its strength of regularisation chosen on validation nodes.
+
+    Args:
+        r: Vectors of all nodes, ``(N, K)``.
+        y: Classes, ``(N,)``.
+        train: Rows to train on.
+        validation: Rows to choose the strength on; ties go to the stronger penalty.
+        num_classes: Number of classes; one without training nodes is never predicted.
+
+    Returns:
+        A frozen linear map ``(N, K)`` to ``(N, C)``.
+
+    Example:
+        >>> r = torch.tensor([[0.0], [0.2], [0.9], [1.0]])
+        >>> y, rows = torch.tensor([0, 0, 1, 1]), torch.arange(4)
+        >>> fit_linear_head(r, y, rows, rows, num_classes=2)(r).argmax(-1)
+        tensor([0, 0, 1, 1])
+    """
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+
+    values, labels = r.detach().cpu().double(), y.cpu()
+    train, validation = train.cpu(), validation.cpu()
+    classes = torch.bincount(labels[train], minlength=num_classes).nonzero().view(-1)
+    best: tuple[float, nn.Linear] | None = None
+    for strength in STRENGTHS if classes.numel() > 1 else ():
+        model = LogisticRegression(C=strength, max_iter=1000)
+        with warnings.catch_warnings():
+            # Weak penalties may stop at the last iteration; validation decides whether that is good enough.
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            model.fit(values[train].numpy(), labels[train].numpy())
+        weight, bias = torch.from_numpy(model.coef_), torch.from_numpy(model.intercept_)
+        if classes.numel() == 2:  # scikit-learn keeps the difference of the two only
+            weight, bias = torch.cat([-weight / 2, weight / 2]), torch.cat([-bias / 2, bias / 2])
+        head = _linear(weight, bias, classes, num_classes)
+        accuracy = float((head(values[validation]).argmax(-1) == labels[validation]).double().mean())
+        if best is None or accuracy > best[0]:
+            best = accuracy, head
+    if best is None:
+        best = 0.0, _linear(torch.zeros(1, values.size(1)).double(), torch.zeros(1).double(), classes, num_classes)
+    return best[1].to(r.device, r.dtype)
+
+
+def _linear(weight: Tensor, bias: Tensor, classes: Tensor, num_classes: int) -> nn.Linear:
+    """The linear map with rows for all classes; those not among ``classes`` are out of reach."""
+    head = nn.Linear(weight.size(1), num_classes, dtype=torch.double)
+    with torch.no_grad():
+        head.weight.zero_()
+        head.bias.fill_(-1e6)
+        head.weight[classes] = weight
+        head.bias[classes] = bias
+    return head.requires_grad_(False)

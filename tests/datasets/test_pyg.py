@@ -1,0 +1,335 @@
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import multiprocessing
+import pickle
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from urllib.error import URLError
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import torch
+import torch_geometric.datasets
+from torch_geometric.transforms import NormalizeFeatures
+
+from relgraph.datasets import load_dataset
+from relgraph.datasets.pyg import PYG_DATASETS
+from relgraph.errors import DataError
+from relgraph.names import DATASETS
+
+NODES, FEATURES = 640, 5
+
+
+@pytest.fixture(autouse=True)
+def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache of its own for every test, no folder from outside, and no network."""
+
+    def offline(self: object) -> None:
+        raise URLError("no network here")
+
+    for family in ("Planetoid", "Amazon", "Coauthor", "CitationFull"):
+        monkeypatch.setattr(getattr(torch_geometric.datasets, family), "download", offline)
+    monkeypatch.delenv("RELGRAPH_DATA", raising=False)
+    monkeypatch.setenv("RELGRAPH_CACHE", str(tmp_path / "kept"))
+    return tmp_path / "kept"
+
+
+def _csr(prefix: str, matrix: np.ndarray) -> dict[str, np.ndarray]:
+    csr = sp.csr_matrix(matrix)
+    arrays = {"data": csr.data, "indices": csr.indices, "indptr": csr.indptr, "shape": np.array(csr.shape)}
+    return {f"{prefix}_{name}": array for name, array in arrays.items()}
+
+
+def _ring_npz(raw: Path, name: str, nodes: int = 12) -> Path:
+    raw.mkdir(parents=True, exist_ok=True)
+    ring = np.roll(np.eye(nodes), 1, axis=1)
+    words = (np.arange(nodes)[:, None] % np.array([2, 3, 5]) == 0).astype(float)
+    np.savez(raw / name, **_csr("adj", ring), **_csr("attr", words), labels=np.arange(nodes) % 3)
+    return raw / name
+
+
+def _ring_planetoid(raw: Path, name: str) -> Path:
+    """640 nodes: 6 for training, 540 known, the last 100 for testing in shuffled order."""
+    raw.mkdir(parents=True, exist_ok=True)
+    generator = np.random.default_rng(0)
+    x = (generator.random((NODES, FEATURES)) < 0.4).astype(np.float32)
+    y = np.eye(3, dtype=np.int32)[np.arange(NODES) % 3]
+    order = 540 + generator.permutation(100)
+    graph = {node: [(node - 1) % NODES, (node + 1) % NODES] for node in range(NODES)}
+    parts = {"x": sp.csr_matrix(x[:6]), "allx": sp.csr_matrix(x[:540]), "tx": sp.csr_matrix(x[order])}
+    parts |= {"y": y[:6], "ally": y[:540], "ty": y[order], "graph": graph}
+    for part, content in parts.items():
+        (raw / f"ind.{name}.{part}").write_bytes(pickle.dumps(content, protocol=2))
+    (raw / f"ind.{name}.test.index").write_text("".join(f"{node}\n" for node in order))
+    return raw
+
+
+@pytest.fixture
+def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The documented counts of three sets replaced by those of the handmade files."""
+    small = {"nodes": 12, "edges": 24, "features": 3, "classes": 3}
+    for short in ("photo", "cora-full"):
+        monkeypatch.setitem(PYG_DATASETS, short, dataclasses.replace(PYG_DATASETS[short], **small))
+    counts = {"nodes": NODES, "edges": 2 * NODES, "features": FEATURES, "classes": 3, "split": (6, 500, 100)}
+    monkeypatch.setitem(PYG_DATASETS, "cora", dataclasses.replace(PYG_DATASETS["cora"], **counts))
+
+
+def _files(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("short", PYG_DATASETS)
+def test_the_table_says_what_pyg_says(short: str) -> None:
+    spec = PYG_DATASETS[short]
+    kind = getattr(torch_geometric.datasets, spec.family)
+    dataset = kind.__new__(kind)
+    dataset.root, dataset.split = "ROOT", "public"
+    # Coauthor keeps the name as it is, Amazon and CitationFull in small letters.
+    dataset.name = spec.name.lower() if spec.family in ("Amazon", "CitationFull") else spec.name
+    names = dataset.raw_file_names
+    assert spec.raw_files == ((names,) if isinstance(names, str) else tuple(names))
+    assert Path(dataset.raw_dir) == Path("ROOT") / spec.name / "raw"
+    rows = [row.strip() for row in inspect.getdoc(kind).split("* - ")]
+    row = next(row for row in rows if row.split()[0].lower() == spec.name.lower())
+    counts = [int(cell.replace(",", "")) for cell in row.replace(" ", "").split("\n-")[1:]]
+    assert counts == [spec.nodes, spec.edges, spec.features, spec.classes]
+
+
+def test_every_name_has_a_loader() -> None:
+    assert set(DATASETS) == {"digits", *PYG_DATASETS}
+
+
+@pytest.mark.usefixtures("tiny")
+@pytest.mark.parametrize("below", ["Photo/raw", "photo/raw", "Amazon/Photo/raw", "amazon/PHOTO/raw", "raw"])
+def test_raw_files_are_found_copied_and_normalised(tmp_path: Path, kept: Path, below: str) -> None:
+    root = tmp_path / "root"
+    file = _ring_npz(root / below, "amazon_electronics_photo.npz")
+    (file.parent / "notes.txt").write_text("not a raw file of the set")
+    (file.parent.parent / "processed").mkdir()
+    (file.parent.parent / "processed" / "data.pt").write_text("never to be read")
+    before = _files(root)
+    data, raw = load_dataset("photo", root), load_dataset("photo", root, features="raw")
+    assert (data.num_nodes, data.num_edges, data.num_features) == (12, 24, 3)
+    assert data.x.dtype == torch.float32 and data.y.dtype == torch.int64 and data.y.shape == (12,)
+    assert (data.dataset_name, data.source) == ("photo", "raw files in the folder given")
+    assert (data.features, raw.features) == ("row-normalised", "raw")
+    torch.testing.assert_close(data.x, raw.x / raw.x.sum(1, keepdim=True).clamp(min=1))
+    assert bool((raw.x.sum(1) > 1).any())  # so that the two differ
+    assert _files(root) == before
+    assert not any("notes" in name for name in _files(kept))
+
+
+@pytest.mark.usefixtures("tiny")
+def test_planetoid_files_give_the_public_split_quietly(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    _ring_planetoid(tmp_path / "root" / "Cora" / "raw", "cora")
+    data = load_dataset("cora", tmp_path / "root")
+    assert torch.equal(data.y, torch.arange(NODES) % 3)
+    assert data.train_mask.nonzero().view(-1).tolist() == list(range(6))
+    assert data.test_mask.nonzero().view(-1).tolist() == list(range(540, NODES))
+    assert data.val_mask.dtype == torch.bool and data.val_mask.shape == (NODES,)
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.usefixtures("tiny")
+def test_two_sets_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    _ring_planetoid(root / "Cora" / "raw", "cora")
+    with pytest.raises(DataError, match=r"'cora-full' \(CitationFull cora\) is not in"):
+        load_dataset("cora-full", root)
+    _ring_npz(root / "Cora" / "raw", "cora.npz")
+    assert load_dataset("cora", root).num_nodes == NODES
+    assert load_dataset("cora-full", root).num_nodes == 12
+
+
+@pytest.mark.usefixtures("tiny")
+def test_order_root_variable_cache(tmp_path: Path, kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _ring_npz(tmp_path / "root" / "raw", "amazon_electronics_photo.npz")
+    (tmp_path / "empty").mkdir()
+    monkeypatch.setenv("RELGRAPH_DATA", str(tmp_path / "root"))
+    with pytest.raises(DataError, match=r"is not in '.*empty' or '.*kept"):
+        load_dataset("photo", tmp_path / "empty")  # an explicit root is looked in instead of the variable's
+    assert load_dataset("photo").source == "raw files in the folder of RELGRAPH_DATA"
+    monkeypatch.delenv("RELGRAPH_DATA")
+    shutil.rmtree(tmp_path / "root")
+    data = load_dataset("photo")
+    assert data.source == "raw files in the cache" and data.num_nodes == 12
+    assert load_dataset("photo", tmp_path / "empty").num_nodes == 12
+    assert [child.name for child in kept.iterdir()] == ["Amazon"]  # nothing left over from making
+
+
+@pytest.mark.usefixtures("tiny")
+def test_changed_raw_files_are_not_served_stale(tmp_path: Path) -> None:
+    file = _ring_npz(tmp_path / "root" / "raw", "amazon_electronics_photo.npz")
+    before = load_dataset("photo", tmp_path / "root").y
+    with np.load(file) as archive:
+        changed = {name: archive[name] for name in archive.files}
+    changed["labels"] = changed["labels"][::-1]
+    np.savez(file, **changed)
+    after = load_dataset("photo", tmp_path / "root").y
+    assert torch.equal(after, before.flip(0)) and not torch.equal(after, before)
+
+
+@pytest.mark.usefixtures("tiny")
+@pytest.mark.parametrize("given", [True, False], ids=["raw files at hand", "cache only"])
+def test_a_damaged_cache_is_made_anew(tmp_path: Path, kept: Path, given: bool) -> None:
+    root = tmp_path / "root"
+    _ring_npz(root / "raw", "amazon_electronics_photo.npz")
+    whole = load_dataset("photo", root)
+    (processed,) = kept.glob("Amazon/Photo-*/Photo/processed/data.pt")
+    good = processed.read_bytes()
+    for damage in (good[: len(good) // 2], b"", None):
+        processed.unlink() if damage is None else processed.write_bytes(damage)
+        data = load_dataset("photo", root if given else None)
+        assert torch.equal(data.x, whole.x) and torch.equal(data.edge_index, whole.edge_index)
+        assert processed.stat().st_size == len(good)
+
+
+@pytest.mark.usefixtures("tiny")
+def test_a_download_is_kept_and_found_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    calls = []
+
+    def download(self: torch_geometric.datasets.Amazon) -> None:
+        calls.append(1)
+        _ring_npz(Path(self.raw_dir), "amazon_electronics_photo.npz")
+
+    monkeypatch.setattr(torch_geometric.datasets.Amazon, "download", download)
+    first, second = load_dataset("photo"), load_dataset("photo")
+    assert len(calls) == 1
+    assert first.source == second.source == "downloaded by torch-geometric"
+    assert torch.equal(first.x, second.x)
+
+
+def test_a_download_is_checked_like_any_file(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def download(self: torch_geometric.datasets.Amazon) -> None:
+        Path(self.raw_dir, "amazon_electronics_photo.npz").write_text("<html>Please log in</html>")
+
+    monkeypatch.setattr(torch_geometric.datasets.Amazon, "download", download)
+    with pytest.raises(DataError, match=r"'amazon_electronics_photo.npz' in the download is damaged"):
+        load_dataset("photo")
+    assert _files(kept) == set()
+
+
+def test_offline_the_error_names_the_set_the_folders_and_the_files(
+    tmp_path: Path, kept: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(DataError) as caught:
+        load_dataset("cora")
+    words = str(caught.value)
+    assert "'cora' (Planetoid Cora)" in words and "no network here" in words and "RELGRAPH_DATA" in words
+    assert str(kept) in words and all(file in words for file in PYG_DATASETS["cora"].raw_files)
+    assert "\n" not in words and _files(kept) == set()
+    raw = tmp_path / "root" / "Cora" / "raw"
+    raw.mkdir(parents=True)
+    for file in PYG_DATASETS["cora"].raw_files[1:]:
+        (raw / file).write_text("")
+    with pytest.raises(DataError, match=r"'.*root.Cora.raw' lacks ind\.cora\.x: put them there"):
+        load_dataset("cora", tmp_path / "root")
+    monkeypatch.setenv("RELGRAPH_DATA", str(tmp_path / "gone"))
+    with pytest.raises(DataError, match=r"gone' \(no such folder\)"):
+        load_dataset("cora")
+
+
+@pytest.mark.usefixtures("tiny")
+def test_another_set_under_the_name_is_refused_and_not_kept(tmp_path: Path, kept: Path) -> None:
+    _ring_npz(tmp_path / "root" / "raw", "amazon_electronics_photo.npz", nodes=15)
+    with pytest.raises(DataError, match=r"another data set .* damaged: expected 12 nodes.*got 15 nodes, 30 edges"):
+        load_dataset("photo", tmp_path / "root")
+    assert _files(kept) == set()
+
+
+@pytest.mark.usefixtures("tiny")
+@pytest.mark.parametrize("part", ["x", "allx", "ty", "graph", "test.index"])
+def test_a_file_cut_short_is_refused_and_not_kept(tmp_path: Path, kept: Path, part: str) -> None:
+    raw = _ring_planetoid(tmp_path / "root" / "raw", "cora")
+    file = raw / f"ind.cora.{part}"
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    with pytest.raises(DataError, match=r"damaged|do not fit together") as caught:
+        load_dataset("cora", tmp_path / "root")
+    if part != "test.index":  # text cut at a line's end looks whole; the counts find it
+        assert file.name in str(caught.value)
+    assert str(tmp_path / "root") in str(caught.value)
+    assert _files(kept) == set()
+
+
+@pytest.mark.usefixtures("tiny")
+def test_foreign_code_in_a_planetoid_file_does_not_run(tmp_path: Path, kept: Path) -> None:
+    raw = _ring_planetoid(tmp_path / "root" / "raw", "cora")
+    (raw / "ind.cora.graph").write_bytes(f"cos\nmkdir\n(V{tmp_path}/foreign\ntR.".encode())
+    with pytest.raises(DataError, match=r"'ind\.cora\.graph' in the folder .* is refused: .*'os\.mkdir'"):
+        load_dataset("cora", tmp_path / "root")
+    assert not (tmp_path / "foreign").exists() and _files(kept) == set()
+
+
+@pytest.mark.usefixtures("tiny")
+def test_a_cache_that_cannot_be_written_names_the_way_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _ring_npz(tmp_path / "root" / "raw", "amazon_electronics_photo.npz")
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("RELGRAPH_CACHE", str(tmp_path / "file"))
+    with pytest.raises(DataError, match=r"cannot be written .*; set RELGRAPH_CACHE"):
+        load_dataset("photo", tmp_path / "root")
+
+
+def _load_in_a_process(root: Path, start: object, answers: object) -> None:
+    start.wait()  # type: ignore[attr-defined]
+    answers.put(load_dataset("photo", root).num_nodes)  # type: ignore[attr-defined]
+
+
+@pytest.mark.usefixtures("tiny")
+def test_two_processes_at_once_do_not_break_each_other(tmp_path: Path, kept: Path) -> None:
+    _ring_npz(tmp_path / "root" / "raw", "amazon_electronics_photo.npz")
+    context = multiprocessing.get_context("fork")  # keeps the counts of the handmade set
+    start, answers = context.Barrier(4), context.Queue()
+    processes = [context.Process(target=_load_in_a_process, args=(tmp_path / "root", start, answers)) for _ in range(4)]
+    for process in processes:
+        process.start()
+    assert [answers.get(timeout=60) for _ in processes] == [12] * 4
+    for process in processes:
+        process.join()
+    assert len(list(kept.glob("Amazon/Photo-*"))) == 1 and not list(kept.glob(".making-*"))
+
+
+@pytest.fixture
+def real(real_data_root: Path) -> Callable[[str], Path]:
+    def folder(name: str) -> Path:
+        if not (real_data_root / name / "raw").is_dir():
+            pytest.skip(f"needs the real raw files of {name} in {real_data_root}")
+        return real_data_root
+
+    return folder
+
+
+@pytest.mark.parametrize(("short", "name"), [("cora", "Cora"), ("citeseer", "CiteSeer"), ("photo", "Photo")])
+def test_real_files_give_what_pyg_gives(real: Callable[[str], Path], tmp_path: Path, short: str, name: str) -> None:
+    root = real(name)
+    shutil.copytree(root / name / "raw", tmp_path / "pyg" / name / "raw")
+    expected = getattr(torch_geometric.datasets, PYG_DATASETS[short].family)(str(tmp_path / "pyg"), name)[0]
+    raw, data = load_dataset(short, root, features="raw"), load_dataset(short, root)
+    for key in expected.keys():  # noqa: SIM118 (a Data iterates over pairs)
+        assert torch.equal(raw[key], expected[key]), key
+    assert torch.equal(data.x, NormalizeFeatures()(expected).x)
+
+
+def test_a_real_file_cut_short_is_named(real: Callable[[str], Path], tmp_path: Path, kept: Path) -> None:
+    shutil.copytree(real("Cora") / "Cora", tmp_path / "Cora", copy_function=shutil.copyfile)
+    file = tmp_path / "Cora" / "raw" / "ind.cora.allx"
+    content = file.read_bytes()
+    file.unlink()
+    file.write_bytes(content[:-1000])
+    with pytest.raises(DataError, match=r"'ind\.cora\.allx' in the folder '.*' is damaged"):
+        load_dataset("cora", tmp_path)
+    assert _files(kept) == set()
+
+
+def test_real_files_of_another_set_are_refused(real: Callable[[str], Path], tmp_path: Path, kept: Path) -> None:
+    (tmp_path / "Cora" / "raw").mkdir(parents=True)
+    for file in (real("CiteSeer") / "CiteSeer" / "raw").iterdir():
+        shutil.copyfile(file, tmp_path / "Cora" / "raw" / file.name.replace("citeseer", "cora"))
+    with pytest.raises(DataError, match=r"another data set|do not fit together as 'cora'"):
+        load_dataset("cora", tmp_path)
+    assert _files(kept) == set()

@@ -1,0 +1,195 @@
+from __future__ import annotations
+
+import os
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+from torch_geometric.data import Data, HeteroData
+
+from relgraph.datasets import load_dataset
+from relgraph.datasets.saved import load_saved
+from relgraph.errors import DataError, InputError
+
+
+class Foreign:
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.mkdir, ("foreign",)
+
+
+def _graph(**changes: object) -> Data:
+    values: dict[str, object] = {"x": torch.eye(3), "edge_index": torch.tensor([[0, 1], [1, 0]])}
+    values |= {"y": torch.tensor([0, 1, 0]), **changes}
+    return Data(**values)
+
+
+def _saved(folder: Path, content: object) -> Path:
+    torch.save(content, folder / "graph.pt")
+    return folder / "graph.pt"
+
+
+def test_a_data_and_its_dictionary_load_alike_with_all_they_carry(tmp_path: Path) -> None:
+    graph = _graph(
+        edge_weight=torch.tensor([0.5, 2.0]),
+        node_id=torch.tensor([7, 3, 5]),
+        train_mask=torch.tensor([True, False, True]),
+        note="kept",
+    )
+    for content in (graph, graph.to_dict()):
+        data = load_dataset(_saved(tmp_path, content))
+        for key in graph.keys():  # noqa: SIM118 (a Data iterates over pairs)
+            assert torch.equal(data[key], graph[key]) if isinstance(graph[key], Tensor) else data[key] == graph[key]
+        assert (data.dataset_name, data.source, data.features) == ("graph", "the saved graph graph.pt", "raw")
+        assert data.x.dtype == torch.float32
+
+
+def test_what_counts_as_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _saved(tmp_path, _graph())
+    (tmp_path / "graph.pt").rename(tmp_path / "cora")
+    assert load_dataset(tmp_path / "cora").num_nodes == 3
+    assert load_dataset(str(tmp_path / "cora")).num_nodes == 3
+    _saved(tmp_path, _graph())
+    monkeypatch.chdir(tmp_path)
+    assert load_dataset("graph.pt").num_nodes == 3
+    assert load_dataset(Path("cora")).dataset_name == "cora"
+
+
+def test_usual_variations_are_brought_to_one_form(tmp_path: Path) -> None:
+    graph = _graph(
+        x=torch.eye(3, dtype=torch.float64).to_sparse(),
+        edge_index=torch.tensor([[0, 1], [1, 0]], dtype=torch.int32),
+        y=torch.tensor([[0.0], [1.0], [0.0]]),
+        edge_weight=torch.ones(2, 1),
+        val_mask=torch.tensor([[1], [0], [1]], dtype=torch.uint8),
+    )
+    data = load_saved(_saved(tmp_path, graph))
+    assert torch.equal(data.x, torch.eye(3)) and data.edge_index.dtype == torch.int64
+    assert data.y.dtype == torch.int64 and data.y.tolist() == [0, 1, 0]
+    assert data.edge_weight.shape == (2,) and data.val_mask.tolist() == [True, False, True]
+    assert "y" not in load_saved(_saved(tmp_path, _graph(y=None)))
+
+
+@pytest.mark.parametrize("name", ["digits", "again"])
+def test_what_was_loaded_once_can_be_saved_and_loaded(tmp_path: Path, name: str) -> None:
+    first = load_dataset("digits")
+    torch.save(first, tmp_path / f"{name}.pt")
+    second = load_dataset(tmp_path / f"{name}.pt")
+    assert torch.equal(first.x, second.x) and second.features == "pixels" and second.dataset_name == name
+
+
+@given(edges=st.lists(st.tuples(st.integers(-2, 5), st.integers(-2, 5)), max_size=6), nodes=st.integers(1, 4))
+def test_edges_load_exactly_when_both_ends_are_nodes(
+    tmp_path_factory: pytest.TempPathFactory, edges: list[tuple[int, int]], nodes: int
+) -> None:
+    index = torch.tensor(edges, dtype=torch.int64).view(-1, 2).T
+    path = _saved(tmp_path_factory.mktemp("edges"), Data(x=torch.ones(nodes, 1), edge_index=index))
+    if all(0 <= end < nodes for edge in edges for end in edge):
+        assert torch.equal(load_saved(path).edge_index, index)
+    else:
+        with pytest.raises(InputError, match=rf"'edge_index' within 0\.\.{nodes - 1}"):
+            load_saved(path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"x": None}, "must have 'x' .got edge_index, y"),
+        ({"x": [[1.0]]}, "must have a tensor as 'x' .got a list"),
+        ({"x": torch.ones(3)}, r"'x' of shape \(N, F\).*got float32 of shape \(3,\)"),
+        ({"x": torch.ones(0, 3)}, "at least one node"),
+        ({"x": torch.tensor([[float("nan")], [1.0], [float("inf")]])}, "finite numbers in 'x' .got 2 NaN"),
+        ({"edge_index": None}, "must have 'edge_index' .got x, y"),
+        ({"edge_index": torch.tensor([[0.0], [1.0]])}, r"'edge_index' of shape \(2, E\), integers .got float32"),
+        ({"edge_index": torch.tensor([[0, 1, 2]])}, r"'edge_index' of shape .* \(1, 3\)"),
+        ({"edge_index": torch.tensor([[0], [3]])}, r"'edge_index' within 0\.\.2, the rows of 'x' .got 3"),
+        ({"edge_index": torch.tensor([[-1], [2]])}, r"within 0\.\.2.* .got -1"),
+        ({"y": torch.tensor([0, 1])}, r"one class per node in 'y', shape \(3,\) .got int64 of shape \(2,\)"),
+        ({"y": torch.eye(3)}, r"one class per node in 'y'.*y\.argmax\(1\)"),
+        ({"y": torch.tensor([0.5, 1.0, 0.0])}, "classes counted from 0"),
+        ({"y": torch.tensor([0.0, float("nan"), 0.0])}, "classes counted from 0"),
+        ({"y": torch.tensor([0, -1, 0])}, "classes counted from 0.*out of the masks"),
+        ({"edge_weight": torch.ones(3)}, "one 'edge_weight' per edge"),
+        ({"edge_weight": torch.tensor([1.0, float("nan")])}, "finite numbers in 'edge_weight' .got 1"),
+        ({"train_mask": torch.ones(3, 10, dtype=torch.bool)}, "one split .got 'train_mask' of 10.*one column"),
+        ({"test_mask": torch.tensor([0, 2])}, "one true or false per node in 'test_mask'"),
+        ({"test_mask": torch.tensor([0, 2, 1])}, "one true or false per node in 'test_mask'"),
+        ({"num_nodes": 5}, "one row of 'x' per node .got 3 for 5 nodes"),
+        ({"source": torch.ones(3)}, "keep 'source' for a line of words .got a Tensor.; rename it"),
+    ],
+)
+def test_a_graph_that_breaks_a_rule_gets_one_sentence(tmp_path: Path, changes: dict[str, object], words: str) -> None:
+    with pytest.raises(InputError, match=words) as caught:
+        load_saved(_saved(tmp_path, _graph(**changes)))
+    assert "\n" not in str(caught.value) and str(tmp_path) in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [torch.ones(2), [_graph()], {1: torch.ones(2)}])
+def test_a_file_with_something_else_says_what_it_holds(tmp_path: Path, content: object) -> None:
+    with pytest.raises(InputError, match=f"must hold one PyG Data.*got a {type(content).__name__}"):
+        load_saved(_saved(tmp_path, content))
+
+
+def test_a_graph_of_several_types_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="holds more than tensors and a PyG Data"):
+        load_saved(_saved(tmp_path, HeteroData(paper={"x": torch.ones(2, 1)})))
+
+
+def test_foreign_code_is_refused_however_it_is_packed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "graph.pt"
+    for content in (_graph(extra=Foreign()), {"x": Foreign()}, Foreign()):
+        for legacy in (False, True):
+            torch.save(content, path, _use_new_zipfile_serialization=not legacy)
+            with pytest.raises(DataError, match=r"refused.*foreign code"):
+                load_dataset(path)
+        path.write_bytes(pickle.dumps(content))
+        with pytest.raises(DataError, match="refused"):
+            load_dataset(path)
+    assert not (tmp_path / "foreign").exists()
+    torch.load(_saved(tmp_path, Foreign()), weights_only=False)
+    assert (tmp_path / "foreign").exists()  # so the files would have done it
+
+
+def test_trust_ends_with_the_call(tmp_path: Path) -> None:
+    path, before = _saved(tmp_path, _graph()), set(torch.serialization.get_safe_globals())
+    assert Data in before  # PyG's own registration, which its processed files need, has to stay
+    load_saved(path)
+    assert set(torch.serialization.get_safe_globals()) == before
+    with pytest.raises(pickle.UnpicklingError, match="Unsupported global"):
+        torch.load(path, weights_only=True)
+    with pytest.raises(DataError):
+        load_saved(_saved(tmp_path, _graph(extra=Foreign())))
+    assert set(torch.serialization.get_safe_globals()) == before
+
+
+def test_a_crafted_data_without_storage_is_damaged(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="damaged PyG Data"):
+        load_saved(_saved(tmp_path, Data.__new__(Data)))
+
+
+def test_no_file_a_folder_and_bytes_of_anything_else(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="must be a file that exists"):
+        load_dataset(tmp_path / "absent.pt")
+    with pytest.raises(DataError, match=r"got a folder.*root"):
+        load_dataset(tmp_path)
+    whole = _saved(tmp_path, _graph()).read_bytes()
+    for content in (b"", b"hello", b"\x80\x02", whole[: len(whole) // 2], whole[:-10], b"PK\x03\x04"):
+        (tmp_path / "graph.pt").write_bytes(content)
+        with pytest.raises(DataError, match=r"graph\.pt' is (damaged|refused)") as caught:
+            load_dataset(tmp_path / "graph.pt")
+        assert "\n" not in str(caught.value)
+
+
+def test_names_that_nobody_knows(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"'dataset' must be one of citeseer, .* \(got 'coraa'\); did you mean 'cora'"):
+        load_dataset("coraa")
+    with pytest.raises(InputError, match="'dataset' must be one of"):
+        load_dataset(7)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=r"'features' must be one of None, raw \(got 'tfidf'\)"):
+        load_dataset("digits", features="tfidf")
+    with pytest.raises(DataError, match="'root' must be a folder that exists"):
+        load_dataset("cora", tmp_path / "absent")

@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+import dataclasses
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from relgraph.errors import InputError
+from relgraph.nn.folding import FoldedCosine, fold
+from relgraph.nn.relative import RelativeLayer
+from relgraph.similarity import NORMALIZATIONS, SIMILARITIES, Similarity
+
+PAIRS = [
+    (s, n)
+    for s, entry in SIMILARITIES.items()
+    for n in NORMALIZATIONS
+    if entry.bilinear and (n == "none" or not entry.whitens)
+]
+FOLDABLE = pytest.mark.parametrize(("similarity", "normalization"), PAIRS)
+
+
+def parts(dtype: torch.dtype, anchors: int = 9, bias: bool = True):
+    generator = torch.Generator().manual_seed(0)
+    z = torch.randn(30, 5, generator=generator, dtype=torch.float64).to(dtype) * 2 + 1
+    head = nn.Linear(anchors, 3, bias=bias, dtype=dtype)
+    with torch.no_grad():
+        for parameter in head.parameters():
+            parameter.copy_(torch.randn(parameter.shape, generator=generator, dtype=torch.float64))
+    return z, z[:anchors].clone(), head
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("anchors", [9, 4])
+@pytest.mark.parametrize("centered", [False, True])
+@FOLDABLE
+def test_equals_layer_then_head(similarity, normalization, centered, anchors, dtype):
+    z, rows, head = parts(dtype, anchors)
+    z[20] = 0
+    z[22] = z[21]
+    given = SimpleNamespace(embeddings=rows, center=z.mean(0)) if centered else rows
+    layer = RelativeLayer(similarity, normalization, shrinkage=0.05)
+    folded = fold(head, layer, given)
+    tolerance = {"rtol": 1e-9, "atol": 1e-9} if dtype == torch.float64 else {"rtol": 1e-4, "atol": 1e-4}
+    torch.testing.assert_close(folded(z), head(layer(z, anchors=given)), **tolerance)
+    assert folded(z).dtype == dtype and folded(z[:0]).shape == (0, 3)
+
+
+@FOLDABLE
+def test_head_without_bias(similarity, normalization):
+    z, rows, head = parts(torch.float64, bias=False)
+    layer = RelativeLayer(similarity, normalization)
+    torch.testing.assert_close(fold(head, layer, rows)(z), head(layer(z, anchors=rows)))
+
+
+@FOLDABLE
+@pytest.mark.parametrize("case", ["zero row is an anchor", "constant", "constant up to rounding", "duplicates"])
+def test_degenerate_anchors(similarity, normalization, case):
+    z, rows, head = parts(torch.float32)
+    center = rows.mean(0)
+    if case == "zero row is an anchor":
+        rows[2] = 0
+    elif case == "duplicates":
+        rows[:] = rows[[0, 0, 0, 0, 1, 1, 1, 1, 1]]
+    else:
+        rows[:] = rows[0] + 1000
+        center = rows[0] + (1e-4 if case == "constant up to rounding" else 0)
+        z = z + 1000
+    given = SimpleNamespace(embeddings=rows, center=center)
+    layer = RelativeLayer(similarity, normalization)
+    got = fold(head, layer, given)(z)
+    assert got.isfinite().all()
+    torch.testing.assert_close(got, head(layer(z, anchors=given)), rtol=1e-3, atol=1e-3)
+
+
+def test_whitened_becomes_a_plain_frozen_linear():
+    z, rows, head = parts(torch.float32)
+    folded = fold(head, RelativeLayer("whitened"), rows)
+    assert type(folded) is nn.Linear and (folded.in_features, folded.out_features) == (5, 3)
+    before = folded(z)
+    with torch.no_grad():
+        head.weight.zero_()
+        head.bias.zero_()
+        rows.zero_()
+    assert torch.equal(folded(z), before)
+
+
+@FOLDABLE
+def test_is_frozen_and_independent_of_the_head(similarity, normalization):
+    z, rows, head = parts(torch.float32)
+    folded = fold(head, RelativeLayer(similarity, normalization), rows)
+    assert all(not parameter.requires_grad for parameter in folded.parameters())
+    before = folded(z)
+    assert not before.requires_grad
+    with torch.no_grad():
+        head.bias.add_(1)
+    assert torch.equal(folded(z), before)
+
+
+@pytest.mark.parametrize("normalization", NORMALIZATIONS)
+def test_folded_cosine_saves_and_loads(normalization):
+    z, rows, head = parts(torch.float32)
+    folded = fold(head, RelativeLayer("cosine", normalization), rows)
+    other = fold(head, RelativeLayer("cosine", normalization), rows.flip(0) * 2 + 1)
+    assert isinstance(folded, FoldedCosine) and not torch.allclose(other(z), folded(z))
+    other.load_state_dict(folded.state_dict())
+    assert torch.equal(other(z), folded(z))
+    assert repr(folded) == "FoldedCosine(in_features=5, out_features=3)"
+
+
+def test_cosine_makes_no_copy_of_the_embeddings():
+    _, rows, head = parts(torch.float32)
+    wide = torch.randn(2000, 5, generator=torch.Generator().manual_seed(1)).repeat(1, 40)
+    folded = fold(head, RelativeLayer(), rows.repeat(1, 40))
+    largest = 0
+
+    class Watch(TorchDispatchMode):
+        def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+            nonlocal largest
+            out = function(*args, **(kwargs or {}))
+            largest = max(largest, out.numel() if isinstance(out, torch.Tensor) else 0)
+            return out
+
+    with Watch():
+        folded(wide)
+    assert 0 < largest <= 2000 * 3
+
+
+@pytest.mark.parametrize("normalization", NORMALIZATIONS)
+def test_a_new_bilinear_similarity_folds_to_a_linear(monkeypatch, normalization):
+    def dot(x, anchors):
+        return x @ anchors.mT
+
+    monkeypatch.setitem(SIMILARITIES, "dot", Similarity("dot", dot, frozenset({"rotation"}), bilinear=True, fill=0.0))
+    z, rows, head = parts(torch.float64)
+    layer = RelativeLayer("dot", normalization)
+    folded = fold(head, layer, rows)
+    assert type(folded) is nn.Linear
+    torch.testing.assert_close(folded(z), head(layer(z, anchors=rows)))
+
+
+@FOLDABLE
+def test_half_precision_head(similarity, normalization):
+    z, rows, head = parts(torch.float32)
+    expected = fold(head, RelativeLayer(similarity, normalization), rows)(z)
+    folded = fold(head.bfloat16(), RelativeLayer(similarity, normalization), rows)
+    got = folded(z.bfloat16())
+    assert got.dtype == torch.bfloat16
+    torch.testing.assert_close(got.float(), expected, rtol=0.1, atol=0.1)
+
+
+def test_wrong_input():
+    _, rows, head = parts(torch.float32)
+    with pytest.raises(InputError, match=r"bilinear similarity to be folded: cosine, whitened \(got 'euclidean'\)"):
+        fold(head, RelativeLayer("euclidean"), rows)
+    with pytest.raises(InputError, match=r"'head' must be a torch.nn.Linear to be folded \(got Sequential\)"):
+        fold(nn.Sequential(head), RelativeLayer(), rows)
+    with pytest.raises(InputError, match=r"one coordinate per anchor, 8 \(got 9\)"):
+        fold(head, RelativeLayer(), rows[:8])
+
+
+def test_registry_entries_are_frozen():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        SIMILARITIES["cosine"].fill = 1.0

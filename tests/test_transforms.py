@@ -1,0 +1,183 @@
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from torch_geometric.data import Batch, Data, HeteroData
+from torch_geometric.transforms import Compose
+
+from relgraph.anchors import STRATEGIES, select_anchors
+from relgraph.errors import InputError
+from relgraph.graph import anchor_index, node_ids
+from relgraph.transforms import AddAnchors
+
+
+def graph(num_nodes: int = 30) -> Data:
+    draw = torch.Generator().manual_seed(0)
+    edge_index = torch.randint(num_nodes, (2, 4 * num_nodes), generator=draw)
+    y, mask = torch.arange(num_nodes) % 3, torch.ones(num_nodes, dtype=torch.bool)
+    return Data(x=torch.randn(num_nodes, 4, generator=draw), edge_index=edge_index, y=y, train_mask=mask)
+
+
+def hetero() -> HeteroData:
+    data = HeteroData()
+    data["paper"].x = torch.randn(20, 3, generator=torch.Generator().manual_seed(0))
+    data["paper"].y = torch.arange(20) % 2
+    data["paper"].train_mask = torch.arange(20) < 10
+    data["author"].x = torch.zeros(5, 2)
+    data["author", "writes", "paper"].edge_index = torch.tensor([[0, 1], [3, 4]])
+    return data
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_the_anchors_are_those_of_the_strategy_at_every_call(strategy: str) -> None:
+    data, transform = graph(), AddAnchors(6, strategy, seed=3)
+    torch.manual_seed(0)
+    first = anchor_index(transform(data))
+    torch.manual_seed(9)
+    assert torch.equal(first, anchor_index(transform(data)))
+    expected = select_anchors(data, 6, strategy, generator=torch.Generator().manual_seed(3))
+    assert torch.equal(first, expected)
+
+
+def test_the_seed_moves_the_anchors() -> None:
+    assert (
+        anchor_index(AddAnchors(6, seed=0)(graph())).tolist() != anchor_index(AddAnchors(6, seed=1)(graph())).tolist()
+    )
+
+
+def test_what_is_written() -> None:
+    data = AddAnchors(6)(graph())
+    assert data.node_id.tolist() == list(range(30))
+    assert data.num_anchors == 6 and isinstance(data.num_anchors, int)
+    assert data.anchor_rank.dtype == torch.int64
+    assert sorted(data.anchor_rank.tolist()) == [-1] * 24 + list(range(6))
+
+
+def test_the_graph_passed_in_does_not_change() -> None:
+    data = graph()
+    before = copy.deepcopy(data.to_dict())
+    AddAnchors(6)(data)
+    assert data.to_dict().keys() == before.keys()
+    assert all(torch.equal(data[key], value) for key, value in before.items())
+
+
+def test_ids_that_are_there_are_kept_and_old_anchors_replaced() -> None:
+    data = graph()
+    data.node_id = torch.arange(30) + 100
+    data = AddAnchors(4)(AddAnchors(9)(data))
+    assert data.node_id.tolist() == list(range(100, 130))
+    assert data.num_anchors == 4 and anchor_index(data).numel() == 4
+
+
+def test_the_ids_of_a_neighbour_loader_become_node_ids() -> None:
+    data = graph(3)
+    data.n_id = torch.tensor([8, 2, 5])
+    assert AddAnchors(1)(data).node_id.tolist() == [8, 2, 5]
+
+
+def test_a_subgraph_keeps_the_anchors_and_their_order() -> None:
+    data = AddAnchors(5, seed=1)(graph())
+    wanted = data.node_id[anchor_index(data)]
+    keep = torch.ones(30, dtype=torch.bool)
+    keep[(data.anchor_rank < 0).nonzero().view(-1)[::2]] = False
+    part = data.subgraph(keep)
+    assert part.num_nodes < 30
+    assert torch.equal(node_ids(part)[anchor_index(part)], wanted)
+
+
+def test_shuffled_nodes_keep_the_anchors_and_their_order() -> None:
+    data = AddAnchors(5, seed=1)(graph())
+    wanted = data.node_id[anchor_index(data)]
+    order = torch.randperm(30, generator=torch.Generator().manual_seed(4))
+    shuffled = data.clone()
+    for key in ("x", "y", "train_mask", "node_id", "anchor_rank"):
+        shuffled[key] = data[key][order]
+    assert torch.equal(shuffled.node_id[anchor_index(shuffled)], wanted)
+
+
+def test_a_subgraph_that_loses_an_anchor_says_so() -> None:
+    data = AddAnchors(5)(graph())
+    with pytest.raises(InputError, match="rank 0 is missing"):
+        anchor_index(data.subgraph(data.anchor_rank != 0))
+
+
+def test_a_batch_of_several_graphs_keeps_every_rank() -> None:
+    batch = Batch.from_data_list([AddAnchors(3)(graph()), AddAnchors(3)(graph())])
+    assert batch.anchor_rank.max() == 2 and (batch.anchor_rank == 0).sum() == 2
+    assert torch.equal(anchor_index(batch.get_example(1)), anchor_index(AddAnchors(3)(graph())))
+
+
+def test_from_ids_follows_their_order() -> None:
+    data = graph()
+    data.node_id = torch.arange(30).flip(0)
+    made = AddAnchors.from_ids(torch.tensor([3, 29, 0]))(data)
+    assert anchor_index(made).tolist() == [26, 0, 29] and made.num_anchors == 3
+
+
+def test_two_graphs_agree_on_anchors_by_ids() -> None:
+    one = AddAnchors(5, seed=2)(graph())
+    ids = one.node_id[anchor_index(one)]
+    tomorrow = graph(40)
+    assert torch.equal(anchor_index(AddAnchors.from_ids(ids)(tomorrow)), ids)
+
+
+def test_missing_and_repeated_ids_are_named() -> None:
+    with pytest.raises(InputError, match=r"missing: 30, 99\)"):
+        AddAnchors.from_ids(torch.tensor([30, 1, 99]))(graph())
+    with pytest.raises(InputError, match=r"missing: 100, 101, 102, 103, 104 and 15 more"):
+        AddAnchors.from_ids(torch.arange(100, 120))(graph())
+    with pytest.raises(InputError, match="got 1 more than once"):
+        AddAnchors.from_ids(torch.tensor([1, 1]))
+    with pytest.raises(InputError, match="at least one integer"):
+        AddAnchors.from_ids(torch.tensor([0.5]))
+
+
+def test_settings_are_checked_before_any_graph_comes() -> None:
+    with pytest.raises(InputError, match="did you mean 'random'"):
+        AddAnchors(3, "randon")
+    with pytest.raises(InputError, match="at least 1"):
+        AddAnchors(0)
+    with pytest.raises(InputError, match="from 1 to 30"):
+        AddAnchors(31)(graph())
+
+
+@pytest.mark.parametrize("strategy", ["random", "farthest-point", "kmeans", "class-stratified"])
+def test_one_node_type_of_a_heterogeneous_graph(strategy: str) -> None:
+    data = hetero()
+    made = AddAnchors(4, strategy, node_type="paper")(data)
+    assert anchor_index(made["paper"]).unique().numel() == 4
+    assert "anchor_rank" not in made["author"] and "anchor_rank" not in data["paper"]
+    if strategy in ("farthest-point", "kmeans"):
+        expected = select_anchors(data["paper"].x, 4, strategy, generator=torch.Generator().manual_seed(0))
+        assert torch.equal(anchor_index(made["paper"]), expected)
+
+
+@pytest.mark.parametrize("strategy", ["degree", "pagerank"])
+def test_strategies_along_edges_do_not_apply_to_a_heterogeneous_graph(strategy: str) -> None:
+    with pytest.raises(InputError, match=f"'{strategy}' needs a graph of one node type"):
+        AddAnchors(4, strategy, node_type="paper")(hetero())
+
+
+def test_ids_of_one_node_type() -> None:
+    made = AddAnchors.from_ids(torch.tensor([7, 2]), node_type="paper")(hetero())
+    assert anchor_index(made["paper"]).tolist() == [7, 2]
+
+
+def test_the_node_type_is_asked_for_and_checked() -> None:
+    with pytest.raises(InputError, match="one of author, paper"):
+        AddAnchors(2)(hetero())
+    with pytest.raises(InputError, match="did you mean 'paper'"):
+        AddAnchors(2, node_type="papers")(hetero())
+    with pytest.raises(InputError, match="must be left out"):
+        AddAnchors(2, node_type="paper")(graph())
+
+
+def test_it_composes_and_tells_what_it_is() -> None:
+    made = Compose([AddAnchors(3)])(graph())
+    assert anchor_index(made).numel() == 3
+    assert (
+        repr(AddAnchors(3, "kmeans", seed=2, node_type="paper")) == "AddAnchors(3, 'kmeans', seed=2, node_type='paper')"
+    )
+    assert repr(AddAnchors.from_ids(torch.tensor([4, 5]))) == "AddAnchors.from_ids(2 ids)"

@@ -1,0 +1,35 @@
+"""A linear head on fixed vectors."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from relgraph.training.posthoc import fit_linear_head
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_separable_classes_are_separated(classes: int):
+    generator = torch.Generator().manual_seed(0)
+    y = torch.arange(90) % classes
+    r = torch.eye(classes)[y] + 0.1 * torch.randn(90, classes, generator=generator)
+    head = fit_linear_head(r, y, torch.arange(30), torch.arange(30, 60), classes)
+    assert (head(r).argmax(-1) == y).float().mean() > 0.95
+    assert not any(parameter.requires_grad for parameter in head.parameters())
+
+
+def test_a_class_without_training_nodes_is_never_predicted():
+    r = torch.rand(60, 5, generator=torch.Generator().manual_seed(0))
+    y = torch.arange(60) % 3
+    train = (y != 1).nonzero().view(-1)[:20]
+    head = fit_linear_head(r, y, train, torch.arange(40, 60), 3)
+    assert head.out_features == 3
+    assert 1 not in head(r).argmax(-1)
+    assert torch.isfinite(head(r)).all()
+
+
+def test_one_class_in_training_predicts_that_class():
+    r = torch.rand(20, 4)
+    y = torch.arange(20) % 2
+    head = fit_linear_head(r, y, (y == 1).nonzero().view(-1), torch.arange(20), 2)
+    assert (head(r).argmax(-1) == 1).all()
