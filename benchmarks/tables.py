@@ -2,8 +2,8 @@
 
     python benchmarks/tables.py [--check]
 
-A table stands between ``<!-- table: NAME -->`` and ``<!-- end -->``. A test runs the check, so that no number in a README
-is one that nobody measured.
+A table stands between ``<!-- table: NAME -->`` and ``<!-- end -->``. A test runs the check, so that no number in a
+README is one that nobody measured.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def table(header, rows):
 def interval(figure, digits=3):
     """Mean and interval of a figure."""
     if figure is None:
-        return "–"
+        return "-"
     text = f"{figure['mean']:.{digits}f}"
     if figure["interval"]:
         low, high = figure["interval"]
@@ -41,7 +41,7 @@ def interval(figure, digits=3):
 
 def short(figure, key="mean"):
     """One number of a figure."""
-    return "–" if figure is None else f"{figure[key]:.3f}"
+    return "-" if figure is None else f"{figure[key]:.3f}"
 
 
 def stitching_summary():
@@ -68,27 +68,46 @@ def stitching_full():
     for name, dataset in results("stitching")["datasets"].items():
         robust = dataset["robustness"]
         header = [
-            "arm", "own", "collapsed", "cross-seed", "worst pair", "retention", "worst", "cross-encoder retention",
-            "worst", "fidelity", "decisive fidelity",
-        ]  # fmt: skip
+            "arm",
+            "own",
+            "collapsed",
+            "cross-seed",
+            "worst pair",
+            "retention",
+            "worst",
+            "cross-encoder retention",
+            "worst",
+            "fidelity",
+            "decisive fidelity",
+        ]
         rows = []
         for arm, figures in dataset["arms"].items():
             kind = "" if figures["kind"] == "method" else f" *({figures['kind']})*"
-            rows.append([
-                f"`{arm}`{kind}", interval(figures["own"]), "–" if figures["own"] is None else figures["collapsed"],
-                interval(figures["cross_seed"]), short(figures["cross_seed"], "min"),
-                interval(figures["retention_cross_seed"]), short(figures["retention_cross_seed"], "min"),
-                interval(figures["retention_cross_encoder"]), short(figures["retention_cross_encoder"], "min"),
-                interval(figures["fidelity_cross_seed"]), interval(figures["decisive_fidelity_cross_seed"]),
-            ])  # fmt: skip
+            rows.append(
+                [
+                    f"`{arm}`{kind}",
+                    interval(figures["own"]),
+                    "-" if figures["own"] is None else figures["collapsed"],
+                    interval(figures["cross_seed"]),
+                    short(figures["cross_seed"], "min"),
+                    interval(figures["retention_cross_seed"]),
+                    short(figures["retention_cross_seed"], "min"),
+                    interval(figures["retention_cross_encoder"]),
+                    short(figures["retention_cross_encoder"], "min"),
+                    interval(figures["fidelity_cross_seed"]),
+                    interval(figures["decisive_fidelity_cross_seed"]),
+                ]
+            )
         kappa = dataset["arms"]["permuted-anchors"]["kappa"]
         blocks.append(
             f"### {NAMES[name]}\n\n{table(header, rows)}\n\n"
             f"Two own models agree on {1 - robust['disagreement']['mean']:.3f} of the test nodes "
-            f"(accuracy's standard deviation over seeds: {robust['accuracy_std']:.4f}; linear CKA of two seeds' spaces "
-            f"{robust['linear_cka']:.3f}; mean cosine of matched embeddings {robust['absolute_similarity']:.3f}, of matched "
-            f"relative vectors {robust['relative_similarity']:.3f}). Permuted anchors: Cohen's kappa {kappa['mean']:.3f} on "
-            f"average over {kappa['draws']} draws (standard deviation {kappa['std']:.3f}, largest {kappa['max_abs']:.3f})."
+            f"(accuracy's standard deviation over seeds: {robust['accuracy_std']:.4f}; "
+            f"linear CKA of two seeds' spaces {robust['linear_cka']:.3f}; "
+            f"mean cosine of matched embeddings {robust['absolute_similarity']:.3f}, "
+            f"of matched relative vectors {robust['relative_similarity']:.3f}). "
+            f"Permuted anchors: Cohen's kappa {kappa['mean']:.3f} on average over {kappa['draws']} draws "
+            f"(standard deviation {kappa['std']:.3f}, largest {kappa['max_abs']:.3f})."
         )
     return "\n\n".join(blocks)
 
@@ -124,11 +143,17 @@ def training_summary():
     rows = []
     for case in found["cases"]:
         if case["split"] == "public":
-            rows.append([
-                NAMES[case["dataset"]], "yes" if case["input_dropout"] else "no", f"{case['plain_ms']:.1f}",
-                f"{case['ours_ms']:.2f}", f"{case['ratio']:.0f}x",
-                f"{case['plain_accuracy']['mean']:.3f}", f"{case['ours_accuracy']['mean']:.3f}",
-            ])  # fmt: skip
+            rows.append(
+                [
+                    NAMES[case["dataset"]],
+                    "yes" if case["input_dropout"] else "no",
+                    f"{case['plain_ms']:.1f}",
+                    f"{case['ours_ms']:.2f}",
+                    f"{case['ratio']:.0f}x",
+                    f"{case['plain_accuracy']['mean']:.3f}",
+                    f"{case['ours_accuracy']['mean']:.3f}",
+                ]
+            )
     header = [
         "graph",
         "input dropout",
@@ -150,17 +175,36 @@ def training_full():
     rows = []
     for case in results("training")["cases"]:
         memory = case.get("memory_mb")
-        rows.append([
-            NAMES[case["dataset"]], case["split"], case["input_dropout"], f"{case['plain_ms']:.1f}",
-            f"{case['plain_sparse_ms']:.1f}", f"{case['ours_alone_ms']:.2f}", f"{case['ours_ms']:.2f}",
-            f"{case['ratio']:.1f}x", interval(case["plain_accuracy"], 4), interval(case["ours_accuracy"], 4),
-            f"{memory['plain']:.0f}" if memory else "–", f"{memory['ours']:.0f}" if memory else "–",
-        ])  # fmt: skip
+        rows.append(
+            [
+                NAMES[case["dataset"]],
+                case["split"],
+                case["input_dropout"],
+                f"{case['plain_ms']:.1f}",
+                f"{case['plain_sparse_ms']:.1f}",
+                f"{case['ours_alone_ms']:.2f}",
+                f"{case['ours_ms']:.2f}",
+                f"{case['ratio']:.1f}x",
+                interval(case["plain_accuracy"], 4),
+                interval(case["ours_accuracy"], 4),
+                f"{memory['plain']:.0f}" if memory else "-",
+                f"{memory['ours']:.0f}" if memory else "-",
+            ]
+        )
     header = [
-        "graph", "split", "input dropout", "PyG loop, ms", "PyG loop, sparse features, ms", "relgraph, one seed, ms",
-        "relgraph, ten seeds, ms", "ratio", "accuracy, PyG loop", "accuracy, relgraph", "memory, PyG loop, MB",
+        "graph",
+        "split",
+        "input dropout",
+        "PyG loop, ms",
+        "PyG loop, sparse features, ms",
+        "relgraph, one seed, ms",
+        "relgraph, ten seeds, ms",
+        "ratio",
+        "accuracy, PyG loop",
+        "accuracy, relgraph",
+        "memory, PyG loop, MB",
         "memory, relgraph, MB",
-    ]  # fmt: skip
+    ]
     return table(header, rows)
 
 
@@ -175,13 +219,16 @@ TABLES = {
 
 
 def filled(text):
-    """The text with every table as the results say."""
-    return re.sub(
-        r"<!-- table: ([a-z-]+) -->\n.*?<!-- end -->",
-        lambda found: f"<!-- table: {found[1]} -->\n{TABLES[found[1]]()}\n<!-- end -->",
-        text,
-        flags=re.DOTALL,
-    )
+    """The text with every table as the results say; one without results says so."""
+
+    def table_of(found):
+        try:
+            body = TABLES[found[1]]()
+        except FileNotFoundError:
+            body = "*Not measured yet.*"
+        return f"<!-- table: {found[1]} -->\n\n{body}\n\n<!-- end -->"
+
+    return re.sub(r"<!-- table: ([a-z-]+) -->\n.*?<!-- end -->", table_of, text, flags=re.DOTALL)
 
 
 def main(check):

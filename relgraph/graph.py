@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, TypeAlias
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -68,10 +69,12 @@ def fingerprint(data: Data) -> str:
     digest = hashlib.sha256(ids.sort().values.to(torch.int64).numpy().tobytes())
     if data.edge_index is not None:
         ends = ids[data.edge_index.cpu()].to(torch.int64)
-        order = torch.from_numpy(_lexsort(ends))
-        digest.update(ends[:, order].contiguous().numpy().tobytes())
+        keys = [ends[1].numpy(), ends[0].numpy()]
         if data.edge_weight is not None:
-            digest.update(data.edge_weight.detach().cpu()[order].to(torch.float64).numpy().tobytes())
+            keys.insert(0, data.edge_weight.detach().cpu().to(torch.float64).view(-1).numpy())
+        order = np.lexsort(keys)  # by source, then target, then weight
+        for key in keys:
+            digest.update(key[order].tobytes())
     return digest.hexdigest()[:16]
 
 
@@ -116,10 +119,3 @@ def anchor_index(data: GraphLike) -> Tensor:
             "in a batch of several graphs, or a subgraph without all anchors, pass an AnchorSet instead"
         )
     return rows
-
-
-def _lexsort(ends: Tensor) -> object:
-    import numpy as np
-
-    pairs = ends.numpy()
-    return np.lexsort((pairs[1], pairs[0]))

@@ -24,10 +24,12 @@ def dropout(x: Tensor, p: float, training: bool) -> Tensor:
         >>> with torch.random.fork_rng(devices=[]):
         ...     _ = torch.manual_seed(0)
         ...     dropout(torch.ones(4), 0.5, training=True)
-        tensor([0., 0., 2., 2.])
+        tensor([0., 0., 2., 0.])
     """
     if not training or p == 0:
         return x
+    if p >= 1:
+        return torch.zeros_like(x)
     if x.device.type != "cpu":
         return F.dropout(x, p, training)
     return x * keep_mask(x.shape, p, [torch.default_generator], x)[0]
@@ -41,7 +43,7 @@ def keep_mask(shape: torch.Size, p: float, generators: Sequence[torch.Generator]
 
     Args:
         shape: Shape of the values.
-        p: Probability of a zero.
+        p: Probability of a zero, below 1.
         generators: One for each of the ``S`` masks.
         like: A tensor of the type and device wanted.
     """
@@ -49,6 +51,6 @@ def keep_mask(shape: torch.Size, p: float, generators: Sequence[torch.Generator]
     bits = torch.empty(len(generators), (count + 3) // 4, dtype=torch.int64, device=like.device)
     for row, generator in zip(bits, generators, strict=True):
         row.random_(-(2**63), None, generator=generator)
-    threshold = round(p * 65536) - 32768
+    threshold = min(round(p * 65536), 65535) - 32768
     keep = bits.view(torch.int16)[:, :count] >= threshold
     return keep.to(like.dtype).mul_(1 / (1 - p)).view(len(generators), *shape)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import skip_init
 
 from relgraph.errors import InputError
 from relgraph.nn.relative import RelativeLayer
@@ -117,7 +118,10 @@ def fold(head: nn.Module, layer: RelativeLayer, anchors: AnchorSet | Tensor) -> 
         )
     if scale is not None:
         weight = torch.diag(scale).to(weight) @ weight if scale.dim() == 1 else scale.to(weight) @ weight
-    folded = nn.Linear(rows.size(1), head.out_features, dtype=bias.dtype, device=bias.device)
+    # Not nn.Linear(...): its initial values would be drawn from the global generator.
+    folded: nn.Linear = skip_init(  # type: ignore[no-untyped-call]
+        nn.Linear, rows.size(1), head.out_features, dtype=bias.dtype, device=bias.device
+    )
     folded.weight.copy_(weight.T)
     folded.bias.copy_(bias if shift is None else bias - shift.to(exact) @ weight)
     return folded.requires_grad_(False)

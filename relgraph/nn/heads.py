@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
+from torch.nn.utils import skip_init
 
 if TYPE_CHECKING:
     from relgraph.conversion import PublishedHead
@@ -35,7 +36,10 @@ def relative_head(published: PublishedHead) -> nn.Linear:
         Linear(in_features=20, out_features=3, bias=True)
     """
     count, classes = published.logits.shape
-    head = nn.Linear(count, classes, device=published.logits.device, dtype=published.logits.dtype)
+    # Not nn.Linear(...): its initial values would be drawn from the global generator.
+    head: nn.Linear = skip_init(  # type: ignore[no-untyped-call]
+        nn.Linear, count, classes, device=published.logits.device, dtype=published.logits.dtype
+    )
     with torch.no_grad():
         head.weight.copy_((published.logits - published.mean_logits).mT)
         head.bias.copy_(published.mean_logits)

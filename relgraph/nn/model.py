@@ -26,6 +26,7 @@ class Model(nn.Module):
         head: From embeddings to outputs ``(N, C)``.
 
     Example:
+        >>> import torch
         >>> from torch_geometric.data import Data
         >>> from relgraph.nn.encoders import GCNEncoder
         >>> data = Data(x=torch.rand(4, 3), edge_index=torch.tensor([[0, 1], [1, 0]]))
@@ -66,6 +67,7 @@ class RelativeModel(Model):
     The anchors are those that the graph carries (:class:`relgraph.AddAnchors`), embedded anew at every call.
 
     Example:
+        >>> import torch
         >>> from torch_geometric.data import Data
         >>> from relgraph.nn.encoders import GCNEncoder
         >>> from relgraph.nn.relative import RelativeLayer

@@ -157,7 +157,7 @@ def whitened_projection(
         except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
             raise _not_spanning(shrinkage) from error
         _check_spanning(factor.diagonal().square(), shrinkage)
-        projection = torch.cholesky_solve(centered.T, factor) * (varied / centered.size(0))
+        projection = torch.cholesky_solve(centered.T, factor) * varied / centered.size(0)
         return shift, projection.to(shift.dtype)
 
 

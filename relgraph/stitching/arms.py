@@ -156,6 +156,7 @@ class PermutedAnchors(Converted):
     kind = "control"
 
     def __init__(self, seed: int = 0) -> None:
+        self.seed = seed
         self.generator = torch.Generator().manual_seed(seed)
 
     def meet(self, source: _Published, target: _Published) -> Tensor | None:
@@ -191,7 +192,7 @@ class ClassCentroid(Arm):
     trains = "class means of the source's own training nodes"
 
     def publish(self, run: Run, nodes: Nodes) -> Tensor:
-        """Negative squared distances of the test nodes to the class means, ``(n, C)``; -inf for an unseen class."""
+        """Negative distances of the test nodes to the class means, ``(n, C)``; -inf for an unseen class."""
         y = F.one_hot(nodes.y[nodes.train], nodes.num_classes).to(run.z.dtype)
         counts = y.sum(0)
         means = (y.mT @ run.z[nodes.train]) / counts.clamp(min=1).unsqueeze(1)

@@ -45,7 +45,7 @@ class StitchSettings:
         train: Settings of every training run.
 
     Raises:
-        InputError: If a name is unknown, a value repeated, or there are fewer than two seeds.
+        InputError: If a name is unknown, a value repeated, or there are fewer than two seeds or no anchors.
 
     Example:
         >>> StitchSettings(seeds=(0,))
@@ -77,6 +77,8 @@ class StitchSettings:
                 raise InputError(f"'{argument}' must name at least one of {', '.join(sorted(valid))} (got none)")
             if len(set(given)) < len(given):
                 raise InputError(f"'{argument}' must not repeat a name (got {', '.join(given)})")
+        if self.num_anchors < 1:
+            raise InputError(f"'num_anchors' must be at least 1 (got {self.num_anchors})")
         if len(set(self.seeds)) < len(self.seeds):
             raise InputError(f"'seeds' must not repeat a seed (got {', '.join(map(str, self.seeds))})")
         if len(self.seeds) < 2:
@@ -204,7 +206,7 @@ def meet_all(arm: Arm, runs: Sequence[Run], nodes: Nodes, training: Sequence[flo
         training: Seconds that the arm's own training took for each run, to be added.
     """
     if isinstance(arm, PermutedAnchors):
-        arm = PermutedAnchors()  # every experiment draws from the start of the stream
+        arm = PermutedAnchors(arm.seed)  # every experiment draws from the start of the stream
     published, seconds = [], list(training or [0.0] * len(runs))
     for row, run in enumerate(runs):
         start = time.perf_counter()

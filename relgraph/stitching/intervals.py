@@ -27,7 +27,9 @@ def run_figure(values: Floats, kinds: Sequence[str]) -> dict[str, Any] | None:
     filled = np.where(defined, values, 0.0)
 
     def mean(weights: Floats) -> Floats:
-        return np.asarray((weights @ filled) / (weights @ defined.astype(float)))
+        count = weights @ defined.astype(float)
+        means: Floats = np.divide(weights @ filled, count, out=np.full(len(weights), np.nan), where=count > 0)
+        return means
 
     return _figure(values[defined], mean, kinds, "runs")
 

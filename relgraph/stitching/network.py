@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from relgraph.anchors import AnchorSet
 from relgraph.conversion import convert, publish
-from relgraph.nn.model import Model
+from relgraph.errors import InputError
+from relgraph.nn.model import Model, RelativeModel
 
 if TYPE_CHECKING:
     from torch_geometric.data import Data
@@ -24,7 +25,10 @@ def stitch(source: Model, target: Model, data: Data) -> Model:
         data: A graph with anchors (:class:`relgraph.AddAnchors`) that both can embed.
 
     Returns:
-        A :class:`relgraph.Model` whose head is a frozen linear map of the source's width.
+        A :class:`relgraph.Model`, in the source's mode, whose head is a frozen linear map of the source's width.
+
+    Raises:
+        InputError: If the graph carries no anchors, or the target's head reads relative vectors.
 
     Example:
         >>> import relgraph as rg
@@ -33,6 +37,13 @@ def stitch(source: Model, target: Model, data: Data) -> Model:
         >>> rg.stitch(a, b, data)(data).shape
         torch.Size([1797, 10])
     """
+    if isinstance(target, RelativeModel):
+        raise InputError(
+            "'target' must have a head that reads embeddings (got one that reads relative vectors); "
+            "give that head the source's relative vectors instead"
+        )
     z, foreign = source.encode(data), target.encode(data)
     head = publish(target.head, AnchorSet.from_embeddings(foreign, data), embeddings=foreign)
-    return Model(source.encoder, convert(head, AnchorSet.from_embeddings(z, data))).eval()
+    stitched = Model(source.encoder, convert(head, AnchorSet.from_embeddings(z, data)))
+    stitched.training = source.training  # the encoder's own mode stays as it is
+    return stitched

@@ -51,7 +51,7 @@ def retention_matrix(accuracy: Floats, absolute_own: Floats, floor: float, kinds
     .. math:: \rho_{ij} = \mathrm{acc}_{ij} / \min(\mathrm{own}_i, \mathrm{own}_j)
 
     The absolute models of the same encoder and seed serve all arms, so that a weak arm cannot look good. A collapsed
-    absolute run counts as the median of its encoder's kind.
+    absolute run counts as the median of its encoder's kind; NaN where even that is 0.
 
     Args:
         accuracy: ``(R, R)`` of an arm.
@@ -63,7 +63,9 @@ def retention_matrix(accuracy: Floats, absolute_own: Floats, floor: float, kinds
     names = np.asarray(kinds)
     for row in np.flatnonzero(collapsed(absolute_own, floor)):
         own[row] = np.median(absolute_own[names == names[row]])
-    return accuracy / np.minimum(own[:, None], own[None, :])
+    weaker = np.minimum(own[:, None], own[None, :])
+    retention: Floats = np.divide(accuracy, weaker, out=np.full(accuracy.shape, np.nan), where=weaker > 0)
+    return retention
 
 
 def fidelity_matrix(predictions: Ints, reference: Ints) -> Floats:

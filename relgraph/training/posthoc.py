@@ -6,6 +6,7 @@ import warnings
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import skip_init
 
 STRENGTHS = (0.1, 1.0, 10.0, 100.0, 1000.0)
 
@@ -31,6 +32,7 @@ def fit_linear_head(r: Tensor, y: Tensor, train: Tensor, validation: Tensor, num
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
+    from threadpoolctl import threadpool_limits
 
     values, labels = r.detach().cpu().double(), y.cpu()
     train, validation = train.cpu(), validation.cpu()
@@ -38,7 +40,8 @@ def fit_linear_head(r: Tensor, y: Tensor, train: Tensor, validation: Tensor, num
     best: tuple[float, nn.Linear] | None = None
     for strength in STRENGTHS if classes.numel() > 1 else ():
         model = LogisticRegression(C=strength, max_iter=1000)
-        with warnings.catch_warnings():
+        # The problem is too small for a second thread of the linear algebra to gain anything.
+        with warnings.catch_warnings(), threadpool_limits(1):
             # Weak penalties may stop at the last iteration; validation decides whether that is good enough.
             warnings.simplefilter("ignore", ConvergenceWarning)
             model.fit(values[train].numpy(), labels[train].numpy())
@@ -56,7 +59,10 @@ def fit_linear_head(r: Tensor, y: Tensor, train: Tensor, validation: Tensor, num
 
 def _linear(weight: Tensor, bias: Tensor, classes: Tensor, num_classes: int) -> nn.Linear:
     """The linear map with rows for all classes; those not among ``classes`` are out of reach."""
-    head = nn.Linear(weight.size(1), num_classes, dtype=torch.double)
+    # Not nn.Linear(...): its initial values would be drawn from the global generator.
+    head: nn.Linear = skip_init(  # type: ignore[no-untyped-call]
+        nn.Linear, weight.size(1), num_classes, dtype=torch.double
+    )
     with torch.no_grad():
         head.weight.zero_()
         head.bias.fill_(-1e6)

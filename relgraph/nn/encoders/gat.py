@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch_geometric.nn import GATConv
 
+from relgraph.errors import InputError
 from relgraph.nn.dropout import dropout
 
 
@@ -21,6 +22,9 @@ class GATEncoder(nn.Module):
         heads: Attention heads of the first layer.
         dropout: Share of hidden values and attention weights dropped while training.
         input_dropout: Share of input values dropped while training.
+
+    Raises:
+        InputError: If the heads do not share the channels evenly.
 
     Shapes:
         features ``(N, in_channels)``, edges ``(2, E)`` -> ``(N, hidden_channels)``.
@@ -41,6 +45,8 @@ class GATEncoder(nn.Module):
         input_dropout: float = 0.5,
     ) -> None:
         super().__init__()
+        if hidden_channels % heads:
+            raise InputError(f"'hidden_channels' must be a multiple of 'heads', {heads} (got {hidden_channels})")
         self.dropout = dropout
         self.input_dropout = input_dropout
         self.out_channels = hidden_channels

@@ -1,0 +1,204 @@
+"""Each encoder against its formula, written densely and in float64."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from relgraph.errors import InputError
+from relgraph.nn.encoders import ENCODERS, GATEncoder, GCNEncoder, SAGEEncoder, make_encoder
+
+NAMES = sorted(ENCODERS)
+
+
+def made(name: str, in_channels: int = 5, *, seed: int = 0, **options: float) -> nn.Module:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        encoder = make_encoder(name, in_channels, **options).double()
+        # PyG starts biases at zero, which would hide a forgotten one.
+        for parameter in encoder.parameters():
+            if parameter.dim() == 1:
+                nn.init.normal_(parameter)
+    return encoder.eval()
+
+
+@pytest.fixture
+def x() -> Tensor:
+    features = torch.randn(9, 5, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    features[4] = 0
+    features[6] = features[5]
+    return features
+
+
+@pytest.fixture
+def edges() -> Tensor:
+    """Directed, with two parallel edges, a node that only sends (3), one that only receives (2), and an isolated."""
+    pairs = [(0, 1), (1, 0), (0, 2), (1, 2), (3, 1), (3, 4), (4, 5), (5, 6), (6, 5), (7, 6), (0, 7), (0, 7)]
+    return torch.tensor(pairs).T.contiguous()
+
+
+@pytest.fixture
+def weights() -> Tensor:
+    return torch.rand(12, generator=torch.Generator().manual_seed(2), dtype=torch.float64) + 0.1
+
+
+def adjacency(edges: Tensor, weights: Tensor | None, count: int) -> Tensor:
+    """Row = receiving node, column = sending node; parallel edges add up."""
+    dense = torch.zeros(count, count, dtype=torch.float64)
+    for place, (source, target) in enumerate(edges.T.tolist()):
+        dense[target, source] += 1.0 if weights is None else weights[place]
+    return dense
+
+
+def dense_gcn(encoder: GCNEncoder, x: Tensor, a: Tensor) -> Tensor:
+    loops = a.diagonal()
+    a = a + torch.diag(torch.where(loops == 0, 1.0, 0.0).to(a))
+    scale = a.sum(1).rsqrt()
+    a = scale[:, None] * a * scale[None, :]
+    return a @ (a @ x @ encoder.conv.lin.weight.T + encoder.conv.bias).clamp(min=0)
+
+
+def dense_sage(encoder: SAGEEncoder, x: Tensor, a: Tensor) -> Tensor:
+    mean = a / a.sum(1, keepdim=True).clamp(min=1)
+    conv = encoder.conv
+    h = (mean @ x @ conv.lin_l.weight.T + x @ conv.lin_r.weight.T + conv.lin_l.bias).clamp(min=0)
+    return torch.cat([h, mean @ h], dim=1)
+
+
+def slow_attention(conv: nn.Module, x: Tensor, edges: Tensor) -> Tensor:
+    """One layer of graph attention (Velickovic et al. 2018), node by node and head by head, every node a neighbour
+    of its own."""
+    heads, width = conv.heads, conv.out_channels
+    h = (x @ conv.lin.weight.T).view(len(x), heads, width)
+    out = torch.zeros(len(x), heads * width, dtype=torch.float64)
+    for node in range(len(x)):
+        senders = [source for source, target in edges.T.tolist() if target == node] + [node]
+        for head in range(heads):
+            scores = []
+            for sender in senders:
+                raw = (conv.att_src[0, head] @ h[sender, head] + conv.att_dst[0, head] @ h[node, head]).item()
+                scores.append(math.exp(raw if raw > 0 else 0.2 * raw))
+            for sender, score in zip(senders, scores, strict=True):
+                out[node, head * width : (head + 1) * width] += score / sum(scores) * h[sender, head]
+    return out + conv.bias
+
+
+# --- the formulas -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_gcn_is_its_formula(x: Tensor, edges: Tensor, weights: Tensor, weighted: bool) -> None:
+    encoder = made("gcn", hidden_channels=6)
+    given = weights if weighted else None
+    z = encoder(x, edges, given)
+    torch.testing.assert_close(z, dense_gcn(encoder, x, adjacency(edges, given, 9)), rtol=1e-10, atol=1e-12)
+
+
+def test_gcn_keeps_the_weights_of_loops_that_are_there(x: Tensor) -> None:
+    edges, weights = torch.tensor([[0, 0, 1], [0, 1, 0]]), torch.tensor([3.0, 0.5, 2.0], dtype=torch.float64)
+    encoder = made("gcn", hidden_channels=6)
+    expected = dense_gcn(encoder, x, adjacency(edges, weights, 9))
+    torch.testing.assert_close(encoder(x, edges, weights), expected, rtol=1e-10, atol=1e-12)
+
+
+def test_gcn_without_weights_is_gcn_with_ones(x: Tensor, edges: Tensor) -> None:
+    encoder = made("gcn")
+    torch.testing.assert_close(encoder(x, edges), encoder(x, edges, torch.ones(12, dtype=torch.float64)))
+
+
+def test_sage_is_its_formula(x: Tensor, edges: Tensor) -> None:
+    encoder = made("sage", hidden_channels=6)
+    expected = dense_sage(encoder, x, adjacency(edges, None, 9))
+    torch.testing.assert_close(encoder(x, edges), expected, rtol=1e-10, atol=1e-12)
+
+
+def test_gat_is_two_layers_of_attention_with_elu_between(x: Tensor, edges: Tensor) -> None:
+    encoder = made("gat", hidden_channels=6, heads=3)
+    assert (encoder.first.heads, encoder.first.out_channels, encoder.second.heads) == (3, 2, 1)
+    hidden = slow_attention(encoder.first, x, edges)
+    hidden = torch.where(hidden > 0, hidden, hidden.exp() - 1)
+    expected = slow_attention(encoder.second, hidden, edges)
+    torch.testing.assert_close(encoder(x, edges), expected, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize(("name", "width"), [("gcn", 64), ("sage", 128), ("gat", 64)])
+def test_default_widths_are_those_of_the_help(name: str, width: int) -> None:
+    assert made(name).out_channels == width
+
+
+# --- what all of them share -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_width_is_what_the_encoder_says(name: str, x: Tensor, edges: Tensor) -> None:
+    encoder = made(name, hidden_channels=16)
+    assert encoder(x, edges).shape == (9, encoder.out_channels)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_evaluation_is_deterministic_and_training_is_not(name: str, x: Tensor, edges: Tensor) -> None:
+    encoder = made(name)
+    assert torch.equal(encoder(x, edges), encoder(x, edges))
+    encoder.train()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        first, second = encoder(x, edges), encoder(x, edges)
+        torch.manual_seed(0)
+        assert torch.equal(first, encoder(x, edges))
+    assert not torch.equal(first, second)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("dropped", ["dropout", "input_dropout"])
+def test_each_kind_of_dropout_can_be_turned_off_alone(name: str, dropped: str, x: Tensor, edges: Tensor) -> None:
+    encoder = made(name, **{"dropout": 0.0, "input_dropout": 0.0, dropped: 0.5})
+    expected = encoder(x, edges)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        assert not torch.allclose(encoder.train()(x, edges), expected)
+        still = made(name, dropout=0.0, input_dropout=0.0)
+        torch.testing.assert_close(still.train()(x, edges), expected)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_reset_draws_new_weights_and_a_seed_gives_the_same(name: str) -> None:
+    encoder = made(name)
+    states = []
+    with torch.random.fork_rng(devices=[]):
+        for seed in (5, 6, 5):
+            torch.manual_seed(seed)
+            encoder.reset_parameters()
+            states.append({key: value.clone() for key, value in encoder.state_dict().items()})
+    assert all(torch.equal(states[0][key], states[2][key]) for key in states[0])
+    matrices = [key for key in states[0] if "weight" in key or "att" in key]
+    assert matrices and all(not torch.equal(states[0][key], states[1][key]) for key in matrices)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_node_embeds_the_same_wherever_its_row_is(name: str, x: Tensor, edges: Tensor) -> None:
+    encoder = made(name)
+    order = torch.randperm(9, generator=torch.Generator().manual_seed(3))
+    moved = encoder(x[order], order.argsort()[edges])
+    torch.testing.assert_close(moved, encoder(x, edges)[order], rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_edges_and_empty_rows_give_finite_numbers(name: str) -> None:
+    encoder, none = made(name), torch.zeros(2, 0, dtype=torch.int64)
+    z = encoder(torch.zeros(3, 5, dtype=torch.float64), none)
+    assert z.shape == (3, encoder.out_channels) and z.isfinite().all()
+    assert encoder(torch.zeros(0, 5, dtype=torch.float64), none).shape == (0, encoder.out_channels)
+
+
+def test_an_unknown_encoder_lists_the_known() -> None:
+    with pytest.raises(InputError, match=r"'encoder' must be one of gat, gcn, sage \(got 'gnc'\); did you mean 'gcn'"):
+        make_encoder("gnc", 3)
+
+
+@pytest.mark.parametrize("hidden", [4, 12])
+def test_gat_refuses_a_width_that_its_heads_do_not_share_out(hidden: int) -> None:
+    with pytest.raises(InputError, match="'hidden_channels' must be a multiple of 'heads'"):
+        GATEncoder(3, hidden)

@@ -1,0 +1,181 @@
+"""A model joins an encoder with a head, hands over what the encoder names, and leaves modes as they were."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch_geometric.data import Data
+from torch_geometric.nn import GCN, GCNConv, Sequential
+
+import relgraph as rg
+from relgraph.nn.encoders import GCNEncoder, SAGEEncoder
+from relgraph.nn.model import Model, RelativeModel, call_encoder
+
+
+@pytest.fixture
+def data() -> Data:
+    generator = torch.Generator().manual_seed(0)
+    data = Data(x=torch.rand(7, 3, generator=generator), edge_index=torch.tensor([[0, 1, 2, 3], [1, 0, 3, 4]]))
+    data.edge_weight = torch.tensor([0.5, 2.0, 1.0, 3.0])
+    data.edge_attr = torch.rand(4, 2, generator=generator)
+    data.anchor_rank, data.num_anchors = torch.tensor([-1, 2, -1, 0, 1, -1, -1]), 3
+    return data
+
+
+class Seen(nn.Module):
+    """Remembers how it was called."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.got: dict[str, Any] = {}
+
+    def note(self, x: Tensor, **got: Any) -> Tensor:
+        self.got = got
+        return x
+
+
+class Plain(Seen):
+    def forward(self, x, edge_index):
+        return self.note(x, edge_index=edge_index)
+
+
+class Weighted(Seen):
+    def forward(self, x, edge_index, edge_weight=None):
+        return self.note(x, edge_index=edge_index, edge_weight=edge_weight)
+
+
+class Attributed(Seen):
+    def forward(self, x, edge_index, *, edge_attr=None):
+        return self.note(x, edge_index=edge_index, edge_attr=edge_attr)
+
+
+class Both(Seen):
+    def forward(self, x, edge_index, edge_weight=None, edge_attr=None, batch=None):
+        return self.note(x, edge_index=edge_index, edge_weight=edge_weight, edge_attr=edge_attr, batch=batch)
+
+
+class Whole(Seen):
+    def forward(self, graph):
+        return self.note(graph.x, graph=graph)
+
+
+@pytest.mark.parametrize(
+    ("kind", "names"),
+    [
+        (Plain, ["edge_index"]),
+        (Weighted, ["edge_index", "edge_weight"]),
+        (Attributed, ["edge_index", "edge_attr"]),
+        (Both, ["edge_index", "edge_weight", "edge_attr", "batch"]),
+    ],
+)
+def test_an_encoder_is_given_what_it_names_and_the_graph_has(data: Data, kind: type[Seen], names: list[str]) -> None:
+    encoder = kind()
+    assert call_encoder(encoder, data) is data.x
+    assert list(encoder.got) == names
+    for name in names:
+        assert encoder.got[name] is (None if name == "batch" else data[name])
+    del data.edge_weight, data.edge_attr
+    call_encoder(encoder, data)
+    assert {name for name in names if encoder.got[name] is not None} == {"edge_index"}
+
+
+def test_an_encoder_of_one_argument_is_given_the_graph(data: Data) -> None:
+    encoder = Whole()
+    assert call_encoder(encoder, data) is data.x
+    assert encoder.got["graph"] is data
+
+
+def test_gcn_reads_edge_weights_and_sage_does_not(data: Data) -> None:
+    plain = data.clone()
+    del plain.edge_weight
+    gcn, sage = Model(GCNEncoder(3, 8), nn.Identity()), Model(SAGEEncoder(3, 8), nn.Identity())
+    assert not torch.allclose(gcn.encode(data), gcn.encode(plain))
+    assert torch.equal(gcn.encode(data), gcn.encoder.eval()(data.x, data.edge_index, data.edge_weight))
+    assert torch.equal(sage.encode(data), sage.encode(plain))
+
+
+@pytest.mark.parametrize(
+    "encoder",
+    [
+        GCN(3, 8, num_layers=2),
+        GCNConv(3, 8),
+        Sequential("x, edge_index", [(GCNConv(3, 8), "x, edge_index -> x"), nn.ReLU()]),
+    ],
+    ids=["GCN", "GCNConv", "Sequential"],
+)
+def test_pygs_own_modules_are_encoders(data: Data, encoder: nn.Module) -> None:
+    model = Model(encoder, nn.Linear(8, 2))
+    assert model.encode(data).shape == (7, 8) and model.predict(data).shape == (7, 2)
+
+
+class Marked(nn.Module):
+    """Mode and gradients inside a call show in the result."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.Sequential(nn.Linear(3, 4), nn.Dropout(0.5))
+
+    def forward(self, x, edge_index):
+        self.mode = (self.training, self.inner.training, self.inner[1].training, torch.is_grad_enabled())
+        return self.inner(x)
+
+
+@pytest.mark.parametrize("call", ["encode", "predict"])
+def test_the_mode_of_every_part_is_restored(data: Data, call: str) -> None:
+    model = Model(Marked(), nn.Sequential(nn.Dropout(0.5), nn.Linear(4, 2)))
+    model.train()
+    model.encoder.inner[1].eval()  # a frozen part inside a model in training
+    before = [part.training for part in model.modules()]
+    out = getattr(model, call)(data)
+    assert model.encoder.mode == (False, False, False, False)
+    assert [part.training for part in model.modules()] == before
+    assert not out.requires_grad and torch.is_grad_enabled()
+    assert torch.equal(out, getattr(model, call)(data))
+
+
+def test_the_mode_is_restored_after_an_error(data: Data) -> None:
+    model = Model(nn.Linear(3, 4), nn.Linear(4, 2)).train()
+    with pytest.raises(TypeError):
+        model.encode(data)  # nn.Linear takes no graph
+    assert all(part.training for part in model.modules()) and torch.is_grad_enabled()
+
+
+def test_embedding_and_calling_keep_gradients_and_mode(data: Data) -> None:
+    model = Model(Marked(), nn.Linear(4, 2)).train()
+    assert model.embed(data).requires_grad and model(data).requires_grad
+    assert model.encoder.mode == (True, True, True, True)
+    model(data).sum().backward()
+    assert all(parameter.grad is not None for parameter in model.parameters())
+
+
+def test_predict_is_the_head_on_what_encode_gives(data: Data) -> None:
+    model = Model(GCNEncoder(3, 8), nn.Linear(8, 2))
+    torch.testing.assert_close(model.predict(data), model.head(model.encode(data)))
+
+
+@pytest.mark.parametrize("similarity", ["cosine", "euclidean", "whitened"])
+def test_a_relative_model_is_encoder_layer_and_head_by_hand(data: Data, similarity: str) -> None:
+    model = RelativeModel(GCNEncoder(3, 8), rg.RelativeLayer(similarity), nn.Linear(3, 5))
+    z = model.encode(data)
+    assert z.shape == (7, 8)
+    r = model.layer(z, anchors=z[[3, 4, 1]])
+    torch.testing.assert_close(model.eval().relative(data), r)
+    torch.testing.assert_close(model.predict(data), model.head(r))
+    torch.testing.assert_close(model(data), model.head(r))
+
+
+def test_a_relative_model_learns_through_nodes_and_anchors(data: Data) -> None:
+    model = RelativeModel(GCNEncoder(3, 8, dropout=0.0, input_dropout=0.0), rg.RelativeLayer(), nn.Linear(3, 5))
+    model.train()(data).square().sum().backward()
+    assert all(parameter.grad is not None and parameter.grad.any() for parameter in model.parameters())
+
+
+def test_a_relative_model_needs_anchors(data: Data) -> None:
+    del data.anchor_rank
+    model = RelativeModel(GCNEncoder(3, 8), rg.RelativeLayer(), nn.Linear(3, 5))
+    with pytest.raises(rg.errors.InputError, match="must carry anchors"):
+        model(data)
+    assert model.encode(data).shape == (7, 8)  # absolute embeddings need none

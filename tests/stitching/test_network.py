@@ -1,0 +1,109 @@
+"""One network out of two, on a small graph of three blocks."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch_geometric.data import Data
+from torch_geometric.utils import stochastic_blockmodel_graph
+
+import relgraph as rg
+from relgraph.errors import InputError
+from relgraph.stitching import Experiment, StitchSettings, build_document, run_experiment
+from relgraph.training import TrainSettings
+
+
+def blocks() -> Data:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        edges = stochastic_blockmodel_graph([60, 60, 60], 0.09 * torch.eye(3) + 0.01)
+        y = torch.arange(3).repeat_interleave(60)
+        return Data(x=torch.rand(180, 12) + 0.3 * torch.eye(3).repeat(1, 4)[y], edge_index=edges, y=y)
+
+
+@pytest.fixture(scope="module")
+def experiment() -> Experiment:
+    settings = StitchSettings(
+        ("gcn", "sage"), (0, 1), ("absolute", "converted"), num_anchors=20, train=TrainSettings(epochs=5)
+    )
+    return run_experiment(blocks(), settings)
+
+
+def test_it_is_the_conversion_by_hand(experiment: Experiment) -> None:
+    data, (a, b) = experiment.data, (experiment.absolute[row].model for row in (0, 3))
+    za, zb = a.encode(data), b.encode(data)
+    head = rg.publish(b.head, rg.AnchorSet.from_embeddings(zb, data))
+    by_hand = rg.convert(head, rg.AnchorSet.from_embeddings(za, data))(za)
+    torch.testing.assert_close(rg.stitch(a, b, data)(data), by_hand)
+    again = rg.relative_head(head)(rg.RelativeLayer("whitened")(za, anchors=rg.AnchorSet.from_embeddings(za, data)))
+    torch.testing.assert_close(again, by_hand, rtol=1e-4, atol=1e-4)
+
+
+def test_it_has_the_accuracy_of_the_matrix(experiment: Experiment) -> None:
+    nodes = experiment.nodes
+    matrix = build_document(experiment, command="")["arms"]["converted"]["matrix"]
+    for i, source in enumerate(experiment.absolute):
+        for j, target in enumerate(experiment.absolute):
+            network = rg.stitch(source.model, target.model, experiment.data)
+            predicted = network(experiment.data).argmax(-1)[nodes.test]
+            assert predicted.tolist() == experiment.arms["converted"].predictions[i, j].tolist()
+            assert float((predicted == nodes.y[nodes.test]).double().mean()) == pytest.approx(matrix[i][j])
+
+
+def test_the_encoder_is_the_sources_and_the_head_is_frozen(experiment: Experiment) -> None:
+    a, b = (experiment.absolute[row].model for row in (0, 2))
+    network = rg.stitch(a, b, experiment.data)
+    assert network.encoder is a.encoder and network.head is not b.head
+    assert (network.head.in_features, network.head.out_features) == (64, 3)
+    assert not any(parameter.requires_grad for parameter in network.head.parameters())
+    assert not network.training
+
+
+def test_neither_model_nor_graph_nor_generator_is_changed(experiment: Experiment) -> None:
+    a, b = (experiment.absolute[row].model for row in (0, 2))
+    before = [value.clone() for model in (a, b) for value in model.state_dict().values()]
+    keys, state = set(experiment.data.keys()), torch.get_rng_state()
+    rg.stitch(a, b, experiment.data)
+    after = [value for model in (a, b) for value in model.state_dict().values()]
+    assert all(torch.equal(old, new) for old, new in zip(before, after, strict=True))
+    assert set(experiment.data.keys()) == keys and torch.equal(torch.get_rng_state(), state)
+
+
+def test_models_in_training_stay_in_training(experiment: Experiment) -> None:
+    a, b = (experiment.absolute[row].model for row in (0, 2))
+    a.train()
+    try:
+        rg.stitch(a, b, experiment.data)
+        assert all(part.training for part in a.modules())
+    finally:
+        a.eval()
+
+
+def test_a_head_that_is_not_linear_is_read_too(experiment: Experiment) -> None:
+    a = experiment.absolute[0].model
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        head = torch.nn.Sequential(torch.nn.Linear(64, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3))
+    b = rg.Model(experiment.absolute[1].model.encoder, head)
+    za, zb = (model.encode(experiment.data) for model in (a, b))
+    published = rg.publish(head, rg.AnchorSet.from_embeddings(zb, experiment.data), embeddings=zb)
+    assert published.mean_from == "embeddings given"
+    expected = rg.convert(published, rg.AnchorSet.from_embeddings(za, experiment.data))(za)
+    torch.testing.assert_close(rg.stitch(a, b, experiment.data)(experiment.data), expected)
+
+
+def test_a_graph_without_anchors_says_what_to_do(experiment: Experiment) -> None:
+    a, b = (experiment.absolute[row].model for row in (0, 1))
+    with pytest.raises(InputError, match="apply relgraph.AddAnchors first"):
+        rg.stitch(a, b, blocks())
+
+
+@pytest.mark.parametrize(
+    "num_anchors",
+    [20, 64],
+)
+def test_a_head_that_reads_relative_vectors_is_refused(experiment: Experiment, num_anchors: int) -> None:
+    data = rg.AddAnchors(num_anchors)(blocks())
+    relative = rg.fit(data, "gcn", head="relative-cosine", epochs=1)
+    with pytest.raises(InputError):
+        rg.stitch(experiment.absolute[0].model, relative, data)

@@ -1,0 +1,66 @@
+"""What the README shows runs, and what it claims was measured."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+import relgraph as rg
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+SNIPPETS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def execute(snippet: str) -> dict:
+        names: dict = {}
+        exec(compile(snippet, "README.md", "exec"), names)
+        return names
+
+    return execute
+
+
+def test_the_first_snippet_stitches(run, tmp_path):
+    names = run(SNIPPETS[0])
+    assert names["accuracy"] > 0.9
+    torch.testing.assert_close(names["logits"], names["again"], rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(names["logits"], names["net"](names["data"]), rtol=1e-4, atol=1e-4)
+    space, head = (
+        rg.AnchorSet.load(tmp_path / "space.safetensors"),
+        rg.PublishedHead.load(tmp_path / "head.safetensors"),
+    )
+    torch.testing.assert_close(rg.convert(head, space)(names["za"]), names["logits"])
+
+
+def test_the_layer_trains_in_a_users_own_loop(run):
+    names = run(SNIPPETS[1])
+    data, train = names["data"], names["train"]
+    hits = names["out"].argmax(-1) == data.y
+    assert hits[~train].float().mean() > 0.8
+
+
+def test_there_are_no_other_snippets():
+    assert len(SNIPPETS) == 2
+
+
+def test_tables_say_what_the_results_say():
+    done = subprocess.run(
+        [sys.executable, ROOT / "benchmarks" / "tables.py", "--check"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_files_that_are_linked_exist():
+    for page in (ROOT / "README.md", *(ROOT / "benchmarks").glob("*/README.md")):
+        for link in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
+            if not link.startswith("http"):
+                assert (page.parent / link).exists(), f"{page.name} links {link}"
