@@ -103,6 +103,8 @@ def anchor_index(data: GraphLike) -> Tensor:
     order = found.argsort()
     rows, found = rows[order], found[order]
     expected = int(torch.as_tensor(data.num_anchors).max()) if "num_anchors" in data else found.numel()
+    if expected == 0:
+        raise InputError("'anchor_rank' must mark at least one anchor (got none); apply relgraph.AddAnchors first")
     if found.numel() != expected or not torch.equal(found, torch.arange(expected, device=found.device)):
         counts = torch.bincount(found, minlength=expected)
         repeated = (counts > 1).nonzero().view(-1).tolist()

@@ -144,7 +144,7 @@ def kmeans_medoids(x: Tensor, num_anchors: int, generator: torch.Generator | Non
     """
     from sklearn.cluster import KMeans, MiniBatchKMeans
     from sklearn.exceptions import ConvergenceWarning
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+    from threadpoolctl import threadpool_limits
 
     points = checked_features(x)
     seed = int(torch.randint(2**31 - 1, (1,), generator=generator))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shlex
 import sys
@@ -98,7 +97,7 @@ def stitch(
     with _progress() as tell, _aside(json_path == "-"):
         tell("start", 0, 0)
         from relgraph.datasets import load_dataset
-        from relgraph.stitching import StitchSettings, build_document, run_experiment, write_document
+        from relgraph.stitching import StitchSettings, build_document, run_experiment, to_json, write_document
         from relgraph.stitching.output import output_folder, written_whole
         from relgraph.stitching.pictures import draw_matrix, draw_spaces
         from relgraph.training import TrainSettings
@@ -118,7 +117,7 @@ def stitch(
             experiment = run_experiment(data, settings, tell)
             tell("write", 0, 0)
             document = build_document(experiment, command=_command(experiment, dataset, str(place)))
-            text = json.dumps(document, indent=1, allow_nan=False) + "\n"
+            text = to_json(document)
             written = [write_document(document, work)]
             written.append(draw_matrix(document, work / "matrix.png"))
             written.append(draw_spaces(experiment, work / "spaces.png"))

@@ -20,9 +20,7 @@ class Model(nn.Module):
     """Encoder and head of one network, kept apart so that either can be exchanged.
 
     Args:
-        encoder: From a graph to embeddings ``(N, F)``. Its ``forward`` is called with what it names: ``x`` and
-            ``edge_index``, and ``edge_weight`` or ``edge_attr`` where both the graph and the encoder have them; an
-            encoder with a single argument is given the whole ``Data``.
+        encoder: From a graph to embeddings ``(N, F)``; see :func:`call_encoder` for what it is called with.
         head: From embeddings to outputs ``(N, C)``.
 
     Example:
@@ -93,11 +91,29 @@ class RelativeModel(Model):
 
 
 def call_encoder(encoder: nn.Module, data: Data) -> Tensor:
-    """Call an encoder with the parts of a graph that its ``forward`` asks for by name."""
-    names = list(inspect.signature(encoder.forward).parameters)
-    if len(names) == 1:
+    """Call an encoder with the parts of a graph that its ``forward`` asks for.
+
+    A first argument named ``data``, ``batch`` or ``graph`` is given the whole graph. Any other is given the features
+    ``x``, and the second, if it is required or named ``edge_index``, the edges; ``edge_weight`` and ``edge_attr``
+    follow by name where the graph has them.
+
+    Example:
+        >>> import torch
+        >>> from torch_geometric.data import Data
+        >>> data = Data(x=torch.ones(2, 3), edge_index=torch.tensor([[0], [1]]))
+        >>> call_encoder(nn.Identity(), data).shape
+        torch.Size([2, 3])
+    """
+    parameters = inspect.signature(encoder.forward).parameters
+    names = list(parameters)
+    if names and names[0] in ("data", "batch", "graph"):
         out: Tensor = encoder(data)
         return out
     extra = {name: data[name] for name in ("edge_weight", "edge_attr") if name in names and name in data}
-    out = encoder(data.x, data.edge_index, **extra)
+    takes_edges = "edge_index" in names or any(
+        parameter.kind is parameter.VAR_POSITIONAL
+        or (place > 0 and parameter.default is parameter.empty and parameter.kind is parameter.POSITIONAL_OR_KEYWORD)
+        for place, parameter in enumerate(parameters.values())
+    )
+    out = encoder(data.x, data.edge_index, **extra) if takes_edges else encoder(data.x, **extra)
     return out

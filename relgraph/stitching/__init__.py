@@ -1,7 +1,7 @@
 """Stitching: the encoder of one run with the head of another, without training."""
 
 from relgraph.stitching.arms import ARMS, Arm
-from relgraph.stitching.document import build_document, schema, write_document
+from relgraph.stitching.document import build_document, schema, to_json, write_document
 from relgraph.stitching.experiment import Experiment, StitchSettings, run_experiment
 from relgraph.stitching.network import stitch
 
@@ -14,5 +14,6 @@ __all__ = [
     "run_experiment",
     "schema",
     "stitch",
+    "to_json",
     "write_document",
 ]

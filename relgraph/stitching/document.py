@@ -80,6 +80,11 @@ def schema() -> dict[str, Any]:
     return loaded
 
 
+def to_json(document: dict[str, Any]) -> str:
+    """The document as text; a number that JSON cannot hold is a mistake of relgraph's, and raises."""
+    return json.dumps(document, indent=1, allow_nan=False) + "\n"
+
+
 def write_document(document: dict[str, Any], folder: Path) -> Path:
     """Write ``stitching.json`` whole or not at all.
 
@@ -88,7 +93,7 @@ def write_document(document: dict[str, Any], folder: Path) -> Path:
     """
     path = folder / "stitching.json"
     with written_whole(path) as temporary:
-        temporary.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        temporary.write_text(to_json(document), encoding="utf-8")
     return path
 
 
@@ -186,20 +191,18 @@ def _robustness(experiment: Experiment, own: scores.Floats) -> dict[str, Any]:
     """How much the absolute models, and their spaces, differ from seed to seed (within each encoder)."""
     kinds, nodes = experiment.kinds, experiment.nodes
     variances = [_only(own, kinds, kind).var(ddof=1) for kind in dict.fromkeys(kinds)]
-    absolute, relative, cka = [], [], []
-    for i, j in itertools.combinations(range(len(kinds)), 2):
-        if kinds[i] != kinds[j]:
-            continue
-        spaces = [experiment.embeddings[row] for row in (i, j)]
-        one, two = (z[nodes.test] for z in spaces)
-        absolute.append(matched_cosine(one, two))
-        relative.append(matched_cosine(*(cosine_similarity(z[nodes.test], z[nodes.anchors]) for z in spaces)))
-        cka.append(linear_cka(one, two))
+    spaces = [z[nodes.test] for z in experiment.embeddings]
+    vectors = [cosine_similarity(z[nodes.test], z[nodes.anchors]) for z in experiment.embeddings]
+    alike = [(i, j) for i, j in itertools.combinations(range(len(kinds)), 2) if kinds[i] == kinds[j]]
+    absolute, relative, cka = (
+        float(np.mean([measure(these[i], these[j]) for i, j in alike]))
+        for measure, these in ((matched_cosine, spaces), (matched_cosine, vectors), (linear_cka, spaces))
+    )
     matrix = scores.disagreement_matrix(experiment.reference)
     return {
         "accuracy_std": float(np.sqrt(np.mean(variances))),
         "disagreement": intervals.pair_figure(matrix, scores.cross_seed(kinds), kinds),
-        "absolute_similarity": float(np.mean(absolute)),
-        "relative_similarity": float(np.mean(relative)),
-        "linear_cka": float(np.mean(cka)),
+        "absolute_similarity": absolute,
+        "relative_similarity": relative,
+        "linear_cka": cka,
     }

@@ -14,7 +14,7 @@ from torch import Tensor
 from relgraph.anchors import STRATEGIES, AnchorSet
 from relgraph.errors import InputError, unknown_name
 from relgraph.graph import anchor_index, fingerprint, node_ids
-from relgraph.names import ENCODERS
+from relgraph.names import ENCODERS, SPLITS
 from relgraph.stitching.arms import ARMS, Arm, Nodes, PermutedAnchors, Run
 from relgraph.stitching.scores import Ints
 from relgraph.training import Protocol, TrainedRun, TrainSettings, apply_protocol, fit_many, labels, num_classes
@@ -69,11 +69,14 @@ class StitchSettings:
             ("encoders", self.encoders, ENCODERS),
             ("arms", self.arms, ARMS),
             ("strategy", (self.strategy,), STRATEGIES),
+            ("split", () if self.split is None else (self.split,), SPLITS),
         ):
+            if isinstance(given, str):  # type: ignore[unreachable]
+                raise InputError(f"'{argument}' must be a tuple of names (got the text {given!r}); write ({given!r},)")
             for name in given:
                 if name not in valid:
                     raise unknown_name(argument, name, valid)
-            if not given:
+            if not given and argument != "split":
                 raise InputError(f"'{argument}' must name at least one of {', '.join(sorted(valid))} (got none)")
             if len(set(given)) < len(given):
                 raise InputError(f"'{argument}' must not repeat a name (got {', '.join(given)})")
@@ -95,7 +98,8 @@ class ArmResult:
         predictions: Classes of the test nodes, ``(R, R, n)``, row = encoder's run, column = head's run, -1 where
             widths forbid the pair.
         seconds: Of every run, to publish and to meet all heads, training included where the arm trains.
-        draws: Further predictions of off-diagonal pairs, ``(B, n)`` (the control only).
+        draws: Of the control only: predictions ``(B, n)`` of its pairs of different runs, and of further draws where
+            the pairs are too few.
     """
 
     predictions: Ints

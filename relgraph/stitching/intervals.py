@@ -7,6 +7,7 @@ within each encoder's kind, rows and columns of a matrix together, and drops the
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -54,7 +55,7 @@ def _figure(values: Floats, mean: Any, kinds: Sequence[str], n_is: str) -> dict[
     names = np.asarray(kinds)
     interval = None
     if min(np.sum(names == name) for name in set(kinds)) >= FEWEST_RUNS:
-        draws = mean(_weights(names))
+        draws = mean(_weights(tuple(kinds)))
         draws = draws[~np.isnan(draws)]
         tail = (1 - LEVEL) / 2
         interval = [float(bound) for bound in np.quantile(draws, [tail, 1 - tail])]
@@ -68,9 +69,10 @@ def _figure(values: Floats, mean: Any, kinds: Sequence[str], n_is: str) -> dict[
     }
 
 
-def _weights(names: Any) -> Floats:
+@lru_cache(maxsize=16)
+def _weights(kinds: tuple[str, ...]) -> Floats:
     """How often each draw takes each run, ``(DRAWS, R)``; the same draws at every call."""
-    rng = np.random.default_rng(0)
+    names, rng = np.asarray(kinds), np.random.default_rng(0)
     weights = np.zeros((DRAWS, len(names)))
     for name in np.unique(names):
         rows = np.flatnonzero(names == name)

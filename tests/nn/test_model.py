@@ -137,9 +137,9 @@ def test_the_mode_of_every_part_is_restored(data: Data, call: str) -> None:
 
 
 def test_the_mode_is_restored_after_an_error(data: Data) -> None:
-    model = Model(nn.Linear(3, 4), nn.Linear(4, 2)).train()
-    with pytest.raises(TypeError):
-        model.encode(data)  # nn.Linear takes no graph
+    model = Model(nn.Bilinear(3, 3, 4), nn.Linear(4, 2)).train()
+    with pytest.raises(RuntimeError):
+        model.encode(data)  # the edges are no second input of a bilinear map
     assert all(part.training for part in model.modules()) and torch.is_grad_enabled()
 
 
@@ -179,3 +179,34 @@ def test_a_relative_model_needs_anchors(data: Data) -> None:
     with pytest.raises(rg.errors.InputError, match="must carry anchors"):
         model(data)
     assert model.encode(data).shape == (7, 8)  # absolute embeddings need none
+
+
+def test_an_encoder_gets_what_its_forward_asks_for() -> None:
+    graph = Data(x=torch.rand(3, 2), edge_index=torch.tensor([[0], [1]]), edge_weight=torch.ones(1))
+    seen: list[tuple] = []
+
+    class Whole(nn.Module):
+        def forward(self, data, flag=False):
+            seen.append((data, flag))
+            return data.x
+
+    class Features(nn.Module):
+        def forward(self, x, scale=1.5):
+            seen.append((x, scale))
+            return x
+
+    class Edges(nn.Module):
+        def forward(self, h, links, *, edge_weight=None):
+            seen.append((h, links, edge_weight))
+            return h
+
+    for encoder, expected in (
+        (Whole(), (graph, False)),
+        (Features(), (graph.x, 1.5)),
+        (Edges(), (graph.x, graph.edge_index, graph.edge_weight)),
+    ):
+        call_encoder(encoder, graph)
+        assert all(a is b for a, b in zip(seen.pop(), expected, strict=True))
+    sequence = Sequential("x, edge_index", [(GCNConv(2, 4), "x, edge_index -> x"), nn.ReLU()])
+    assert call_encoder(sequence, graph).shape == (3, 4)
+    assert call_encoder(nn.Sequential(nn.Linear(2, 5)), graph).shape == (3, 5)

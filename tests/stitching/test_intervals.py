@@ -21,7 +21,7 @@ def few_draws(monkeypatch: pytest.MonkeyPatch) -> int:
 
 def drawn_runs(kinds: list[str]) -> list[list[int]]:
     """The same draws as lists of runs, a run as often as it was drawn."""
-    weights = intervals._weights(np.asarray(kinds))
+    weights = intervals._weights(tuple(kinds))
     return [[run for run, times in enumerate(row) for _ in range(int(times))] for row in weights]
 
 

@@ -13,8 +13,9 @@ class GCNEncoder(nn.Module):
     r"""Two graph convolutions of which the second's weights are left to the head.
 
     .. math:: Z = \hat A \, \mathrm{dropout}(\mathrm{ReLU}(\hat A X W + b)), \qquad
-              \hat A = D^{-1/2} (A + I) D^{-1/2}
+              \hat A = D^{-1/2} \tilde A D^{-1/2}
 
+    where :math:`\tilde A` has a loop of weight 1 at every node that has none of its own, and :math:`D` its degrees.
     With a linear head behind it this is the two-layer network of `Kipf and Welling (2017)
     <https://arxiv.org/abs/1609.02907>`_, written so that the representation is what the last linear map reads.
 
