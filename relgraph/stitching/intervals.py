@@ -55,7 +55,7 @@ def _figure(values: Floats, mean: Any, kinds: Sequence[str], n_is: str) -> dict[
     names = np.asarray(kinds)
     interval = None
     if min(np.sum(names == name) for name in set(kinds)) >= FEWEST_RUNS:
-        draws = mean(_weights(tuple(kinds)))
+        draws = mean(_weights(tuple(kinds), DRAWS))
         draws = draws[~np.isnan(draws)]
         tail = (1 - LEVEL) / 2
         interval = [float(bound) for bound in np.quantile(draws, [tail, 1 - tail])]
@@ -70,11 +70,11 @@ def _figure(values: Floats, mean: Any, kinds: Sequence[str], n_is: str) -> dict[
 
 
 @lru_cache(maxsize=16)
-def _weights(kinds: tuple[str, ...]) -> Floats:
-    """How often each draw takes each run, ``(DRAWS, R)``; the same draws at every call."""
+def _weights(kinds: tuple[str, ...], draws: int) -> Floats:
+    """How often each draw takes each run, ``(draws, R)``; the same draws at every call."""
     names, rng = np.asarray(kinds), np.random.default_rng(0)
-    weights = np.zeros((DRAWS, len(names)))
+    weights = np.zeros((draws, len(names)))
     for name in np.unique(names):
         rows = np.flatnonzero(names == name)
-        weights[:, rows] = rng.multinomial(len(rows), np.full(len(rows), 1 / len(rows)), size=DRAWS)
+        weights[:, rows] = rng.multinomial(len(rows), np.full(len(rows), 1 / len(rows)), size=draws)
     return weights

@@ -21,7 +21,7 @@ def few_draws(monkeypatch: pytest.MonkeyPatch) -> int:
 
 def drawn_runs(kinds: list[str]) -> list[list[int]]:
     """The same draws as lists of runs, a run as often as it was drawn."""
-    weights = intervals._weights(tuple(kinds))
+    weights = intervals._weights(tuple(kinds), intervals.DRAWS)
     return [[run for run, times in enumerate(row) for _ in range(int(times))] for row in weights]
 
 
@@ -76,7 +76,7 @@ def test_draws_in_which_a_single_run_stands_alone_say_nothing(few_draws: int) ->
 
 
 def test_every_draw_takes_as_many_runs_of_each_kind_as_there_are() -> None:
-    weights = intervals._weights(np.asarray(KINDS))
+    weights = intervals._weights(tuple(KINDS), intervals.DRAWS)
     assert weights.shape == (intervals.DRAWS, 11)
     assert (weights >= 0).all() and (weights == weights.round()).all()
     assert (weights[:, :5].sum(1) == 5).all() and (weights[:, 5:].sum(1) == 6).all()
