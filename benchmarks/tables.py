@@ -137,6 +137,24 @@ def stitching_targets():
     return table(["graph", "what", "measured", "wanted", "met"], rows)
 
 
+def stitching_shrinkage():
+    """GraphSAGE on CiteSeer by shrinkage, anchor draw and number of anchors."""
+    found = json.loads((ROOT / "benchmarks" / "stitching" / "shrinkage.json").read_text(encoding="utf-8"))
+    rows = [
+        [
+            row["anchors"],
+            row["strategy"],
+            row["anchor_seed"],
+            row["shrinkage"],
+            f"{row['mean']:.4f}",
+            f"{row['worst']:.4f}",
+            f"{row['pairs_below']} of {row['pairs']}",
+        ]
+        for row in found["rows"]
+    ]
+    return table(["anchors", "strategy", "draw", "shrinkage", "retention", "worst pair", "pairs below 0.97"], rows)
+
+
 def training_summary():
     """Milliseconds for each seed and epoch, public split."""
     found = results("training")
@@ -212,6 +230,7 @@ TABLES = {
     "stitching": stitching_summary,
     "stitching-encoders": stitching_encoders,
     "stitching-full": stitching_full,
+    "stitching-shrinkage": stitching_shrinkage,
     "stitching-targets": stitching_targets,
     "training": training_summary,
     "training-full": training_full,

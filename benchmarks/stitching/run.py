@@ -24,6 +24,15 @@ from relgraph.stitching.pictures import draw_matrix
 HERE = Path(__file__).parent
 DATASETS = ("cora", "citeseer", "pubmed")
 ENCODERS = ("gcn", "sage", "gat")
+ARMS = (
+    "absolute",
+    "relative-cosine",
+    "relative-cosine-posthoc",
+    "converted",
+    "procrustes",
+    "class-centroid",
+    "permuted-anchors",
+)
 COMMAND = "python benchmarks/stitching/run.py --data-root DIR"
 GCN_OWN = {"cora": 0.815, "citeseer": 0.705, "pubmed": 0.785}
 DECISIVE = {"cora": 0.40, "citeseer": 0.40, "pubmed": 0.50}
@@ -31,7 +40,7 @@ DECISIVE = {"cora": 0.40, "citeseer": 0.40, "pubmed": 0.50}
 
 def run(name, root, seeds, encoders):
     """One graph's result document."""
-    settings = StitchSettings(encoders=encoders, seeds=tuple(range(seeds)), num_anchors=128, split="public")
+    settings = StitchSettings(encoders=encoders, seeds=tuple(range(seeds)), arms=ARMS, num_anchors=128, split="public")
     done = {"train": 0, "stitch": 0}
 
     def progress(stage, steps, total):
@@ -112,7 +121,7 @@ def main():
     parser.add_argument("--datasets", nargs="+", default=list(DATASETS), choices=DATASETS)
     parser.add_argument("--encoders", nargs="+", default=list(ENCODERS))
     parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--again", action="store_true", help="run finished graphs anew")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
