@@ -21,6 +21,7 @@ STRATEGIES = {
     "class-stratified": "equally many of each class (uses the labels of the training nodes)",
     "degree": "the nodes with the most neighbours",
     "pagerank": "the nodes with the largest PageRank",
+    "k-center": "each one the most hops away from those chosen before",
     "farthest-point": "each one farthest from those chosen before, in propagated features",
     "kmeans": "the nodes nearest to k-means centres of propagated features",
 }

@@ -15,13 +15,14 @@ from torch_geometric.data import Data, HeteroData
 from torch_geometric.utils import to_dense_adj
 
 from relgraph import names
-from relgraph.anchors import STRATEGIES, propagated_features, select_anchors
+from relgraph.anchors import SPACES, STRATEGIES, labels_used, propagated_features, select_anchors, space_name
 from relgraph.anchors.geometry import farthest_point, kmeans_medoids
 from relgraph.anchors.label import class_stratified
-from relgraph.anchors.structure import highest_degree, highest_pagerank, pagerank
+from relgraph.anchors.structure import graph_k_center, highest_degree, highest_pagerank, pagerank
 from relgraph.errors import InputError
 
 GEOMETRIC = ("farthest-point", "kmeans")
+STRUCTURAL = ("degree", "pagerank", "k-center")
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -45,6 +46,7 @@ def graph(num_nodes: int = 40, width: int = 5, seed: int = 0) -> Data:
 def test_the_registry_and_the_names_agree() -> None:
     assert list(STRATEGIES) == list(names.STRATEGIES)
     assert {name for name, strategy in STRATEGIES.items() if strategy.labels_used == "yes"} == {"class-stratified"}
+    assert tuple(name for name, strategy in STRATEGIES.items() if strategy.geometric) == GEOMETRIC
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
@@ -66,7 +68,7 @@ def test_the_generator_alone_decides(strategy: str) -> None:
     torch.manual_seed(2)
     assert torch.equal(one, select_anchors(data, 8, strategy, generator=seeded(5)))
     others = [select_anchors(data, 8, strategy, generator=seeded(seed)).tolist() for seed in range(6)]
-    assert all(other == one.tolist() for other in others) == (strategy in ("degree", "pagerank"))
+    assert all(other == one.tolist() for other in others) == (strategy in STRUCTURAL)
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
@@ -202,7 +204,7 @@ def test_degree_counts_other_nodes_once() -> None:
     assert highest_degree(edge_index, 5, 5).tolist() == [1, 3, 0, 2, 4]
 
 
-@pytest.mark.parametrize("strategy", ["degree", "pagerank"])
+@pytest.mark.parametrize("strategy", STRUCTURAL)
 def test_a_shuffled_graph_gives_the_same_nodes(strategy: str) -> None:
     data = graph(60)
     data.node_id = torch.arange(60) + 100
@@ -242,6 +244,93 @@ def test_pagerank_prefers_heavy_edges_and_refuses_negative_ones() -> None:
     data.edge_weight = -weight
     with pytest.raises(InputError, match="must not be negative"):
         select_anchors(data, 1, "pagerank")
+
+
+def slow_k_center(edge_index: Tensor, num_nodes: int, count: int) -> list[int]:
+    reference = nx.Graph(edge_index.T.tolist())
+    reference.add_nodes_from(range(num_nodes))
+    hops = dict(nx.all_pairs_shortest_path_length(reference))
+    part = {node: len(nodes) for nodes in nx.connected_components(reference) for node in nodes}
+    chosen: list[int] = []
+    while len(chosen) < count:
+
+        def far(node: int) -> tuple[float, int, int]:
+            nearest = min((hops[other][node] for other in chosen if node in hops[other]), default=float("inf"))
+            return nearest, part[node] if nearest == float("inf") else 0, -node
+
+        chosen.append(max((node for node in range(num_nodes) if node not in chosen), key=far))
+    return chosen
+
+
+@given(num_nodes=st.integers(2, 25), share=st.floats(0, 1), per_node=st.floats(0, 2), seed=st.integers(0, 99))
+@settings(max_examples=40, deadline=None)
+def test_k_center_equals_the_slow_loop(num_nodes: int, share: float, per_node: float, seed: int) -> None:
+    # One way only, with loops and parallel edges; sparse enough to fall into parts.
+    edge_index = torch.randint(num_nodes, (2, round(per_node * num_nodes)), generator=seeded(seed))
+    count = max(1, round(share * num_nodes))
+    assert graph_k_center(edge_index, num_nodes, count).tolist() == slow_k_center(edge_index, num_nodes, count)
+
+
+def test_k_center_takes_every_part_of_the_graph_once_before_any_twice() -> None:
+    # A path of four, a triangle, a pair and a node alone, written in another order than by size.
+    edge_index = torch.tensor([[1, 3, 4, 5, 6, 7, 8], [2, 4, 5, 3, 7, 8, 9]])
+    assert graph_k_center(edge_index, 10, 6).tolist() == [6, 3, 1, 0, 9, 2]
+
+
+def test_k_center_leaves_nobody_farther_than_twice_the_best_cover() -> None:
+    ring = torch.stack([torch.arange(24), (torch.arange(24) + 1) % 24])
+    chosen = graph_k_center(ring, 24, 4)
+    around = (torch.arange(24)[:, None] - chosen).abs()
+    assert torch.minimum(around, 24 - around).amin(dim=1).max() <= 2 * 3  # four arcs of six: three hops at best
+
+
+# In a named space.
+
+
+@pytest.mark.parametrize("strategy", GEOMETRIC)
+def test_each_space_is_the_points_it_names(strategy: str) -> None:
+    data, run = graph(120), torch.randn(120, 6, generator=seeded(9), dtype=torch.float64).requires_grad_()
+
+    def chosen(source: Data | Tensor, **space: object) -> list[int]:
+        return select_anchors(source, 10, strategy, generator=seeded(4), **space).tolist()
+
+    assert chosen(data, space="input") == chosen(data.x)
+    assert chosen(data, space="propagated") == chosen(data) == chosen(propagated_features(data))
+    assert chosen(data, space=run) == chosen(data.x, space=run) == chosen(run)
+    assert len({tuple(chosen(data, space=space)) for space in ("input", "propagated", run)}) == 3
+    assert chosen(data.x, space="input") == chosen(data.x, space="propagated")  # points know no edges
+
+
+@pytest.mark.parametrize("strategy", [name for name in STRATEGIES if name not in GEOMETRIC])
+def test_a_space_is_refused_by_strategies_that_measure_no_distance(strategy: str) -> None:
+    assert select_anchors(graph(), 3, strategy, space="propagated").numel() == 3
+    with pytest.raises(InputError, match=rf"'space' must be left out for the strategy '{strategy}'.*got 'input'"):
+        select_anchors(graph(), 3, strategy, space="input")
+    with pytest.raises(InputError, match=r"got a tensor of shape \(40, 2\).*'farthest-point' or 'kmeans'"):
+        select_anchors(graph(), 3, strategy, space=torch.zeros(40, 2))
+
+
+@pytest.mark.parametrize("strategy", GEOMETRIC)
+def test_a_space_that_does_not_fit_is_refused(strategy: str) -> None:
+    with pytest.raises(InputError, match="'space' must be one of input, propagated.*did you mean 'propagated'"):
+        select_anchors(graph(), 3, strategy, space="propagate")
+    with pytest.raises(InputError, match="'space' must hold one row per node .got 39 rows for 40 nodes"):
+        select_anchors(graph(), 3, strategy, space=torch.zeros(39, 2))
+    with pytest.raises(InputError, match="'space' must hold finite numbers .got NaN or infinity in row 2"):
+        select_anchors(graph(), 3, strategy, space=torch.zeros(40, 2).index_fill(0, torch.tensor([2]), torch.nan))
+    with pytest.raises(InputError, match=r"'space' must have shape \(N, F\)"):
+        select_anchors(graph(), 3, strategy, space=torch.zeros(40))
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_every_choice_says_what_it_knew_and_where_it_looked(strategy: str) -> None:
+    run = torch.zeros(3, 1)
+    assert labels_used(strategy) == STRATEGIES[strategy].labels_used
+    if strategy not in GEOMETRIC:
+        assert space_name(strategy) is None
+        return
+    assert [space_name(strategy, space) for space in (*SPACES, run)] == [*SPACES, "embeddings of a run"]
+    assert [labels_used(strategy, space) for space in (*SPACES, run)] == ["no", "no", "through a trained run"]
 
 
 # By geometry.
