@@ -36,6 +36,7 @@ class Diagnosis:
         shrinkage: The share of the mean variance added to each direction.
         anchors_per_dimension: ``K / F``.
         effective_rank: Directions in which the anchors spread, from 0 (a constant space) to ``min(K, F)``.
+        directions_read: Directions that the conversion reads in spite of the shrinkage, its degrees of freedom.
         condition_number: Largest over smallest eigenvalue of the anchors' covariance with the shrinkage added.
         condition_number_unshrunk: The same without; infinite where the anchors do not span the space.
         mean_distance: Of all nodes to their nearest anchor, over their mean distance to the centre.
@@ -54,6 +55,7 @@ class Diagnosis:
     shrinkage: float
     anchors_per_dimension: float
     effective_rank: float
+    directions_read: float
     condition_number: float
     condition_number_unshrunk: float
     mean_distance: float | None = None
@@ -78,6 +80,7 @@ class Diagnosis:
             ("anchors", f"{self.num_anchors} in {self.num_features} dimensions"),
             ("anchors per dimension", f"{self.anchors_per_dimension:.2f}"),
             ("effective rank", f"{self.effective_rank:.1f}"),
+            ("directions read", f"{self.directions_read:.1f} with shrinkage {self.shrinkage:g}"),
             (
                 "condition number",
                 f"{self.condition_number:.3g} with shrinkage {self.shrinkage:g}, "
@@ -113,12 +116,15 @@ def diagnose(
     :math:`A_c' A_c / K`, of which the conversion uses :math:`\mu + g \, \bar\mu`:
 
     .. math:: \text{effective rank} = \exp\Bigl(-\sum_i p_i \log p_i\Bigr), \quad p = \mu \, / \textstyle\sum_i \mu_i,
-        \qquad \text{leave-one-out} = \frac{\sum_i \lVert e_i / (1 - h_{ii}) \rVert^2}{\sum_i \lVert L_i - l \rVert^2}
+        \qquad \text{directions read} = \sum_i \frac{\mu_i}{\mu_i + g \, \bar\mu}
+
+    .. math:: \text{leave-one-out} = \frac{\sum_i \lVert e_i / (1 - h_{ii}) \rVert^2}{\sum_i \lVert L_i - l \rVert^2}
 
     with ``e`` the residuals of the linear conversion (:func:`relgraph.convert`) at the anchors and ``h`` the diagonal
     of its hat matrix: the errors of conversions made without the anchor that they are tested on, the centre and
     the penalty held fixed, and none of them is computed. The effective rank is that of `Roy and Vetterli (2007)
-    <https://www.eurasip.org/Proceedings/Eusipco/Eusipco2007/Papers/a5p-h05.pdf>`_, of variances.
+    <https://www.eurasip.org/Proceedings/Eusipco/Eusipco2007/Papers/a5p-h05.pdf>`_, of variances. A few hubs far out
+    make it small and take nothing from a conversion, so that warnings go by the directions read instead.
 
     Args:
         space: The anchors, as a run publishes them.
@@ -172,6 +178,7 @@ def diagnose(
         shrinkage=shrinkage,
         anchors_per_dimension=len(rows) / space.num_features,
         effective_rank=_effective_rank(variances),
+        directions_read=float(torch.where(variances > 0, variances / (variances + penalty), 0.0).sum()),
         condition_number=_condition_number(variances + penalty),
         condition_number_unshrunk=_condition_number(variances),
         mean_distance=mean,
@@ -278,10 +285,11 @@ def _warnings(found: Diagnosis, repeats: int, logits: Tensor | None) -> list[str
         out.append("constant space: every anchor is at the centre, so that no node can be told from another")
     if anchors < classes:
         out.append(f"fewer anchors ({anchors}) than {what} ({classes}): some of them no anchor can stand for")
-    if 0 < found.effective_rank < classes - 1:
+    # Rounded, since shrinkage takes a little of every direction, those that are read well included.
+    if found.effective_rank > 0 and round(found.directions_read) < classes - 1:
         out.append(
-            f"the anchors spread in {found.effective_rank:.1f} directions (effective rank), and {classes} {what} need "
-            f"{classes - 1}: take anchors that differ more, or a run that has not collapsed"
+            f"a conversion reads {found.directions_read:.1f} directions, and {classes} {what} need {classes - 1}: take "
+            "more anchors, anchors that differ more, less shrinkage, or a run that has not collapsed"
         )
     if anchors < features:
         out.append(

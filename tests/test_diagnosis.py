@@ -63,6 +63,8 @@ def test_rank_and_condition_are_those_of_the_covariance(count: int, width: int, 
         assert found.condition_number_unshrunk == math.inf
     else:
         assert found.condition_number_unshrunk == pytest.approx(float(values[-1] / values[0]), rel=1e-5)
+    read = values @ torch.linalg.inv(torch.diag(shrunk)) @ torch.ones(width, dtype=F64)
+    assert found.directions_read == pytest.approx(float(read), rel=1e-6)
     assert found.anchors_per_dimension == count / width
 
 
@@ -211,10 +213,19 @@ def test_what_cannot_work_is_said() -> None:
     assert warned(space_of(z, 3), "fewer anchors (3) than dimensions (4): in the 1 or more")
     assert not warned(space_of(z, 4), "than dimensions")
     flat = z * torch.tensor([1.0, 1e-3, 1e-3, 1e-3], dtype=F64)
-    assert warned(space_of(flat, 30), "spread in 1.0 directions (effective rank), and 5 classes need 4", y=y)
-    assert not warned(space_of(z, 30), "effective rank", y=torch.arange(60) % 3)
+    assert warned(space_of(flat, 30), "reads 1.0 directions, and 5 classes need 4", y=y)
+    assert warned(space_of(z, 3), "directions, and 5 classes need 4", y=y)
+    assert not warned(space_of(z, 30), "directions", y=y, published=head_of(30))
     twice = torch.cat([z[:6], z[:2]])
     assert warned(AnchorSet(torch.arange(8), twice, twice.mean(0)), "2 of the anchors repeat")
+
+
+def test_a_hub_far_out_is_no_reason_to_warn() -> None:
+    z = normal(100, 4)
+    z[0] *= 12
+    found = diagnose(space_of(z, 40), published=publish(linear(4, 5), space_of(z @ normal(4, 4, seed=3), 40)))
+    assert found.effective_rank < 3 and found.directions_read > 3.5
+    assert found.warnings == []
 
 
 def test_a_constant_space_gives_finite_figures_and_a_warning() -> None:
@@ -267,6 +278,7 @@ def test_it_prints_one_table() -> None:
         "anchors",
         "anchors per dimension",
         "effective rank",
+        "directions read",
         "condition number",
         "distance to an anchor",
         "leave-one-out error",
@@ -280,7 +292,7 @@ def test_it_prints_one_table() -> None:
 
 def test_what_was_not_asked_for_has_no_line() -> None:
     found = diagnose(space_of(normal(60, 4), 30))
-    assert len(str(found).splitlines()) == 5
+    assert len(str(found).splitlines()) == 6
     assert found.mean_distance is found.leave_one_out is found.class_counts is found.num_classes is None
 
 
