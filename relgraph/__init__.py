@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from relgraph.conversion import convert as convert
     from relgraph.conversion import publish as publish
     from relgraph.datasets import load_dataset as load_dataset
+    from relgraph.diagnosis import diagnose as diagnose
     from relgraph.graph import anchor_index as anchor_index
     from relgraph.nn.folding import fold as fold
     from relgraph.nn.heads import relative_head as relative_head
@@ -38,6 +39,7 @@ _HOMES = {
     "RelativeLayer": "relgraph.nn.relative",
     "anchor_index": "relgraph.graph",
     "convert": "relgraph.conversion",
+    "diagnose": "relgraph.diagnosis",
     "fit": "relgraph.training",
     "fold": "relgraph.nn.folding",
     "load_dataset": "relgraph.datasets",

@@ -32,6 +32,9 @@ def unknown_name(argument: str, got: object, valid: Iterable[str]) -> InputError
         'encoder' must be one of gcn, sage (got 'gnc'); did you mean 'gcn'?
     """
     names = sorted(valid)
-    near = difflib.get_close_matches(str(got).lower(), names, n=1, cutoff=0.5)
+    wanted = str(got).lower()
+    near = difflib.get_close_matches(wanted, names, n=5, cutoff=0.5)
+    # Swapped letters are the likeliest slip: of names that are about as near, the one with the same letters.
+    near.sort(key=lambda name: sorted(name) != sorted(wanted))
     hint = f"; did you mean '{near[0]}'?" if near else ""
     return InputError(f"'{argument}' must be one of {', '.join(names)} (got {got!r}){hint}")

@@ -10,6 +10,10 @@ ENCODERS = {
     "gcn": "graph convolution, ReLU, one more propagation (64 wide)",
     "sage": "GraphSAGE, ReLU, joined with the neighbours' mean (128 wide)",
     "gat": "two layers of graph attention (64 wide)",
+    "gin": "graph isomorphism network: sums over neighbours, perceptron, one more sum (64 wide)",
+    "gcn2": "four convolutions with initial residual and identity mapping, GCNII (64 wide)",
+    "mlp": "a perceptron on the features, without the graph: a reference (64 wide)",
+    "transformer": "two layers of dot-product attention along the edges (64 wide)",
 }
 
 STRATEGIES = {
@@ -17,6 +21,7 @@ STRATEGIES = {
     "class-stratified": "equally many of each class (uses the labels of the training nodes)",
     "degree": "the nodes with the most neighbours",
     "pagerank": "the nodes with the largest PageRank",
+    "k-center": "each one the most hops away from those chosen before",
     "farthest-point": "each one farthest from those chosen before, in propagated features",
     "kmeans": "the nodes nearest to k-means centres of propagated features",
 }

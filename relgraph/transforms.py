@@ -9,8 +9,9 @@ from torch import Tensor
 from torch_geometric.data import Data, HeteroData
 from torch_geometric.transforms import BaseTransform
 
-from relgraph.anchors import STRATEGIES, select_anchors, shared_ids
+from relgraph.anchors import labels_used, select_anchors, shared_ids, space_name
 from relgraph.anchors.anchor_set import check_ids, named
+from relgraph.anchors.select import LabelsUsed, Space
 from relgraph.errors import InputError, unknown_name
 from relgraph.graph import node_ids, num_nodes
 
@@ -32,6 +33,13 @@ class AddAnchors(BaseTransform):  # type: ignore[misc]
         seed: Of the choice.
         node_type: Whose nodes become anchors, for a heterogeneous graph. Strategies that follow edges do not apply to
             it, and geometric ones look at that type's own features.
+        space: Where geometric strategies measure distances (:func:`relgraph.select_anchors`): ``"propagated"``,
+            ``"input"``, or one run's embeddings of this graph, shape ``(N, F)``.
+
+    Attributes:
+        space_name: Name of that space, ``None`` where no distance is measured.
+        labels_used: ``"no"``, ``"through a trained run"`` (anchors chosen in its embeddings), ``"yes"``, or ``None``
+            for ids that were handed over.
 
     Raises:
         InputError: If a setting, or a graph, does not allow the choice.
@@ -45,19 +53,28 @@ class AddAnchors(BaseTransform):  # type: ignore[misc]
         tensor([4, 0])
         >>> AddAnchors(2, "degree")
         AddAnchors(2, 'degree', seed=0)
+        >>> AddAnchors(2, "kmeans", space="input")
+        AddAnchors(2, 'kmeans', seed=0, space='input')
     """
 
     def __init__(
-        self, num_anchors: int, strategy: str = "random", *, seed: int = 0, node_type: str | None = None
+        self,
+        num_anchors: int,
+        strategy: str = "random",
+        *,
+        seed: int = 0,
+        node_type: str | None = None,
+        space: Space = "propagated",
     ) -> None:
-        if strategy not in STRATEGIES:
-            raise unknown_name("strategy", strategy, STRATEGIES)
+        self.labels_used: LabelsUsed | None = labels_used(strategy, space)
+        self.space_name = space_name(strategy, space)
         if num_anchors < 1:
             raise InputError(f"'num_anchors' must be at least 1 (got {num_anchors})")
         self.num_anchors = num_anchors
         self.strategy = strategy
         self.seed = seed
         self.node_type = node_type
+        self.space = space
         self.ids: Tensor | None = None
 
     @classmethod
@@ -78,6 +95,7 @@ class AddAnchors(BaseTransform):  # type: ignore[misc]
         ids = torch.as_tensor(ids)
         check_ids(ids)
         transform = cls(ids.numel(), node_type=node_type)
+        transform.labels_used = None
         transform.ids = ids.detach().cpu().to(torch.int64).clone()
         return transform
 
@@ -114,7 +132,7 @@ class AddAnchors(BaseTransform):  # type: ignore[misc]
         if self.ids is None:
             # A generator of its own at every call: the same graph, the same anchors.
             generator = torch.Generator().manual_seed(self.seed)
-            return select_anchors(nodes, self.num_anchors, self.strategy, generator=generator)
+            return select_anchors(nodes, self.num_anchors, self.strategy, space=self.space, generator=generator)
         present = node_ids(nodes)
         asked, rows = shared_ids(self.ids, present)
         if asked.numel() != self.ids.numel():
@@ -129,4 +147,5 @@ class AddAnchors(BaseTransform):  # type: ignore[misc]
         where = "" if self.node_type is None else f", node_type={self.node_type!r}"
         if self.ids is not None:
             return f"AddAnchors.from_ids({self.num_anchors} ids{where})"
-        return f"AddAnchors({self.num_anchors}, {self.strategy!r}, seed={self.seed}{where})"
+        space = "" if self.space_name in (None, "propagated") else f", space={self.space_name!r}"
+        return f"AddAnchors({self.num_anchors}, {self.strategy!r}, seed={self.seed}{where}{space})"

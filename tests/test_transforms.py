@@ -41,6 +41,37 @@ def test_the_anchors_are_those_of_the_strategy_at_every_call(strategy: str) -> N
     assert torch.equal(first, expected)
 
 
+@pytest.mark.parametrize("strategy", ["farthest-point", "kmeans"])
+def test_the_anchors_are_chosen_in_the_space_that_is_named(strategy: str) -> None:
+    data, run = graph(), torch.randn(30, 3, generator=torch.Generator().manual_seed(5))
+    seen = []
+    for space, points in (("input", data.x), ("propagated", data), (run, run)):
+        made = anchor_index(AddAnchors(6, strategy, seed=3, space=space)(data))
+        assert torch.equal(made, select_anchors(points, 6, strategy, generator=torch.Generator().manual_seed(3)))
+        seen.append(tuple(made.tolist()))
+    assert len(set(seen)) == 3
+
+
+def test_the_space_and_what_it_knew_of_the_labels_are_kept_by_name() -> None:
+    transform = AddAnchors(3, "kmeans", space=torch.zeros(30, 2))
+    assert (transform.space_name, transform.labels_used) == ("embeddings of a run", "through a trained run")
+    assert repr(transform) == "AddAnchors(3, 'kmeans', seed=0, space='embeddings of a run')"
+    plain = AddAnchors(3, "kmeans")
+    assert (plain.space_name, plain.labels_used) == ("propagated", "no")
+    assert repr(plain) == "AddAnchors(3, 'kmeans', seed=0)"
+    handed = AddAnchors.from_ids(torch.tensor([1]))
+    assert (handed.space_name, handed.labels_used) == (None, None)
+
+
+def test_a_space_is_checked_before_any_graph_comes_and_against_it_then() -> None:
+    with pytest.raises(InputError, match="'space' must be left out for the strategy 'random'"):
+        AddAnchors(3, space="input")
+    with pytest.raises(InputError, match="'space' must be one of input, propagated"):
+        AddAnchors(3, "kmeans", space="output")
+    with pytest.raises(InputError, match="one row per node .got 29 rows for 30 nodes"):
+        AddAnchors(3, "kmeans", space=torch.zeros(29, 2))(graph())
+
+
 def test_the_seed_moves_the_anchors() -> None:
     assert (
         anchor_index(AddAnchors(6, seed=0)(graph())).tolist() != anchor_index(AddAnchors(6, seed=1)(graph())).tolist()
@@ -154,7 +185,7 @@ def test_one_node_type_of_a_heterogeneous_graph(strategy: str) -> None:
         assert torch.equal(anchor_index(made["paper"]), expected)
 
 
-@pytest.mark.parametrize("strategy", ["degree", "pagerank"])
+@pytest.mark.parametrize("strategy", ["degree", "pagerank", "k-center"])
 def test_strategies_along_edges_do_not_apply_to_a_heterogeneous_graph(strategy: str) -> None:
     with pytest.raises(InputError, match=f"'{strategy}' needs a graph of one node type"):
         AddAnchors(4, strategy, node_type="paper")(hetero())

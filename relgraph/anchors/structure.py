@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import torch
 from torch import Tensor
 
 from relgraph.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Indices = NDArray[np.integer[Any]]
 
 
 def highest_degree(edge_index: Tensor, num_nodes: int, num_anchors: int, *, ids: Tensor | None = None) -> Tensor:
@@ -54,6 +62,51 @@ def highest_pagerank(
     return _highest((score * num_nodes).round(decimals=9), ids, num_anchors)
 
 
+def graph_k_center(edge_index: Tensor, num_nodes: int, num_anchors: int, *, ids: Tensor | None = None) -> Tensor:
+    """Nodes each of which is the most hops away from those before it; of equals the one with the lowest id.
+
+    The greedy cover of `Gonzalez (1985) <https://doi.org/10.1016/0304-3975(85)90224-5>`_ with hops for distances,
+    whichever way an edge points. What no chosen node reaches is farther than anything else, the largest part of the
+    graph first: a graph in many parts gives one node of each before it gives a second of any.
+
+    Arguments as of :func:`highest_degree`.
+
+    Returns:
+        Rows in the order chosen, shape ``(num_anchors,)``; the first is the lowest id of the largest part.
+
+    Example:
+        >>> path_and_pair = torch.tensor([[0, 1, 2, 3, 5], [1, 2, 3, 4, 6]])
+        >>> graph_k_center(path_and_pair, 7, 4)
+        tensor([0, 5, 4, 2])
+    """
+    import numpy as np
+    from scipy.sparse import csr_array
+    from scipy.sparse.csgraph import connected_components
+
+    by_id = np.arange(num_nodes) if ids is None else ids.cpu().argsort().numpy()
+    place = np.empty_like(by_id)
+    place[by_id] = np.arange(
+        num_nodes
+    )  # from here on a node is its place among the ids, so that equals sort themselves
+    source, target = place[edge_index.cpu().numpy()]
+    ends = (np.concatenate([source, target]), np.concatenate([target, source]))
+    graph = csr_array((np.ones(2 * len(source), dtype=np.int8), ends), shape=(num_nodes, num_nodes))
+    _, part = connected_components(graph, directed=False)
+    # Hops to the nearest chosen node. Unreached is beyond any path, and the larger the part, the farther.
+    hops = num_nodes + np.bincount(part)[part]
+    chosen: list[int] = []
+    while len(chosen) < num_anchors:
+        chosen.append(int(hops.argmax()))
+        reached, steps = np.array(chosen[-1:]), 0
+        hops[reached] = -1  # below every distance, so that not even the last node left is taken again
+        while len(reached):
+            steps += 1
+            around = _neighbours(graph.indptr, graph.indices, reached)
+            reached = np.unique(around[hops[around] > steps])  # others are as near to an earlier node already
+            hops[reached] = steps
+    return torch.from_numpy(by_id[chosen])
+
+
 def pagerank(edge_index: Tensor, num_nodes: int, *, edge_weight: Tensor | None = None, damping: float = 0.85) -> Tensor:
     r"""How often a random walk that now and then jumps anywhere is found at each node.
 
@@ -96,6 +149,16 @@ def pagerank(edge_index: Tensor, num_nodes: int, *, edge_weight: Tensor | None =
         if np.abs(p - before).sum() < 1e-14:
             break
     return torch.from_numpy(p)
+
+
+def _neighbours(starts: Indices, neighbours: Indices, nodes: Indices) -> Indices:
+    """Neighbours of some nodes, one list after the other, from the rows of a compressed adjacency."""
+    import numpy as np
+
+    first, count = starts[nodes], starts[nodes + 1] - starts[nodes]
+    offset = np.arange(count.sum()) - np.repeat(count.cumsum() - count, count)
+    found: Indices = neighbours[np.repeat(first, count) + offset]
+    return found
 
 
 def _highest(score: Tensor, ids: Tensor | None, count: int) -> Tensor:

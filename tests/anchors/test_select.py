@@ -4,7 +4,6 @@ import time
 import warnings
 from pathlib import Path
 
-import networkx as nx
 import numpy as np
 import pytest
 import torch
@@ -15,13 +14,13 @@ from torch_geometric.data import Data, HeteroData
 from torch_geometric.utils import to_dense_adj
 
 from relgraph import names
-from relgraph.anchors import STRATEGIES, propagated_features, select_anchors
+from relgraph.anchors import SPACES, STRATEGIES, labels_used, propagated_features, select_anchors, space_name
 from relgraph.anchors.geometry import farthest_point, kmeans_medoids
 from relgraph.anchors.label import class_stratified
-from relgraph.anchors.structure import highest_degree, highest_pagerank, pagerank
 from relgraph.errors import InputError
 
 GEOMETRIC = ("farthest-point", "kmeans")
+STRUCTURAL = ("degree", "pagerank", "k-center")
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -45,6 +44,7 @@ def graph(num_nodes: int = 40, width: int = 5, seed: int = 0) -> Data:
 def test_the_registry_and_the_names_agree() -> None:
     assert list(STRATEGIES) == list(names.STRATEGIES)
     assert {name for name, strategy in STRATEGIES.items() if strategy.labels_used == "yes"} == {"class-stratified"}
+    assert tuple(name for name, strategy in STRATEGIES.items() if strategy.geometric) == GEOMETRIC
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
@@ -66,7 +66,7 @@ def test_the_generator_alone_decides(strategy: str) -> None:
     torch.manual_seed(2)
     assert torch.equal(one, select_anchors(data, 8, strategy, generator=seeded(5)))
     others = [select_anchors(data, 8, strategy, generator=seeded(seed)).tolist() for seed in range(6)]
-    assert all(other == one.tolist() for other in others) == (strategy in ("degree", "pagerank"))
+    assert all(other == one.tolist() for other in others) == (strategy in STRUCTURAL)
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
@@ -196,13 +196,7 @@ def test_labels_that_do_not_fit_are_refused() -> None:
 # By structure.
 
 
-def test_degree_counts_other_nodes_once() -> None:
-    edge_index = torch.tensor([[0, 0, 0, 1, 2, 3, 3], [1, 1, 0, 0, 3, 2, 1]])
-    # Neighbours: 0 {1}, 1 {0, 3}, 2 {3}, 3 {1, 2}, 4 {}.
-    assert highest_degree(edge_index, 5, 5).tolist() == [1, 3, 0, 2, 4]
-
-
-@pytest.mark.parametrize("strategy", ["degree", "pagerank"])
+@pytest.mark.parametrize("strategy", STRUCTURAL)
 def test_a_shuffled_graph_gives_the_same_nodes(strategy: str) -> None:
     data = graph(60)
     data.node_id = torch.arange(60) + 100
@@ -214,34 +208,53 @@ def test_a_shuffled_graph_gives_the_same_nodes(strategy: str) -> None:
     assert torch.equal(one, two)
 
 
-def weighted_directed(num_nodes: int, seed: int) -> tuple[Tensor, Tensor]:
-    draw = np.random.default_rng(seed)
-    pairs = np.unique(draw.integers(0, num_nodes, (2, 4 * num_nodes)), axis=1)
-    return torch.from_numpy(pairs), torch.from_numpy(draw.random(pairs.shape[1])) + 0.1
+# In a named space.
 
 
-@pytest.mark.parametrize("weighted", [False, True])
-def test_pagerank_equals_networkx(weighted: bool) -> None:
-    edge_index, weight = weighted_directed(50, 0)
-    edge_index, weight = edge_index[:, edge_index[0] != 7], weight[edge_index[0] != 7]  # 7 has no way out
-    reference = nx.DiGraph()
-    reference.add_nodes_from(range(52))  # 50 and 51 are isolated
-    for (a, b), w in zip(edge_index.T.tolist(), weight.tolist(), strict=True):
-        reference.add_edge(a, b, weight=w if weighted else 1.0)
-    expected = nx.pagerank(reference, tol=1e-13, max_iter=500)
-    got = pagerank(edge_index, 52, edge_weight=weight if weighted else None)
-    torch.testing.assert_close(got, torch.tensor([expected[i] for i in range(52)], dtype=torch.float64))
-    torch.testing.assert_close(got.sum(), torch.tensor(1.0, dtype=torch.float64))
+@pytest.mark.parametrize("strategy", GEOMETRIC)
+def test_each_space_is_the_points_it_names(strategy: str) -> None:
+    data, run = graph(120), torch.randn(120, 6, generator=seeded(9), dtype=torch.float64).requires_grad_()
+
+    def chosen(source: Data | Tensor, **space: object) -> list[int]:
+        return select_anchors(source, 10, strategy, generator=seeded(4), **space).tolist()
+
+    assert chosen(data, space="input") == chosen(data.x)
+    assert chosen(data, space="propagated") == chosen(data) == chosen(propagated_features(data))
+    assert chosen(data, space=run) == chosen(data.x, space=run) == chosen(run)
+    assert len({tuple(chosen(data, space=space)) for space in ("input", "propagated", run)}) == 3
+    assert chosen(data.x, space="input") == chosen(data.x, space="propagated")  # points know no edges
 
 
-def test_pagerank_prefers_heavy_edges_and_refuses_negative_ones() -> None:
-    edge_index, weight = torch.tensor([[0, 0], [1, 2]]), torch.tensor([1.0, 5.0])
-    data = Data(edge_index=edge_index, edge_weight=weight, num_nodes=3)
-    assert select_anchors(data, 1, "pagerank").item() == 2
-    assert highest_pagerank(edge_index, 3, 1).item() == 1  # equals: the lowest
-    data.edge_weight = -weight
-    with pytest.raises(InputError, match="must not be negative"):
-        select_anchors(data, 1, "pagerank")
+@pytest.mark.parametrize("strategy", [name for name in STRATEGIES if name not in GEOMETRIC])
+def test_a_space_is_refused_by_strategies_that_measure_no_distance(strategy: str) -> None:
+    assert select_anchors(graph(), 3, strategy, space="propagated").numel() == 3
+    with pytest.raises(InputError, match=rf"'space' must be left out for the strategy '{strategy}'.*got 'input'"):
+        select_anchors(graph(), 3, strategy, space="input")
+    with pytest.raises(InputError, match=r"got a tensor of shape \(40, 2\).*'farthest-point' or 'kmeans'"):
+        select_anchors(graph(), 3, strategy, space=torch.zeros(40, 2))
+
+
+@pytest.mark.parametrize("strategy", GEOMETRIC)
+def test_a_space_that_does_not_fit_is_refused(strategy: str) -> None:
+    with pytest.raises(InputError, match="'space' must be one of input, propagated.*did you mean 'propagated'"):
+        select_anchors(graph(), 3, strategy, space="propagate")
+    with pytest.raises(InputError, match="'space' must hold one row per node .got 39 rows for 40 nodes"):
+        select_anchors(graph(), 3, strategy, space=torch.zeros(39, 2))
+    with pytest.raises(InputError, match="'space' must hold finite numbers .got NaN or infinity in row 2"):
+        select_anchors(graph(), 3, strategy, space=torch.zeros(40, 2).index_fill(0, torch.tensor([2]), torch.nan))
+    with pytest.raises(InputError, match=r"'space' must have shape \(N, F\)"):
+        select_anchors(graph(), 3, strategy, space=torch.zeros(40))
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_every_choice_says_what_it_knew_and_where_it_looked(strategy: str) -> None:
+    run = torch.zeros(3, 1)
+    assert labels_used(strategy) == STRATEGIES[strategy].labels_used
+    if strategy not in GEOMETRIC:
+        assert space_name(strategy) is None
+        return
+    assert [space_name(strategy, space) for space in (*SPACES, run)] == [*SPACES, "embeddings of a run"]
+    assert [labels_used(strategy, space) for space in (*SPACES, run)] == ["no", "no", "through a trained run"]
 
 
 # By geometry.

@@ -121,7 +121,7 @@ def test_help_lists_every_name_and_defaults_are_the_librarys(capsys: pytest.Capt
 USAGE = {
     "--dataset digit": "did you mean 'digits'",
     "--encoders gnc": "did you mean 'gcn'",
-    "--encoders ,": "at least one of gat, gcn, sage",
+    "--encoders ,": "at least one of gat, gcn, gcn2, gin, mlp, sage, transformer",
     "--encoders gcn,gcn": "must not repeat",
     "--arms convert": "did you mean 'converted'",
     "--anchor-strategy page-rank": "did you mean 'pagerank'",

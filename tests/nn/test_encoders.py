@@ -7,9 +7,22 @@ import math
 import pytest
 import torch
 from torch import Tensor, nn
+from torch_geometric.data import Data
 
+from relgraph import names
 from relgraph.errors import InputError
-from relgraph.nn.encoders import ENCODERS, GATEncoder, GCNEncoder, SAGEEncoder, make_encoder
+from relgraph.nn.encoders import (
+    ENCODERS,
+    GATEncoder,
+    GCN2Encoder,
+    GCNEncoder,
+    GINEncoder,
+    MLPEncoder,
+    SAGEEncoder,
+    TransformerEncoder,
+    make_encoder,
+)
+from relgraph.nn.model import Model
 
 NAMES = sorted(ENCODERS)
 
@@ -54,10 +67,7 @@ def adjacency(edges: Tensor, weights: Tensor | None, count: int) -> Tensor:
 
 
 def dense_gcn(encoder: GCNEncoder, x: Tensor, a: Tensor) -> Tensor:
-    loops = a.diagonal()
-    a = a + torch.diag(torch.where(loops == 0, 1.0, 0.0).to(a))
-    scale = a.sum(1).rsqrt()
-    a = scale[:, None] * a * scale[None, :]
+    a = normalized_adjacency(a)
     return a @ (a @ x @ encoder.conv.lin.weight.T + encoder.conv.bias).clamp(min=0)
 
 
@@ -84,6 +94,48 @@ def slow_attention(conv: nn.Module, x: Tensor, edges: Tensor) -> Tensor:
             for sender, score in zip(senders, scores, strict=True):
                 out[node, head * width : (head + 1) * width] += score / sum(scores) * h[sender, head]
     return out + conv.bias
+
+
+def normalized_adjacency(a: Tensor) -> Tensor:
+    a = a + torch.diag(torch.where(a.diagonal() == 0, 1.0, 0.0).to(a))
+    scale = a.sum(1).rsqrt()
+    return scale[:, None] * a * scale[None, :]
+
+
+def dense_gin(encoder: GINEncoder, x: Tensor, a: Tensor) -> Tensor:
+    a = a + torch.eye(len(a), dtype=a.dtype)
+    first, _, second = encoder.conv.nn
+    h = (a @ x @ first.weight.T + first.bias).clamp(min=0)
+    z = a @ (h @ second.weight.T + second.bias).clamp(min=0)
+    z = z - z.mean(1, keepdim=True)
+    return z / (z.square().mean(1, keepdim=True) + 1e-5).sqrt()
+
+
+def dense_gcn2(encoder: GCN2Encoder, x: Tensor, a: Tensor, alpha: float, theta: float) -> Tensor:
+    a = normalized_adjacency(a)
+    initial = h = (x @ encoder.lin.weight.T + encoder.lin.bias).clamp(min=0)
+    for layer, conv in enumerate(encoder.convs, start=1):
+        beta = math.log(theta / layer + 1)
+        mixed = (1 - alpha) * a @ h.clamp(min=0) + alpha * initial
+        h = (1 - beta) * mixed + beta * mixed @ conv.weight1
+    return h
+
+
+def slow_dot_attention(conv: nn.Module, x: Tensor, edges: Tensor) -> Tensor:
+    """One layer of Shi et al. (2021), node by node and head by head; a node is no neighbour of its own."""
+    heads, width = conv.heads, conv.out_channels
+    query, key, value = (
+        (x @ lin.weight.T + lin.bias).view(len(x), heads, width)
+        for lin in (conv.lin_query, conv.lin_key, conv.lin_value)
+    )
+    out = x @ conv.lin_skip.weight.T + conv.lin_skip.bias
+    for node in range(len(x)):
+        senders = [source for source, target in edges.T.tolist() if target == node]
+        for head in range(heads):
+            scores = [math.exp((query[node, head] @ key[j, head]).item() / math.sqrt(width)) for j in senders]
+            for sender, score in zip(senders, scores, strict=True):
+                out[node, head * width : (head + 1) * width] += score / sum(scores) * value[sender, head]
+    return out
 
 
 # --- the formulas -----------------------------------------------------------------------------------------------
@@ -124,9 +176,72 @@ def test_gat_is_two_layers_of_attention_with_elu_between(x: Tensor, edges: Tenso
     torch.testing.assert_close(encoder(x, edges), expected, rtol=1e-10, atol=1e-12)
 
 
-@pytest.mark.parametrize(("name", "width"), [("gcn", 64), ("sage", 128), ("gat", 64)])
-def test_default_widths_are_those_of_the_help(name: str, width: int) -> None:
-    assert made(name).out_channels == width
+def test_gin_is_its_formula(x: Tensor, edges: Tensor) -> None:
+    encoder = made("gin", hidden_channels=6)
+    expected = dense_gin(encoder, x, adjacency(edges, None, 9))
+    torch.testing.assert_close(encoder(x, edges), expected, rtol=1e-10, atol=1e-12)
+
+
+def test_a_hub_does_not_outgrow_the_other_nodes_of_gin(x: Tensor) -> None:
+    star = torch.stack([torch.arange(1, 9).repeat(50), torch.zeros(400, dtype=torch.int64)])
+    norms = made("gin")(x, star).norm(dim=1)
+    assert norms[0] < 1.1 * norms[1:].median()
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("num_layers", [1, 4])
+def test_gcn2_is_its_formula(x: Tensor, edges: Tensor, weights: Tensor, weighted: bool, num_layers: int) -> None:
+    encoder = made("gcn2", hidden_channels=6, num_layers=num_layers, alpha=0.2, theta=0.7)
+    given = weights if weighted else None
+    expected = dense_gcn2(encoder, x, adjacency(edges, given, 9), alpha=0.2, theta=0.7)
+    torch.testing.assert_close(encoder(x, edges, given), expected, rtol=1e-10, atol=1e-12)
+
+
+def test_gcn2_has_the_settings_of_its_docstring(x: Tensor, edges: Tensor) -> None:
+    encoder = made("gcn2", hidden_channels=6)
+    assert len(encoder.convs) == 4
+    expected = dense_gcn2(encoder, x, adjacency(edges, None, 9), alpha=0.1, theta=0.5)
+    torch.testing.assert_close(encoder(x, edges), expected, rtol=1e-10, atol=1e-12)
+    with pytest.raises(InputError, match=r"'num_layers' must be at least 1 \(got 0\)"):
+        GCN2Encoder(3, num_layers=0)
+
+
+def test_mlp_is_its_formula_and_sees_no_edge(x: Tensor, edges: Tensor) -> None:
+    encoder = made("mlp", hidden_channels=6)
+    assert isinstance(encoder, MLPEncoder)
+    expected = (x @ encoder.lin.weight.T + encoder.lin.bias).clamp(min=0)
+    torch.testing.assert_close(encoder(x), expected)
+    assert torch.equal(encoder(x, edges), encoder(x))
+
+
+def test_transformer_is_two_layers_of_dot_attention_with_elu_between(x: Tensor, edges: Tensor) -> None:
+    encoder = made("transformer", hidden_channels=6, heads=3)
+    assert (encoder.first.heads, encoder.first.out_channels, encoder.second.heads) == (3, 2, 1)
+    hidden = slow_dot_attention(encoder.first, x, edges)
+    hidden = torch.where(hidden > 0, hidden, hidden.exp() - 1)
+    expected = slow_dot_attention(encoder.second, hidden, edges)
+    torch.testing.assert_close(encoder(x, edges), expected, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_default_widths_are_those_of_the_help(name: str) -> None:
+    assert f"({made(name).out_channels} wide)" in names.ENCODERS[name]
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "mlp"])
+def test_an_edge_moves_the_node_it_points_to(name: str, x: Tensor, edges: Tensor) -> None:
+    encoder = made(name)
+    moved = (encoder(x, edges) - encoder(x, edges[:, :-3])).abs().amax(dim=1)  # without 7 -> 6 and 0 -> 7, twice
+    assert moved[6] > 1e-6 and moved[7] > 1e-6
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_representation_is_what_a_linear_head_reads(name: str, x: Tensor, edges: Tensor) -> None:
+    data = Data(x=x, edge_index=edges)
+    encoder = made(name)
+    head = nn.Linear(encoder.out_channels, 3, dtype=torch.float64)
+    model = Model(encoder, head).eval()
+    torch.testing.assert_close(model(data), model.encode(data) @ head.weight.T + head.bias)
 
 
 # --- what all of them share -------------------------------------------------------------------------------------
@@ -194,11 +309,15 @@ def test_no_edges_and_empty_rows_give_finite_numbers(name: str) -> None:
 
 
 def test_an_unknown_encoder_lists_the_known() -> None:
-    with pytest.raises(InputError, match=r"'encoder' must be one of gat, gcn, sage \(got 'gnc'\); did you mean 'gcn'"):
+    with pytest.raises(
+        InputError,
+        match=r"'encoder' must be one of gat, gcn, gcn2, gin, mlp, sage, transformer \(got 'gnc'\); did you mean 'gcn'",
+    ):
         make_encoder("gnc", 3)
 
 
+@pytest.mark.parametrize("encoder", [GATEncoder, TransformerEncoder])
 @pytest.mark.parametrize("hidden", [4, 12])
-def test_gat_refuses_a_width_that_its_heads_do_not_share_out(hidden: int) -> None:
+def test_attention_refuses_a_width_that_its_heads_do_not_share_out(encoder: type[nn.Module], hidden: int) -> None:
     with pytest.raises(InputError, match="'hidden_channels' must be a multiple of 'heads'"):
-        GATEncoder(3, hidden)
+        encoder(3, hidden)

@@ -173,8 +173,11 @@ def test_progress_adds_up(digits: Data) -> None:
         ({"seeds": ()}, r"'seeds' must name at least two runs.*\(got 0\)"),
         ({"seeds": (7,)}, r"'seeds' must name at least two runs.*\(got 1\)"),
         ({"seeds": (1, 2, 1)}, r"'seeds' must not repeat a seed \(got 1, 2, 1\)"),
-        ({"encoders": ()}, "'encoders' must name at least one of gat, gcn, sage"),
-        ({"encoders": ("gnc",)}, r"'encoders' must be one of gat, gcn, sage \(got 'gnc'\); did you mean 'gcn'\?"),
+        ({"encoders": ()}, "'encoders' must name at least one of gat, gcn, gcn2, gin, mlp, sage, transformer"),
+        (
+            {"encoders": ("gnc",)},
+            r"'encoders' must be one of gat, gcn, gcn2, gin, mlp, sage, transformer \(got 'gnc'\); did you mean 'gcn'",
+        ),
         ({"encoders": ("gcn", "sage", "gcn")}, r"'encoders' must not repeat a name \(got gcn, sage, gcn\)"),
         ({"arms": ()}, "'arms' must name at least one of absolute,"),
         ({"arms": ("converted", "convert")}, r"'arms' must be one of .*\(got 'convert'\); did you mean 'converted'\?"),

@@ -91,7 +91,9 @@ def test_a_graph_that_does_not_fit_says_so(data, monkeypatch, encoder: str):
 
 
 def test_wrong_input_is_one_sentence(data):
-    with pytest.raises(InputError, match="'encoder' must be one of gat, gcn, sage .*did you mean 'gcn'"):
+    with pytest.raises(
+        InputError, match="'encoder' must be one of gat, gcn, gcn2, gin, mlp, sage, transformer .*did you mean 'gcn'"
+    ):
         rg.fit(data, "gnc")
     with pytest.raises(InputError, match="did you mean 'epochs'"):
         rg.fit(data, "gcn", epoch=3)

@@ -14,9 +14,21 @@ from torch import nn
 from relgraph.errors import unknown_name
 from relgraph.nn.encoders.gat import GATEncoder
 from relgraph.nn.encoders.gcn import GCNEncoder
+from relgraph.nn.encoders.gcn2 import GCN2Encoder
+from relgraph.nn.encoders.gin import GINEncoder
+from relgraph.nn.encoders.mlp import MLPEncoder
 from relgraph.nn.encoders.sage import SAGEEncoder
+from relgraph.nn.encoders.transformer import TransformerEncoder
 
-ENCODERS: dict[str, Callable[..., nn.Module]] = {"gcn": GCNEncoder, "sage": SAGEEncoder, "gat": GATEncoder}
+ENCODERS: dict[str, Callable[..., nn.Module]] = {
+    "gcn": GCNEncoder,
+    "sage": SAGEEncoder,
+    "gat": GATEncoder,
+    "gin": GINEncoder,
+    "gcn2": GCN2Encoder,
+    "mlp": MLPEncoder,
+    "transformer": TransformerEncoder,
+}
 
 
 def make_encoder(name: str, in_channels: int, **options: float) -> nn.Module:
@@ -31,4 +43,14 @@ def make_encoder(name: str, in_channels: int, **options: float) -> nn.Module:
     return ENCODERS[name](in_channels, **options)
 
 
-__all__ = ["ENCODERS", "GATEncoder", "GCNEncoder", "SAGEEncoder", "make_encoder"]
+__all__ = [
+    "ENCODERS",
+    "GATEncoder",
+    "GCN2Encoder",
+    "GCNEncoder",
+    "GINEncoder",
+    "MLPEncoder",
+    "SAGEEncoder",
+    "TransformerEncoder",
+    "make_encoder",
+]

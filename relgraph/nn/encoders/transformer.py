@@ -1,0 +1,68 @@
+"""The graph transformer encoder: attention by scaled dot products along the edges."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch_geometric.nn import TransformerConv
+
+from relgraph.errors import InputError
+from relgraph.nn.dropout import dropout
+
+
+class TransformerEncoder(nn.Module):
+    r"""Two layers of dot-product attention over neighbours, each beside a map of the node itself.
+
+    The layers are those of `Shi et al. (2021) <https://arxiv.org/abs/2009.03509>`_, without gates; arranged as
+    :class:`GATEncoder`: the first has ``heads`` heads that are joined, an ELU follows, the second has one head and
+    keeps the width. Dropout acts on the inputs of both layers and on the attention.
+
+    Args:
+        in_channels: Size of the node features.
+        hidden_channels: Size of the representation, a multiple of ``heads``.
+        heads: Attention heads of the first layer.
+        dropout: Share of hidden values and attention weights dropped while training.
+        input_dropout: Share of input values dropped while training.
+
+    Raises:
+        InputError: If the heads do not share the channels evenly.
+
+    Shapes:
+        features ``(N, in_channels)``, edges ``(2, E)`` -> ``(N, hidden_channels)``.
+
+    Example:
+        >>> import torch
+        >>> TransformerEncoder(3, 16)(torch.rand(4, 3), torch.tensor([[0, 1], [1, 0]])).shape
+        torch.Size([4, 16])
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        hidden_channels: int = 64,
+        *,
+        heads: int = 8,
+        dropout: float = 0.5,
+        input_dropout: float = 0.5,
+    ) -> None:
+        super().__init__()
+        if hidden_channels % heads:
+            raise InputError(f"'hidden_channels' must be a multiple of 'heads', {heads} (got {hidden_channels})")
+        self.dropout = dropout
+        self.input_dropout = input_dropout
+        self.out_channels = hidden_channels
+        self.first = TransformerConv(in_channels, hidden_channels // heads, heads=heads, dropout=dropout)
+        self.second = TransformerConv(hidden_channels, hidden_channels, dropout=dropout)
+
+    def reset_parameters(self) -> None:
+        """Draw new weights from torch's global generator, as PyG's layers do."""
+        self.first.reset_parameters()
+        self.second.reset_parameters()
+
+    def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
+        """Embed all nodes."""
+        x = dropout(x, self.input_dropout, self.training)
+        h = F.elu(self.first(x, edge_index))
+        h = dropout(h, self.dropout, self.training)
+        z: Tensor = self.second(h, edge_index)
+        return z
