@@ -132,7 +132,8 @@ def median_distance(anchors: Tensor) -> Tensor:
         >>> median_distance(torch.tensor([[0.0], [0.0], [3.0]]))
         tensor(3.)
     """
-    distance: Tensor = _Distance.apply(anchors, anchors)  # type: ignore[no-untyped-call]
+    # The copy is for torch.compile, which cannot trace a function of one tensor given twice.
+    distance: Tensor = _Distance.apply(anchors, anchors.clone())  # type: ignore[no-untyped-call]
     apart = torch.where(distance > torch.finfo(distance.dtype).tiny, distance, math.nan).flatten(-2)
     median = apart.nanmedian(-1).values
     return torch.where(median.isnan(), 1, median)

@@ -75,6 +75,19 @@ def test_degenerate_anchors(similarity, normalization, case):
     torch.testing.assert_close(got, head(layer(z, anchors=given)), rtol=1e-3, atol=1e-3)
 
 
+@FOLDABLE
+@pytest.mark.parametrize("centered", [False, True])
+def test_frozen_layer_folds_with_its_own_anchors(similarity, normalization, centered):
+    z, rows, head = parts(torch.float64)
+    given = SimpleNamespace(embeddings=rows, center=z.mean(0)) if centered else rows
+    layer = RelativeLayer(similarity, normalization).freeze(given)
+    torch.testing.assert_close(fold(head, layer)(z), head(layer(z)))
+    with pytest.raises(InputError, match=r"'anchors' must be given unless the layer is frozen \(got both\)"):
+        fold(head, layer, rows)
+    with pytest.raises(InputError, match=r"'anchors' must be given unless the layer is frozen \(got none\)"):
+        fold(head, layer.unfreeze())
+
+
 def test_whitened_becomes_a_plain_frozen_linear():
     z, rows, head = parts(torch.float32)
     folded = fold(head, RelativeLayer("whitened"), rows)
