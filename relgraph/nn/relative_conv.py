@@ -108,10 +108,11 @@ class RelativeConv(MessagePassing):  # type: ignore[misc]  # PyG has no types
         place = edge_index[1].long() * size_j + edge_index[0]
         if torch.is_grad_enabled() and inputs.requires_grad:
             # An edge that is there twice is written twice, but its gradient may flow once only.
-            rank = torch.arange(place.numel(), device=place.device)
-            last = place.new_empty(size_i * size_j).scatter(0, place, rank)[place]
+            small = torch.int32 if place.numel() < 2**31 else torch.int64
+            rank = torch.arange(place.numel(), device=place.device, dtype=small)
+            last = rank.new_empty(size_i * size_j).scatter_(0, place, rank)[place]
             inputs = torch.where(last == rank, inputs, inputs.detach())
-        return inputs.new_full((size_i * size_j,), self.fill).scatter(0, place, inputs).view(size_i, size_j)
+        return inputs.new_full((size_i * size_j,), self.fill).scatter_(0, place, inputs).view(size_i, size_j)
 
     def __repr__(self) -> str:
         options = f"similarity={self.similarity!r}, normalization={self.normalization!r}, fill={self.fill}"
