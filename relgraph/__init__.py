@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from relgraph.nn.heads import relative_head as relative_head
     from relgraph.nn.model import Model as Model
     from relgraph.nn.relative import RelativeLayer as RelativeLayer
+    from relgraph.nn.relative_conv import RelativeConv as RelativeConv
     from relgraph.stitching import stitch as stitch
     from relgraph.training import fit as fit
     from relgraph.transforms import AddAnchors as AddAnchors
@@ -36,6 +37,7 @@ _HOMES = {
     "AnchorSet": "relgraph.anchors",
     "Model": "relgraph.nn.model",
     "PublishedHead": "relgraph.conversion",
+    "RelativeConv": "relgraph.nn.relative_conv",
     "RelativeLayer": "relgraph.nn.relative",
     "anchor_index": "relgraph.graph",
     "convert": "relgraph.conversion",

@@ -28,7 +28,12 @@ STRATEGIES = {
 
 SIMILARITIES = {
     "cosine": "cosine of the angle",
+    "angular": "the angle itself, from 1 (none) to 0 (half a turn)",
+    "dot": "dot product",
     "euclidean": "Euclidean distance",
+    "l1": "Manhattan distance, the sum over coordinates",
+    "linf": "Chebyshev distance, the largest of the coordinates",
+    "rbf": "Gaussian kernel as wide as the median distance between anchors",
     "whitened": "dot product after whitening with the anchors' covariance",
 }
 

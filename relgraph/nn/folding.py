@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.utils import skip_init
 
 from relgraph.errors import InputError
-from relgraph.nn.relative import RelativeLayer
+from relgraph.nn.relative import RelativeLayer, given_anchors
 from relgraph.similarity import SIMILARITIES, apply_map, normalizing_map, resolve, safe_norm, whitened_projection
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class FoldedCosine(nn.Module):
 
 
 @torch.no_grad()
-def fold(head: nn.Module, layer: RelativeLayer, anchors: AnchorSet | Tensor) -> nn.Linear | FoldedCosine:
+def fold(head: nn.Module, layer: RelativeLayer, anchors: AnchorSet | Tensor | None = None) -> nn.Linear | FoldedCosine:
     r"""Merge anchors, relative layer and linear head into one head on absolute embeddings.
 
     .. math:: (z A') \, W' = z \, (A' W')
@@ -71,13 +71,15 @@ def fold(head: nn.Module, layer: RelativeLayer, anchors: AnchorSet | Tensor) -> 
         head: ``torch.nn.Linear`` from K to C, reading relative vectors.
         layer: The layer that makes them, with a similarity that is bilinear (cosine counts: it is up to one factor
             per node).
-        anchors: The AnchorSet or the embeddings ``(K, F)`` that the layer is given.
+        anchors: The AnchorSet or the embeddings ``(K, F)`` that the layer is given; of a frozen layer its own are
+            taken, so leave them out.
 
     Returns:
         ``torch.nn.Linear`` from F to C, or a :class:`FoldedCosine` where the similarity divides by norms.
 
     Raises:
-        InputError: If the head is not linear, the similarity is not bilinear, or the numbers of anchors differ.
+        InputError: If the head is not linear, the similarity is not bilinear, the numbers of anchors differ, or not
+            exactly one of layer and argument has anchors.
 
     Example:
         >>> z = torch.randn(9, 4, generator=torch.Generator().manual_seed(0))
@@ -99,7 +101,12 @@ def fold(head: nn.Module, layer: RelativeLayer, anchors: AnchorSet | Tensor) -> 
             f"'layer' must have a bilinear similarity to be folded: {bilinear} (got '{similarity.name}'); "
             "keep layer and head apart"
         )
-    rows, center = (anchors, None) if isinstance(anchors, Tensor) else (anchors.embeddings, anchors.center)
+    rows, center = layer.frozen_anchors, layer.frozen_center
+    if (rows is None) == (anchors is None):
+        got, hint = ("none", "pass them, or freeze the layer") if rows is None else ("both", "leave them out")
+        raise InputError(f"'anchors' must be given unless the layer is frozen (got {got}); {hint}")
+    if rows is None:
+        rows, center = given_anchors(None, None, anchors)
     if head.in_features != rows.size(0):
         raise InputError(
             f"'head' must read one coordinate per anchor, {rows.size(0)} (got {head.in_features}); "

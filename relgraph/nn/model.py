@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 from typing import TYPE_CHECKING
 
@@ -9,10 +10,12 @@ from torch import Tensor, nn
 
 from relgraph.conversion import evaluating
 from relgraph.graph import anchor_index
+from relgraph.similarity import SIMILARITIES
 
 if TYPE_CHECKING:
     from torch_geometric.data import Data
 
+    from relgraph.anchors import AnchorSet
     from relgraph.nn.relative import RelativeLayer
 
 
@@ -62,7 +65,8 @@ class Model(nn.Module):
 class RelativeModel(Model):
     """A model whose head reads the relative representation: encoder, then :class:`RelativeLayer`, then head.
 
-    The anchors are those that the graph carries (:class:`relgraph.AddAnchors`), embedded anew at every call.
+    The anchors are those that the graph carries (:class:`relgraph.AddAnchors`), embedded anew at every call, unless
+    the layer is frozen: then the graph needs none.
 
     Example:
         >>> import torch
@@ -86,8 +90,38 @@ class RelativeModel(Model):
 
     def relative(self, data: Data) -> Tensor:
         """Relative representations ``(N, K)``, with gradients and in the current mode."""
-        r: Tensor = self.layer(self.embed(data), anchor_index=anchor_index(data))
+        given = None if self.layer.frozen else anchor_index(data)
+        r: Tensor = self.layer(self.embed(data), anchor_index=given)
         return r
+
+    def freeze(self, anchors: AnchorSet | Tensor | None = None) -> Model:
+        """The same model for inference on any graph with these anchors, at the cost of an absolute one if it folds.
+
+        A linear head behind a bilinear similarity is folded (:func:`relgraph.fold`): the relative representation
+        then never exists. Any other head keeps a frozen layer before it.
+
+        Args:
+            anchors: An AnchorSet or embeddings ``(K, F)``, see :meth:`RelativeLayer.freeze`; ``None`` takes those
+                that the layer remembers, frozen or averaged.
+
+        Returns:
+            A copy in evaluation mode whose parameters want no gradient.
+
+        Example:
+            >>> import torch
+            >>> from relgraph.nn.relative import RelativeLayer
+            >>> model = RelativeModel(nn.Linear(3, 8), RelativeLayer(), nn.Linear(2, 5))
+            >>> model.freeze(torch.rand(2, 8)).head
+            FoldedCosine(in_features=8, out_features=5)
+        """
+        from relgraph.nn.folding import fold
+
+        encoder, layer, head = copy.deepcopy(self.encoder), copy.deepcopy(self.layer), copy.deepcopy(self.head)
+        if anchors is not None or not layer.frozen:
+            layer.freeze(anchors)
+        folds = isinstance(head, nn.Linear) and SIMILARITIES[layer.similarity].bilinear
+        served = fold(head, layer) if folds else nn.Sequential(layer, head)
+        return Model(encoder, served).eval().requires_grad_(False)
 
 
 def call_encoder(encoder: nn.Module, data: Data) -> Tensor:

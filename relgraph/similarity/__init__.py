@@ -7,11 +7,18 @@ float32 or wider whatever the input's precision, with autocast off; the result h
 from __future__ import annotations
 
 from relgraph.similarity.checks import check_finite, check_shrinkage
-from relgraph.similarity.functions import (
-    SIMILARITIES,
-    Similarity,
-    cosine_similarity,
+from relgraph.similarity.distances import (
     euclidean_distance,
+    l1_distance,
+    linf_distance,
+    median_distance,
+    rbf_similarity,
+)
+from relgraph.similarity.edges import edge_similarity
+from relgraph.similarity.functions import (
+    angular_similarity,
+    cosine_similarity,
+    dot_similarity,
     safe_norm,
     whitened_similarity,
 )
@@ -23,6 +30,7 @@ from relgraph.similarity.normalization import (
     normalizing_map,
     whitened_projection,
 )
+from relgraph.similarity.registry import SIMILARITIES, Similarity
 from relgraph.similarity.representation import CHANGES, invariances, relative, resolve
 
 __all__ = [
@@ -31,14 +39,21 @@ __all__ = [
     "SIMILARITIES",
     "Normalization",
     "Similarity",
+    "angular_similarity",
     "apply_map",
     "check_finite",
     "check_shrinkage",
     "cosine_similarity",
+    "dot_similarity",
+    "edge_similarity",
     "euclidean_distance",
     "invariances",
+    "l1_distance",
+    "linf_distance",
+    "median_distance",
     "normalize",
     "normalizing_map",
+    "rbf_similarity",
     "relative",
     "resolve",
     "safe_norm",

@@ -1,11 +1,8 @@
-"""The similarities themselves, each with what it ignores, and the registry that names them."""
+"""Similarities that come from dot products: larger is nearer."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -36,32 +33,56 @@ def cosine_similarity(x: Tensor, anchors: Tensor, *, eps: float = 1e-8) -> Tenso
     """
     dtype = check_pair(x, anchors, batched=True)
     with no_autocast(x):
-        return (_unit_rows(x.to(dtype), eps) @ _unit_rows(anchors.to(dtype), eps).mT).to(x.dtype)
+        return (unit_rows(x.to(dtype), eps) @ unit_rows(anchors.to(dtype), eps).mT).to(x.dtype)
 
 
-def euclidean_distance(x: Tensor, anchors: Tensor) -> Tensor:
-    r"""Euclidean distance from each node to each anchor, taken from the differences of the coordinates.
+def angular_similarity(x: Tensor, anchors: Tensor, *, eps: float = 1e-8) -> Tensor:
+    r"""One minus the share of a half turn that lies between each node and each anchor.
 
-    .. math:: r_{ik} = \|x_i - a_k\|
+    .. math:: r_{ik} = 1 - \frac{1}{\pi} \arccos \frac{x_i \cdot a_k}{\|x_i\| \, \|a_k\|}
 
-    The quicker way through :math:`\|x\|^2 + \|a\|^2 - 2 x a'` loses all digits far from the origin, so it is not
-    taken. At distance 0 the gradient is 0. Neither direction holds an ``(N, K, F)`` tensor.
+    One minus the normalized angular distance (Deza & Deza, Encyclopedia of Distances, 2009), which unlike the cosine
+    is a metric on directions. The arccosine has no finite slope at 1, where every anchor meets itself: the cosine is
+    clamped to eight steps of the precision inside (-1, 1), so that its gradient there is 0 and its value .9996 in
+    float32. A zero row is at a right angle to everything.
+
+    Args:
+        x: Embeddings ``(N, F)``, or ``(..., N, F)`` for many spaces at once.
+        anchors: Embeddings of the anchors ``(K, F)``, or ``(..., K, F)``.
+        eps: Norm up to which a row counts as zero.
+
+    Returns:
+        Similarities ``(N, K)`` in (0, 1), 0.5 for orthogonal rows.
+
+    Example:
+        >>> angular_similarity(torch.tensor([[1.0, 1.0], [0.0, 0.0]]), torch.tensor([[1.0, 0.0], [-2.0, 2.0]]))
+        tensor([[0.7500, 0.5000],
+                [0.5000, 0.5000]])
+    """
+    dtype = check_pair(x, anchors, batched=True)
+    with no_autocast(x):
+        return angle_share(unit_rows(x.to(dtype), eps) @ unit_rows(anchors.to(dtype), eps).mT).to(x.dtype)
+
+
+def dot_similarity(x: Tensor, anchors: Tensor) -> Tensor:
+    r"""Dot product of each node with each anchor: the linear kernel (Schölkopf & Smola 2002, Learning with Kernels).
+
+    .. math:: r_{ik} = x_i \cdot a_k
 
     Args:
         x: Embeddings ``(N, F)``, or ``(..., N, F)`` for many spaces at once.
         anchors: Embeddings of the anchors ``(K, F)``, or ``(..., K, F)``.
 
     Returns:
-        Distances ``(N, K)``.
+        Similarities ``(N, K)``.
 
     Example:
-        >>> euclidean_distance(torch.tensor([[1000.0, 1000.0]]), torch.tensor([[1000.0, 1000.0], [1003.0, 1004.0]]))
-        tensor([[0., 5.]])
+        >>> dot_similarity(torch.tensor([[1.0, 2.0]]), torch.tensor([[3.0, 0.0], [1.0, -1.0]]))
+        tensor([[ 3., -1.]])
     """
     dtype = check_pair(x, anchors, batched=True)
     with no_autocast(x):
-        distance: Tensor = _Distance.apply(x.to(dtype), anchors.to(dtype))  # type: ignore[no-untyped-call]
-        return distance.to(x.dtype)
+        return (x.to(dtype) @ anchors.to(dtype).mT).to(x.dtype)
 
 
 def whitened_similarity(x: Tensor, anchors: Tensor, *, center: Tensor | None = None, shrinkage: float = 0.01) -> Tensor:
@@ -96,43 +117,26 @@ def whitened_similarity(x: Tensor, anchors: Tensor, *, center: Tensor | None = N
         return ((x.to(dtype) - shift.to(dtype)) @ projection.to(dtype)).to(x.dtype)
 
 
-@dataclass(frozen=True)
-class Similarity:
-    """One way to compare a node with an anchor, and what is known of it.
+def unit_rows(x: Tensor, eps: float = 1e-8) -> Tensor:
+    """Rows of length 1, and of length 0 where they count as zero.
 
-    Args:
-        name: The name users type.
-        function: ``(x, anchors) -> (N, K)``; with ``whitens`` it also takes ``center`` and ``shrinkage``.
-        invariant_to: The :data:`CHANGES` that the function ignores, apart from what its own whitening adds.
-        bilinear: Whether it is linear in the node, up to one factor per node: then a linear head folds through.
-        fill: The value of a coordinate that is absent: that of a node which has nothing to do with the anchor.
-        normed: Whether each node is divided by its norm (the factor that ``bilinear`` speaks of).
-        whitens: Whether the function whitens the space itself; another normalization is then refused.
+    Example:
+        >>> unit_rows(torch.tensor([[0.0, 5.0], [0.0, 0.0]]))
+        tensor([[0., 1.],
+                [0., 0.]])
     """
-
-    name: str
-    function: Callable[..., Tensor]
-    invariant_to: frozenset[str]
-    bilinear: bool
-    fill: float
-    normed: bool = False
-    whitens: bool = False
-
-
-SIMILARITIES: dict[str, Similarity] = {
-    entry.name: entry
-    for entry in (
-        Similarity(
-            "cosine", cosine_similarity, frozenset({"rotation", "scaling", "node-scaling"}), True, 0.0, normed=True
-        ),
-        Similarity("euclidean", euclidean_distance, frozenset({"rotation", "translation"}), False, math.inf),
-        Similarity("whitened", whitened_similarity, frozenset({"rotation"}), True, 0.0, whitens=True),
-    )
-}
-
-
-def _unit_rows(x: Tensor, eps: float) -> Tensor:
     return x / safe_norm(x, eps)
+
+
+def angle_share(cosine: Tensor) -> Tensor:
+    """The angular similarity that belongs to a cosine; see :func:`angular_similarity`.
+
+    Example:
+        >>> angle_share(torch.tensor([0.0, -0.5]))
+        tensor([0.5000, 0.3333])
+    """
+    most = 1 - 8 * torch.finfo(cosine.dtype).eps
+    return 1 - cosine.clamp(-most, most).arccos() / math.pi
 
 
 def safe_norm(x: Tensor, eps: float = 1e-8) -> Tensor:
@@ -147,25 +151,3 @@ def safe_norm(x: Tensor, eps: float = 1e-8) -> Tensor:
     """
     norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=wide(x.dtype))
     return torch.where(norm > eps, norm, 1)
-
-
-class _Distance(torch.autograd.Function):
-    """Distances whose gradient takes two matrix products: torch's own holds ``(N, K, F)`` numbers on a GPU."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, anchors: Tensor) -> Tensor:
-        distance = torch.cdist(x, anchors, compute_mode="donot_use_mm_for_euclid_dist")
-        ctx.save_for_backward(x, anchors, distance)
-        return distance
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
-        x, anchors, distance = ctx.saved_tensors
-        with no_autocast(x):
-            middle = anchors.mean(
-                -2, keepdim=True
-            )  # Differences do not change, and far from the origin digits are kept.
-            x, anchors = x - middle, anchors - middle
-            weight = torch.where(distance > torch.finfo(distance.dtype).tiny, grad / distance, 0)
-            to_x = weight.sum(-1)[..., None] * x - weight @ anchors
-            return to_x, weight.sum(-2)[..., None] * anchors - weight.mT @ x

@@ -6,8 +6,8 @@ from torch import Tensor
 
 from relgraph.errors import InputError, unknown_name
 from relgraph.similarity.checks import check_pair
-from relgraph.similarity.functions import SIMILARITIES, Similarity
 from relgraph.similarity.normalization import NORMALIZATIONS, Normalization, normalize
+from relgraph.similarity.registry import SIMILARITIES, Similarity
 
 #: The changes of a space that :func:`invariances` speaks of; nodes, anchors and centre all change alike.
 CHANGES = frozenset({"rotation", "scaling", "node-scaling", "translation", "coordinate-scaling", "affine"})

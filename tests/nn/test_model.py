@@ -156,6 +156,25 @@ def test_predict_is_the_head_on_what_encode_gives(data: Data) -> None:
     torch.testing.assert_close(model.predict(data), model.head(model.encode(data)))
 
 
+@pytest.mark.parametrize(("similarity", "folds"), [("cosine", True), ("whitened", True), ("rbf", False)])
+@pytest.mark.parametrize("linear", [True, False])
+def test_a_frozen_relative_model_needs_no_anchors_and_folds_if_it_can(data, similarity, folds, linear) -> None:
+    head = nn.Linear(3, 5) if linear else nn.Sequential(nn.Linear(3, 5))
+    model = RelativeModel(GCNEncoder(3, 8), rg.RelativeLayer(similarity), head)
+    space = rg.AnchorSet.from_embeddings(model.encode(data), data)
+    expected = model.head(model.layer(model.encode(data), anchors=space))
+    frozen = model.freeze(space)
+    del data.anchor_rank
+    torch.testing.assert_close(frozen(data), expected, rtol=1e-4, atol=1e-4)
+    assert not frozen.training and not any(parameter.requires_grad for parameter in frozen.parameters())
+    assert ("RelativeLayer" in repr(frozen)) != (folds and linear)
+    assert not model.layer.frozen and all(parameter.requires_grad for parameter in model.parameters())
+
+    model.layer.freeze(space)
+    torch.testing.assert_close(model.predict(data), expected)
+    torch.testing.assert_close(model.freeze()(data), expected, rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize("similarity", ["cosine", "euclidean", "whitened"])
 def test_a_relative_model_is_encoder_layer_and_head_by_hand(data: Data, similarity: str) -> None:
     model = RelativeModel(GCNEncoder(3, 8), rg.RelativeLayer(similarity), nn.Linear(3, 5))

@@ -14,8 +14,12 @@ from relgraph.similarity import NORMALIZATIONS, SIMILARITIES, relative
 PAIRS = [(s, n) for s in SIMILARITIES for n in NORMALIZATIONS if n == "none" or not SIMILARITIES[s].whitens]
 EVERY_PAIR = pytest.mark.parametrize(("similarity", "normalization"), PAIRS)
 USES_CENTER = [
-    (s, n) for s, n in PAIRS if (SIMILARITIES[s].whitens or n != "none") and (s, n) != ("euclidean", "center")
+    (s, n)
+    for s, n in PAIRS
+    if (SIMILARITIES[s].whitens or n != "none")
+    and not (n == "center" and "translation" in SIMILARITIES[s].invariant_to)
 ]
+COMPILED = [(s, n) for s, n in PAIRS if n == "none" or s == "cosine"]  # every similarity, every normalization
 INDEX = torch.tensor([7, 2, 5, 0, 9])
 
 
@@ -78,7 +82,7 @@ def test_detach_reaches_the_center():
 
 # torch's own tracer makes an instance of every autograd.Function that it meets, and warns of it.
 @pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")
-@EVERY_PAIR
+@pytest.mark.parametrize(("similarity", "normalization"), COMPILED)
 def test_compiles_to_one_graph(similarity, normalization):
     torch._dynamo.reset()
     layer = RelativeLayer(similarity, normalization)
@@ -175,9 +179,160 @@ def test_no_state_copies_and_representation():
     assert "shrinkage=0.01" in repr(RelativeLayer("whitened"))
 
 
+def test_moving_average_of_anchors():
+    layer, expected = RelativeLayer("whitened", ema=0.75), None
+    for seed in range(4):
+        z = space(seed=seed).requires_grad_()
+        expected = z[INDEX].detach() if expected is None else 0.75 * expected + 0.25 * z[INDEX].detach()
+        got = layer(z, INDEX)
+        torch.testing.assert_close(got, relative(z, expected, "whitened"))
+    wanted = torch.autograd.grad(relative(z, expected, "whitened").square().sum(), z)[0]
+    torch.testing.assert_close(torch.autograd.grad(got.square().sum(), z)[0], wanted)  # none through the anchors
+    layer.eval()
+    other = space(seed=9)
+    for given in ({"anchor_index": INDEX}, {"anchors": other[:3]}, {}):
+        torch.testing.assert_close(layer(other, **given), relative(other, expected, "whitened"))
+    torch.testing.assert_close(layer.ema_anchors, expected)  # evaluation does not move it
+
+
+def test_moving_average_of_the_center():
+    layer, z, w = RelativeLayer("cosine", "center", ema=0.5), space(), space(seed=1)
+    layer(z, anchors=anchor_set(z))
+    got = layer(w, anchors=anchor_set(w))
+    expected = relative(w, (z + w)[INDEX] / 2, "cosine", "center", center=(z + w).mean(0) / 2)
+    torch.testing.assert_close(got, expected)
+
+
+def test_two_steps_before_one_gradient():
+    layer = RelativeLayer(ema=0.5)
+    z = space().requires_grad_()
+    (layer(z, INDEX).sum() + layer(z * 2, INDEX).square().sum()).backward()
+    assert z.grad.isfinite().all()
+
+
+def test_without_an_average_evaluation_uses_the_anchors_given():
+    z = space()
+    layer = RelativeLayer(ema=0.9).eval()
+    assert torch.equal(layer(z, INDEX), RelativeLayer()(z, INDEX))
+    assert layer.ema_anchors is None
+    with pytest.raises(InputError, match="exactly one of"):
+        layer(z)
+
+
+def test_average_is_saved_loaded_and_reset():
+    z, layer = space(), RelativeLayer(ema=0.9)
+    layer(z, INDEX)
+    other = RelativeLayer(ema=0.9)
+    other.load_state_dict(layer.state_dict())
+    assert torch.equal(other.eval()(z), layer.eval()(z))
+    larger = RelativeLayer(ema=0.9)
+    larger(z, anchors=z)
+    larger.load_state_dict(layer.state_dict())  # another number of anchors
+    assert torch.equal(larger.eval()(z), layer(z))
+    assert "ema=0.9" in repr(copy.deepcopy(layer))
+    layer.train().reset_parameters()
+    assert not layer.state_dict()
+    torch.testing.assert_close(layer(2 * z, INDEX), relative(2 * z, 2 * z[INDEX]))
+
+
+def test_average_keeps_float32_in_half_precision():
+    layer, z = RelativeLayer(ema=0.999), torch.ones(3, 2, dtype=torch.bfloat16)
+    layer(z, torch.tensor([0]))
+    for _ in range(10):
+        got = layer(2 * z, torch.tensor([0]))
+    assert got.dtype == torch.bfloat16 and layer.ema_anchors.dtype == torch.float32
+    torch.testing.assert_close(layer.ema_anchors, torch.full((1, 2), 2 - 0.999**10))  # bfloat16 would stand still
+
+
+@EVERY_PAIR
+@pytest.mark.parametrize("centered", [False, True])
+def test_frozen_layer_needs_no_anchor(similarity, normalization, centered):
+    z, layer = space(), RelativeLayer(similarity, normalization)
+    given = anchor_set(z) if centered else z[INDEX].clone()
+    expected = layer(z, anchors=given)
+    assert not layer.frozen and layer.freeze(given) is layer and layer.frozen
+    assert torch.equal(layer(z), expected)
+    torch.testing.assert_close(layer(z[3:5]), expected[3:5])
+    assert torch.equal(layer(z, INDEX.flip(0)), expected)  # what is given besides is not looked at
+    if not centered:
+        given.zero_()
+        assert torch.equal(layer(z), expected)  # a copy
+    loaded = RelativeLayer(similarity, normalization)
+    loaded.load_state_dict(layer.state_dict())
+    assert loaded.frozen and torch.equal(loaded(z), expected)
+    assert repr(loaded).endswith("frozen=5 anchors)")
+    torch.testing.assert_close(layer(z.float()).double(), expected, rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(layer.half()(z.half()).double(), expected, rtol=0.05, atol=0.05)
+    layer.unfreeze()
+    assert not layer.frozen and torch.equal(layer(z, INDEX), RelativeLayer(similarity, normalization)(z, INDEX))
+
+
+def test_freezing_the_average():
+    z, layer = space(), RelativeLayer("cosine", "whiten", ema=0.9)
+    layer(z, anchors=anchor_set(z))
+    layer.freeze()
+    layer(z + 5, anchors=z)  # still in training mode, yet nothing moves
+    torch.testing.assert_close(layer(z), RelativeLayer("cosine", "whiten")(z, anchors=anchor_set(z)))
+    layer.reset_parameters()
+    assert not layer.frozen
+    with pytest.raises(InputError, match="'anchors' must be given where no average was trained"):
+        layer.freeze()
+
+
+@pytest.mark.parametrize("mode", ["frozen", "average", "first average"])
+def test_remembered_anchors_compile_to_one_graph(mode):
+    torch._dynamo.reset()
+    z, layer = space(dtype=torch.float32), RelativeLayer("whitened", ema=None if mode == "frozen" else 0.5)
+    if mode == "frozen":
+        layer.freeze(z[INDEX])
+    elif mode == "average":
+        layer(z, INDEX)
+    plain = copy.deepcopy(layer)
+    compiled = torch.compile(layer, backend="eager", fullgraph=True)
+    given = () if mode == "frozen" else (INDEX,)
+    for scale in (1, 2, 3):
+        torch.testing.assert_close(compiled(scale * z, *given), plain(scale * z, *given))
+
+
+def test_dictionaries_of_node_types():
+    z = {"paper": space(), "author": space(7, width=3, seed=1), "venue": space(2, seed=2)}
+    index = {"author": torch.tensor([6, 0]), "paper": INDEX}
+    layer = RelativeLayer("cosine", "center")
+    out = layer(z, index)
+    assert list(out) == ["paper", "author"]  # a type without anchors is left out
+    for kind, rows in index.items():
+        assert torch.equal(out[kind], layer(z[kind], rows))
+    mixed = layer(z, anchors={"paper": anchor_set(z["paper"]), "venue": z["paper"][:3]})
+    assert torch.equal(mixed["paper"], layer(z["paper"], anchors=anchor_set(z["paper"])))
+    assert mixed["venue"].shape == (2, 3)
+    with pytest.raises(InputError, match="'anchors' must be a dictionary where 'z' is one"):
+        layer(z, anchors=z["paper"])
+    with pytest.raises(InputError, match=r"must name node types of 'z', author, paper, venue \(got 'papers'\)"):
+        layer(z, {"papers": INDEX})
+    with pytest.raises(InputError, match="exactly one of"):
+        layer(z)
+    for remembering in (RelativeLayer(ema=0.9), RelativeLayer().freeze(z["paper"])):
+        with pytest.raises(InputError, match="'z' must be one tensor for a layer that remembers"):
+            remembering(z, index)
+
+
+def test_wrong_input_of_remembered_anchors():
+    z, layer = space(), RelativeLayer(ema=0.9)
+    for wrong in (-0.1, 1.0, float("nan")):
+        with pytest.raises(InputError, match="'ema' must be at least 0 and below 1"):
+            RelativeLayer(ema=wrong)
+    layer(z, INDEX)
+    with pytest.raises(InputError, match=r"must keep the shape of their average, \(5, 4\) \(got \(4, 4\)\)"):
+        layer(z, INDEX[:4])
+    with pytest.raises(InputError, match="'anchors' must hold at least one row"):
+        layer.freeze(z[:0])
+    with pytest.raises(InputError, match="floating point"):
+        layer.freeze(torch.ones(3, 2, dtype=torch.int64))
+
+
 def test_wrong_input():
     z, layer = space(), RelativeLayer()
-    with pytest.raises(InputError, match="'similarity' must be one of cosine, euclidean, whitened"):
+    with pytest.raises(InputError, match="'similarity' must be one of angular, cosine, dot, "):
         RelativeLayer("cosinus")
     with pytest.raises(InputError, match="'normalization' must be one of"):
         RelativeLayer("cosine", "centre")

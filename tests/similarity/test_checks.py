@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from relgraph.errors import InputError
+from relgraph.similarity import NORMALIZATIONS, SIMILARITIES, check_finite, normalize, relative, resolve
+
+PAIRS = [(s, n) for s in SIMILARITIES for n in NORMALIZATIONS if n == "none" or not SIMILARITIES[s].whitens]
+WHITENING = [(s, n) for s, n in PAIRS if SIMILARITIES[s].whitens or n == "whiten"]
+EVERY_PAIR = pytest.mark.parametrize(("similarity", "normalization"), PAIRS)
+
+
+def draw(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(dtype)
+
+
+def test_names_are_checked():
+    x = torch.ones(2, 2)
+    with pytest.raises(InputError, match=r"'similarity' must be one of .*did you mean 'cosine'"):
+        relative(x, x, "cosin")
+    with pytest.raises(InputError, match=r"'normalization' must be one of .*did you mean 'whiten'"):
+        relative(x, x, "cosine", "whitn")
+    with pytest.raises(InputError, match="'normalization' must be one of"):
+        normalize(x, x, "centre")
+    for normalization in set(NORMALIZATIONS) - {"none"}:
+        with pytest.raises(InputError, match="whitening twice"):
+            resolve("whitened", normalization)
+        with pytest.raises(InputError, match="whitening twice"):
+            relative(x, x, "whitened", normalization)
+
+
+@EVERY_PAIR
+def test_shapes_types_and_shrinkage_are_checked(similarity, normalization):
+    x = draw(4, 3, dtype=torch.float32)
+    wrong = {
+        "'anchors' must have as many columns as the embeddings, 3": (x, x[:, :2]),
+        "'anchors' must be a matrix": (x, x[0]),
+        "'embeddings' must be a matrix": (x[0], x),
+        "'anchors' must have the embeddings' type torch.float32": (x, x.double()),
+        "'embeddings' must hold floating point numbers": (x.long(), x),
+        "'anchors' must hold at least one row": (x, x[:0]),
+        "'anchors' must be on the embeddings' device cpu": (x, x.to("meta")),
+    }
+    for message, pair in wrong.items():
+        with pytest.raises(InputError, match=message):
+            relative(*pair, similarity, normalization)
+    with pytest.raises(InputError, match=r"'center' must have shape \(3,\)"):
+        relative(x, x, similarity, normalization, center=x[0, :2])
+
+
+@pytest.mark.parametrize("shrinkage", [-0.1, math.nan, math.inf])
+@pytest.mark.parametrize(("similarity", "normalization"), WHITENING)
+def test_shrinkage_is_checked(similarity, normalization, shrinkage):
+    with pytest.raises(InputError, match="'shrinkage' must be 0 or more"):
+        relative(draw(4, 3), draw(4, 3), similarity, normalization, shrinkage=shrinkage)
+
+
+def test_check_finite_names_the_first_bad_row():
+    check_finite("z", torch.ones(3, 2))
+    check_finite("z", torch.ones(3, dtype=torch.int64))
+    bad = torch.ones(5, 2)
+    bad[4, 0], bad[2, 1] = math.nan, -math.inf
+    with pytest.raises(InputError, match=r"'z' must be finite \(row 2 holds -inf\)"):
+        check_finite("z", bad)
+    with pytest.raises(InputError, match=r"\(got nan\)"):
+        check_finite("floor", torch.tensor(math.nan))
