@@ -247,7 +247,8 @@ def test_kinds_say_which_arms_must_fail_and_which_must_be_beaten() -> None:
     assert set(kinds.values()) == {"method"}
     assert [name for name, arm in ARMS.items() if arm.end_to_end] == ["relative-cosine"]
     untrained = {name for name, arm in ARMS.items() if arm.trains == "nothing"}
-    assert untrained == {"absolute", "converted", "procrustes", "permuted-anchors"}
+    assert untrained == {"absolute", "converted", "converted-rbf", "procrustes", "permuted-anchors"}
+    assert "fitted" in ARMS["converted-kl"].trains and "or a convex fit" in ARMS["converted-auto"].trains
 
 
 def test_converted_hands_out_nothing_but_what_is_published(first: Run, nodes: Nodes) -> None:
