@@ -92,7 +92,7 @@ def auto(pairing: Pairing, shrinkage: Shrinkage | None = None) -> ChosenConversi
     )
     why_not = _incomparable(pairing)
     if why_not:
-        return ChosenConversion(linear(pairing, number), Choice("linear", {}, why_not))
+        return ChosenConversion(linear(pairing, number), Choice("linear", {}, why_not)).eval()
     bent = rbf(pairing, shrinkage)
     using, bent_shrinkage = (bent.similarity, bent.width), bent.shrinkage
     methods: dict[str, Callable[[Pairing], nn.Module]] = {
@@ -112,7 +112,7 @@ def auto(pairing: Pairing, shrinkage: Shrinkage | None = None) -> ChosenConversi
         else f"the simplest within half a standard error of {best} on held-out anchors"
     )
     conversion = bent if chosen == "rbf" else methods[chosen](pairing)
-    return ChosenConversion(conversion, Choice(chosen, scores, reason))
+    return ChosenConversion(conversion, Choice(chosen, scores, reason)).eval()
 
 
 def held_out(pairing: Pairing, method: Callable[[Pairing], nn.Module]) -> Tensor:

@@ -32,6 +32,7 @@ def rbf(
     fit = fit_kernel_ridge(
         pairing.anchors, pairing.logits, shrinkage="loo" if shrinkage is None else shrinkage, using=using
     )
-    parts = (pairing.center, pairing.anchors, fit.coefficients, fit.bias)
-    center, anchors, coefficients, bias = (part.to(pairing.like) for part in parts)
-    return KernelConversion(center, anchors, coefficients, bias, fit.similarity, fit.width, fit.shrinkage).eval()
+    module = KernelConversion(
+        pairing.center, pairing.anchors, fit.coefficients, fit.bias, fit.similarity, fit.width, fit.shrinkage
+    )
+    return module.to(pairing.like.dtype).to(pairing.like.device).eval()

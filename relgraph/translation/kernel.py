@@ -40,5 +40,6 @@ def kernel_ridge(source: AnchorSet, target: AnchorSet, *, shrinkage: Shrinkage =
     a, b = paired(source, target)
     fit = fit_kernel_ridge(a, b, shrinkage=shrinkage)
     bias = fit.bias + target.center.cpu().to(torch.float64)
-    anchors, coefficients, bias = (part.to(source.embeddings) for part in (a, fit.coefficients, bias))
-    return KernelRidge(source.center, anchors, coefficients, bias, fit.similarity, fit.width, fit.shrinkage)
+    center = source.center.cpu().to(torch.float64)
+    module = KernelRidge(center, a, fit.coefficients, bias, fit.similarity, fit.width, fit.shrinkage)
+    return module.to(source.embeddings.dtype).to(source.embeddings.device)

@@ -48,6 +48,7 @@ class KernelRidge(nn.Module):
     anchors: Tensor
     coefficients: Tensor
     bias: Tensor
+    weight: Tensor | None
 
     def __init__(
         self,
@@ -64,6 +65,8 @@ class KernelRidge(nn.Module):
             raise unknown_name("similarity", similarity, KERNELS)
         # Buffers: fitted once and never trained, but moved with the module it is part of.
         self.register_buffer("center", center)
+        # A dot product folds: the cost of a linear layer, and no large sums that nearly cancel.
+        self.register_buffer("weight", anchors.mT @ coefficients if similarity == "dot" else None)
         self.register_buffer("anchors", anchors)
         self.register_buffer("coefficients", coefficients)
         self.register_buffer("bias", bias)
@@ -71,7 +74,10 @@ class KernelRidge(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map points, shape ``(N, F)``, to ``(N, G)``."""
-        return kernel(x - self.center, self.anchors, self.similarity, self.width) @ self.coefficients + self.bias
+        offset = x - self.center
+        if self.weight is not None:
+            return offset @ self.weight + self.bias
+        return kernel(offset, self.anchors, self.similarity, self.width) @ self.coefficients + self.bias
 
     def extra_repr(self) -> str:
         """Widths, similarity and ridge."""
