@@ -415,3 +415,10 @@ def test_heads_and_methods_that_do_not_fit_are_named() -> None:
     assert translate_then(GCNConv(-1, 3), a, b) is not None  # a width that the head learns at its first call
     with pytest.raises(InputError, match="'method' must be one of .* did you mean 'procrustes'"):
         translate_then(nn.ReLU(), a, b, "procrustis")
+
+
+def test_another_graph_is_one_warning_at_the_callers_line() -> None:
+    a, b = published(normal(30, 4), 20, fingerprint="a"), published(normal(30, 4), 20, fingerprint="b")
+    with pytest.warns(GraphChangedWarning) as caught:
+        translate_then(nn.ReLU(), a, b)
+    assert [warning.filename for warning in caught] == [__file__]

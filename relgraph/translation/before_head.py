@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 from torch import Tensor, nn
 
-from relgraph.anchors import AnchorSet
+from relgraph.anchors import AnchorSet, GraphChangedWarning, aligned_rows
 from relgraph.errors import InputError, unknown_name
 from relgraph.translation.registry import TRANSLATIONS
 
@@ -61,6 +62,9 @@ def translate_then(
         InputError: If the method is unknown, the head does not read the target space's width, or the spaces share too
             few anchors (:func:`relgraph.anchors.aligned_rows`).
 
+    Warns:
+        GraphChangedWarning: If the two spaces were made on different graphs.
+
     Example:
         >>> import torch
         >>> z = torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, -1.0]])
@@ -76,7 +80,18 @@ def translate_then(
             f"'target_space' must be the space that the head reads, {width} wide (got {target_space.num_features}); "
             "publish the anchors at the head's input"
         )
-    return TranslatedHead(TRANSLATIONS[method].fit(source_space, target_space, **options), head)
+    # Asked here once, so that a warning names the caller's line and not this file.
+    aligned_rows(
+        source_space.ids,
+        target_space.ids,
+        num_features=source_space.num_features,
+        fingerprints=(source_space.fingerprint, target_space.fingerprint),
+        stacklevel=2,
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", GraphChangedWarning)
+        translation = TRANSLATIONS[method].fit(source_space, target_space, **options)
+    return TranslatedHead(translation, head)
 
 
 def _input_width(head: nn.Module) -> int | None:
