@@ -284,6 +284,24 @@ def test_candidates_are_spread_around_the_median_distance_and_survive_repeated_a
         KernelRidge(a[0], a, a, a[0], "rbv")
 
 
+def test_a_curved_map_stays_exact_in_single_precision() -> None:
+    a, b = normal(200, 6).float().double(), normal(200, 2, seed=1)
+    fit = fit_kernel_ridge(a, b, using=("rbf", 12.0), shrinkage=1e-4)
+    parts = (torch.zeros(6, dtype=F64), a, fit.coefficients, fit.bias, fit.similarity, fit.width)
+    exact = KernelRidge(*parts)(a)
+    placed = KernelRidge(*parts).placed(a.float())
+    assert placed(a.float()).dtype == torch.float32
+    torch.testing.assert_close(placed(a.float()), exact.float())
+    assert float((KernelRidge(*parts).float()(a.float()) - exact).abs().max()) > 0.01  # what it is kept from
+
+
+def test_a_curved_map_is_not_left_without_a_ridge() -> None:
+    curve = torch.linspace(-3, 3, 80, dtype=F64).unsqueeze(1)
+    fit = fit_kernel_ridge(curve, curve.sin())
+    assert (fit.similarity, fit.shrinkage) == ("rbf", 1e-4)  # nothing to smooth, and yet not the least of all
+    assert fit_kernel_ridge(curve, 2 * curve).shrinkage == SHRINKAGES[0]
+
+
 @pytest.mark.parametrize("count", [3, 10])
 def test_inverse_projection_goes_through_the_relative_coordinates(count: int) -> None:
     z, y = two_spaces(target_width=6)

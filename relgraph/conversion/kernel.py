@@ -35,4 +35,4 @@ def rbf(
     module = KernelConversion(
         pairing.center, pairing.anchors, fit.coefficients, fit.bias, fit.similarity, fit.width, fit.shrinkage
     )
-    return module.to(pairing.like.dtype).to(pairing.like.device).eval()
+    return module.placed(pairing.like).eval()

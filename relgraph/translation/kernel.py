@@ -24,7 +24,7 @@ def kernel_ridge(source: AnchorSet, target: AnchorSet, *, shrinkage: Shrinkage =
         shrinkage: ``g``, relative to the mean variance of the anchors under the similarity, or ``"loo"``.
 
     Returns:
-        The map, in the type and on the device of the source; fitted in float64.
+        The map, on the device of the source, whose type it gives back; fitted in float64, and a curved one stays so.
 
     Raises:
         InputError: If the two share too few anchors (:func:`relgraph.anchors.aligned_rows`), or ``shrinkage`` is not
@@ -42,4 +42,4 @@ def kernel_ridge(source: AnchorSet, target: AnchorSet, *, shrinkage: Shrinkage =
     bias = fit.bias + target.center.cpu().to(torch.float64)
     center = source.center.cpu().to(torch.float64)
     module = KernelRidge(center, a, fit.coefficients, bias, fit.similarity, fit.width, fit.shrinkage)
-    return module.to(source.embeddings.dtype).to(source.embeddings.device)
+    return module.placed(source.embeddings)
