@@ -172,7 +172,9 @@ def test_float64_inside_keeps_single_precision_far_from_the_origin() -> None:
 
 def test_wrong_arguments_are_named() -> None:
     space, there = published(normal(9, 2), 5), publish(linear(3, 2), published(normal(9, 3), 5))
-    with pytest.raises(InputError, match=r"'method' must be one of linear \(got 'liner'\)"):
+    with pytest.raises(
+        InputError, match=r"'method' must be one of auto, kl, linear, rbf \(got 'liner'\); did you mean 'linear'"
+    ):
         convert(there, space, "liner")
     with pytest.raises(InputError, match="'shrinkage'"):
         convert(there, space, shrinkage=-1.0)

@@ -146,6 +146,23 @@ class Converted(Arm):
         return _apply(convert(target.head, source.space), source.z)
 
 
+class ConvertedBy(Converted):
+    """The foreign head rewritten by another method of :func:`relgraph.convert`, its shrinkage by leave-one-out.
+
+    Args:
+        method: Of :func:`relgraph.convert`.
+        trains: What is fitted for it, in words.
+    """
+
+    def __init__(self, method: str, trains: str = "nothing") -> None:
+        self.method = method
+        self.trains = trains
+
+    def meet(self, source: _Published, target: _Published) -> Tensor | None:
+        """The converted head on the source's embeddings."""
+        return _apply(convert(target.head, source.space, self.method), source.z)
+
+
 class PermutedAnchors(Converted):
     """Conversion after the head's anchors were shuffled: whatever it scores does not come from the correspondence.
 
@@ -209,6 +226,9 @@ ARMS: dict[str, Arm] = {
     "relative-cosine": RelativeCosine(),
     "relative-cosine-posthoc": RelativeCosinePosthoc(),
     "converted": Converted(),
+    "converted-rbf": ConvertedBy("rbf"),
+    "converted-kl": ConvertedBy("kl", "a convex fit on the anchors' logits (fitted)"),
+    "converted-auto": ConvertedBy("auto", "nothing, or a convex fit on the anchors' logits (fitted)"),
     "procrustes": Procrustes(),
     "class-centroid": ClassCentroid(),
     "permuted-anchors": PermutedAnchors(),

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from relgraph.anchors import AnchorSet
+from relgraph.conversion import convert
 from relgraph.measures import cohen_kappa
 from relgraph.stitching.arms import ARMS, Arm, Nodes, PermutedAnchors, Run
 from relgraph.stitching.experiment import meet_all
@@ -104,6 +105,33 @@ def test_converted_does_not_notice_other_coordinates(first: Run, second: Run, no
     assert torch.equal(at_home.argmax(-1), own(first, nodes).argmax(-1))
 
 
+@pytest.mark.parametrize("name", ["converted-rbf", "converted-kl", "converted-auto"])
+def test_other_conversions_do_not_notice_other_coordinates_either(
+    name: str, first: Run, second: Run, nodes: Nodes
+) -> None:
+    at_home = meet(name, first, first, nodes)
+    for source, target in ((first, second), (second, first), (second, second)):
+        torch.testing.assert_close(meet(name, source, target, nodes), at_home, rtol=1e-4, atol=1e-4)
+    assert (at_home.argmax(-1) == own(first, nodes).argmax(-1)).double().mean() > 0.98
+    published = ARMS[name].publish(first, nodes)
+    assert {field.name for field in fields(published)} == {"z", "space", "head"}
+
+
+def test_each_conversion_is_the_librarys_of_that_name(first: Run, second: Run, nodes: Nodes) -> None:
+    turned = run_of(second.z + draw(COUNT, WIDTH, seed=11), second.head, nodes)  # related, but not exactly
+    logits = {}
+    for name, method in (
+        ("converted", "linear"),
+        ("converted-rbf", "rbf"),
+        ("converted-kl", "kl"),
+        ("converted-auto", "auto"),
+    ):
+        source, target = ARMS[name].publish(turned, nodes), ARMS[name].publish(first, nodes)
+        logits[name] = ARMS[name].meet(source, target)
+        assert torch.equal(logits[name], convert(target.head, turned.space, method)(turned.z[nodes.test]).detach())
+    assert not any(torch.allclose(logits["converted"], logits[name]) for name in list(logits)[1:])
+
+
 def test_procrustes_is_exact(first: Run, second: Run, nodes: Nodes) -> None:
     for source, target in ((first, second), (second, first)):
         torch.testing.assert_close(meet("procrustes", source, target, nodes), own(source, nodes), rtol=1e-9, atol=1e-8)
@@ -186,7 +214,9 @@ def test_other_widths_stop_the_absolute_arm_only(name: str, first: Run, wider: R
             assert not logits.requires_grad
 
 
-@pytest.mark.parametrize("name", ["converted", "procrustes", "class-centroid"])
+@pytest.mark.parametrize(
+    "name", ["converted", "converted-rbf", "converted-kl", "converted-auto", "procrustes", "class-centroid"]
+)
 def test_a_wider_space_is_read_as_well(name: str, first: Run, wider: Run, nodes: Nodes) -> None:
     assert accuracy(meet(name, first, wider, nodes), nodes) > 0.95
     assert accuracy(meet(name, wider, first, nodes), nodes) > 0.95
@@ -247,7 +277,8 @@ def test_kinds_say_which_arms_must_fail_and_which_must_be_beaten() -> None:
     assert set(kinds.values()) == {"method"}
     assert [name for name, arm in ARMS.items() if arm.end_to_end] == ["relative-cosine"]
     untrained = {name for name, arm in ARMS.items() if arm.trains == "nothing"}
-    assert untrained == {"absolute", "converted", "procrustes", "permuted-anchors"}
+    assert untrained == {"absolute", "converted", "converted-rbf", "procrustes", "permuted-anchors"}
+    assert "fitted" in ARMS["converted-kl"].trains and "or a convex fit" in ARMS["converted-auto"].trains
 
 
 def test_converted_hands_out_nothing_but_what_is_published(first: Run, nodes: Nodes) -> None:

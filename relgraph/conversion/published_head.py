@@ -1,29 +1,20 @@
-"""Conversion: from a published space and a published head to a module that reads the space with the head.
-
-A conversion is a pure function of one published space and one published head and of nothing else: no labels, no
-weights of either model, no other nodes, no randomness. Whoever holds the two files can compute it, and gets the same
-result. With N encoders and M heads that makes N + M pieces to publish, not N M pairs to train.
-"""
+"""A published head: what it says about the anchors, and nothing else of the model that it belongs to."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import skip_init
 
-from relgraph.anchors import AnchorSet, GraphChangedWarning, aligned_rows
+from relgraph.anchors import AnchorSet
 from relgraph.anchors.anchor_set import check_ids, check_rows
 from relgraph.anchors.published_file import read_published, write_published
-from relgraph.errors import DataError, InputError, unknown_name
-from relgraph.translation import centered, ridge
-
-__all__ = ["CONVERSIONS", "GraphChangedWarning", "PublishedHead", "convert", "publish"]
+from relgraph.errors import DataError, InputError
 
 FORMAT = "relgraph.head/1"
 
@@ -156,74 +147,6 @@ def publish(head: nn.Module, anchors: AnchorSet, *, embeddings: Tensor | None = 
         else:
             mean, mean_from = logits.mean(dim=0), "anchors' mean"
     return PublishedHead(anchors.ids, logits, mean, mean_from, anchors.fingerprint, anchors.space)
-
-
-def convert(
-    published: PublishedHead, space: AnchorSet, method: str = "linear", *, shrinkage: float = 0.01
-) -> nn.Linear:
-    r"""Rewrite a published head for a published space: a module from the space's own coordinates to logits.
-
-    .. math:: \text{logits}(z) = r \, (L - 1 l') + l', \qquad r = (z - m) \, S^{-1} (A - 1 m')' / K, \qquad
-        S = A_c' A_c / K + g \operatorname{tr}(A_c' A_c / K) / F \; I
-
-    with ``A_c = A - 1 m'``, anchors ``A`` and centre ``m`` of the space, logits ``L`` and mean ``l`` of the head, and
-    shrinkage ``g``. The coordinates ``r`` are the whitened relative representation; it is linear in ``z``, so that the
-    whole is one linear layer. Rotating, moving or scaling either space changes no logit. It equals
-    :func:`relgraph.translation.ridge_affine` followed by the head, if that is linear.
-
-    A pure function of one published space and one published head and of nothing else: nothing is trained, and no
-    label, weight or further node is seen.
-
-    Args:
-        published: The head of the one run.
-        space: The space of the other run.
-        method: How to convert; ``"linear"``.
-        shrinkage: ``g``, relative to the mean variance of the anchors.
-
-    Returns:
-        Frozen linear layer in the type and on the device of the space; computed in float64.
-
-    Raises:
-        InputError: If the method is unknown, the two share too few anchors (:func:`relgraph.anchors.aligned_rows`),
-            or ``shrinkage`` is negative, or 0 with anchors that do not span the space.
-
-    Warns:
-        GraphChangedWarning: If the two were made on different graphs.
-
-    Example:
-        >>> a = torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, -1.0]])
-        >>> head = PublishedHead(torch.arange(3), a.sum(1, keepdim=True), torch.zeros(1), "head at the centre")
-        >>> convert(head, AnchorSet(torch.arange(3), a, torch.zeros(2)), shrinkage=0.0)(torch.tensor([[3.0, 4.0]]))
-        tensor([[7.]])
-    """
-    if method not in CONVERSIONS:
-        raise unknown_name("method", method, CONVERSIONS)
-    rows, head_rows = aligned_rows(
-        space.ids,
-        published.ids,
-        num_features=space.num_features,
-        fingerprints=(space.fingerprint, published.fingerprint),
-        stacklevel=2,
-    )
-    return CONVERSIONS[method](published, space, head_rows, rows, shrinkage)
-
-
-def _linear(published: PublishedHead, space: AnchorSet, head_rows: Tensor, rows: Tensor, shrinkage: float) -> nn.Linear:
-    mean = published.mean_logits.cpu().to(torch.float64)
-    logits = published.logits[head_rows].cpu().to(torch.float64)
-    # S^-1 Ac' (L - l) / K, with the K of S and of r cancelled.
-    weight = ridge(centered(space, rows), logits - mean, shrinkage)
-    bias = mean - space.center.cpu().to(torch.float64) @ weight
-    # Not nn.Linear(...): its initial values would be drawn from the global generator.
-    layer: nn.Linear = skip_init(nn.Linear, weight.size(0), weight.size(1))  # type: ignore[no-untyped-call]
-    layer = layer.to(space.embeddings.dtype).to(space.embeddings.device)
-    with torch.no_grad():
-        layer.weight.copy_(weight.mT)
-        layer.bias.copy_(bias)
-    return layer.requires_grad_(False).eval()
-
-
-CONVERSIONS: dict[str, Callable[[PublishedHead, AnchorSet, Tensor, Tensor, float], nn.Linear]] = {"linear": _linear}
 
 
 def _is_linear(head: nn.Module) -> bool:

@@ -1,4 +1,4 @@
-"""Translations: maps between two absolute spaces, fitted on the anchors that both have published."""
+"""Affine translations: Procrustes, the orthogonal factor of least squares, ridge regression."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from relgraph.anchors import AnchorSet, aligned_rows
 from relgraph.errors import InputError
+from relgraph.translation.leave_one_out import Shrinkage, check_shrinkage, resolve_shrinkage
 
 
 class Translation(nn.Module):
@@ -74,7 +75,7 @@ def procrustes(source: AnchorSet, target: AnchorSet, *, scale: bool = True) -> T
         >>> procrustes(a, b)(torch.tensor([[3.0, 4.0]]))
         tensor([[8., 6.]])
     """
-    a, b = _paired(source, target)
+    a, b = paired(source, target)
     left, values, right = torch.linalg.svd(a.mT @ b, full_matrices=False)
     turn = left @ right
     if scale:
@@ -83,7 +84,45 @@ def procrustes(source: AnchorSet, target: AnchorSet, *, scale: bool = True) -> T
     return _translation(turn, source, target)
 
 
-def ridge_affine(source: AnchorSet, target: AnchorSet, *, shrinkage: float = 0.01) -> Translation:
+def orthogonal_linear(source: AnchorSet, target: AnchorSet, *, scale: bool = True) -> Translation:
+    r"""The orthogonal factor of the least-squares map, with one scale: ``l-ortho``.
+
+    .. math:: T = s \, U V', \qquad U \Sigma V' = A_c^{+} B_c, \qquad
+        s = \operatorname{tr}(V U' A_c' B_c) \, / \, \lVert A_c U V' \rVert_F^2
+
+    (`Maiorca et al., 2023 <https://arxiv.org/abs/2311.00664>`_; the scale is ours.) Where :func:`procrustes` takes the
+    orthogonal factor of the covariance between the two, so that long directions decide, this one weighs every
+    direction of the source alike, the noisy ones too.
+
+    Args:
+        source: Space to map from, width ``F``.
+        target: Space to map to, width ``G``.
+        scale: Fit the scale ``s`` as well, instead of 1.
+
+    Returns:
+        The map, in the type and on the device of the source; fitted in float64.
+
+    Raises:
+        InputError: If the two share too few anchors (:func:`relgraph.anchors.aligned_rows`).
+        torch.linalg.LinAlgError: If a decomposition fails.
+
+    Example:
+        >>> a = AnchorSet(torch.arange(3), torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, -1.0]]), torch.zeros(2))
+        >>> b = AnchorSet(torch.arange(3), 2 * a.embeddings.flip(1), torch.zeros(2))
+        >>> orthogonal_linear(a, b)(torch.tensor([[3.0, 4.0]]))
+        tensor([[8., 6.]])
+    """
+    a, b = paired(source, target)
+    left, _, right = torch.linalg.svd(torch.linalg.pinv(a) @ b, full_matrices=False)
+    turn = left @ right
+    if scale:
+        image = a @ turn
+        size = image.square().sum()
+        turn = turn * ((image * b).sum() / size if size > 0 else 0.0)
+    return _translation(turn, source, target)
+
+
+def ridge_affine(source: AnchorSet, target: AnchorSet, *, shrinkage: Shrinkage = 0.01) -> Translation:
     r"""The affine map with the least squared error on the anchors, held back by shrinkage.
 
     .. math:: T = (A_c' A_c + \lambda I)^{-1} A_c' B_c, \qquad \lambda = g \operatorname{tr}(A_c' A_c) / F
@@ -93,7 +132,8 @@ def ridge_affine(source: AnchorSet, target: AnchorSet, *, shrinkage: float = 0.0
     Args:
         source: Space to map from, width ``F``.
         target: Space to map to, width ``G``.
-        shrinkage: ``g``, relative to the mean variance of the anchors.
+        shrinkage: ``g``, relative to the mean variance of the anchors, or ``"loo"``: chosen by the leave-one-out
+            error on the anchors.
 
     Returns:
         The map, in the type and on the device of the source; fitted in float64.
@@ -108,8 +148,8 @@ def ridge_affine(source: AnchorSet, target: AnchorSet, *, shrinkage: float = 0.0
         >>> ridge_affine(a, b, shrinkage=0.0)(torch.tensor([[3.0, 4.0]]))
         tensor([[7.]])
     """
-    a, b = _paired(source, target)
-    return _translation(ridge(a, b, shrinkage), source, target)
+    a, b = paired(source, target)
+    return _translation(ridge(a, b, resolve_shrinkage(a, b, shrinkage)), source, target)
 
 
 def ridge(a: Tensor, b: Tensor, shrinkage: float) -> Tensor:
@@ -124,8 +164,7 @@ def ridge(a: Tensor, b: Tensor, shrinkage: float) -> Tensor:
         >>> ridge(torch.tensor([[1.0], [1.0]]), torch.tensor([[2.0], [4.0]]), 1.0).round(decimals=4)
         tensor([[1.5000]])
     """
-    if not 0 <= shrinkage < float("inf"):
-        raise InputError(f"'shrinkage' must be a number of at least 0 (got {shrinkage}); 0.01 is a good start")
+    check_shrinkage(shrinkage)
     gram, num_features = a.mT @ a, a.size(1)
     trace = gram.diagonal().sum()
     if trace == 0:
@@ -152,7 +191,8 @@ def centered(space: AnchorSet, rows: Tensor) -> Tensor:
     return offset if offset.norm() > rounding else torch.zeros_like(offset)
 
 
-def _paired(source: AnchorSet, target: AnchorSet) -> tuple[Tensor, Tensor]:
+def paired(source: AnchorSet, target: AnchorSet) -> tuple[Tensor, Tensor]:
+    """The anchors that two spaces share, each around its own centre, for a fit that the user has called."""
     rows, target_rows = aligned_rows(
         source.ids,
         target.ids,

@@ -1,0 +1,361 @@
+"""Conversion by other methods than fixed-shrinkage least squares: kernel ridge, KL divergence, and the choice."""
+
+from __future__ import annotations
+
+from dataclasses import FrozenInstanceError
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.optimize import minimize
+from torch import Tensor, nn
+
+from relgraph.anchors import AnchorSet, GraphChangedWarning
+from relgraph.conversion import CONVERSIONS, Choice, KernelConversion, PublishedHead, convert, publish
+from relgraph.conversion.auto import ChosenConversion, deal, held_out
+from relgraph.conversion.linear import linear as linear_method
+from relgraph.conversion.pairing import Pairing
+from relgraph.errors import InputError
+from relgraph.translation import choose_shrinkage
+
+F64 = torch.float64
+EVERY_METHOD = pytest.mark.parametrize("method", CONVERSIONS)
+
+
+def normal(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=F64)
+
+
+def rotation(width: int, seed: int = 0) -> Tensor:
+    return torch.linalg.qr(normal(width, width, seed=seed))[0]
+
+
+def linear(width: int, outputs: int, seed: int = 0) -> nn.Linear:
+    head = nn.Linear(width, outputs, dtype=F64)
+    with torch.no_grad():
+        head.weight.copy_(normal(outputs, width, seed=seed))
+        head.bias.copy_(normal(outputs, seed=seed + 1))
+    return head
+
+
+def published(z: Tensor, count: int, *, fingerprint: str = "") -> AnchorSet:
+    return AnchorSet(torch.arange(count), z[:count], z.mean(0), fingerprint)
+
+
+def two_runs(
+    count: int, *, noise: float = 0.3, width: int = 5, seed: int = 0
+) -> tuple[Tensor, AnchorSet, PublishedHead]:
+    """Embeddings of one run and its space, and the head of another run that knows the same up to noise."""
+    z = normal(200, width, seed=seed) + 3
+    other = z @ rotation(width, seed) + noise * normal(200, width, seed=seed + 1)
+    return z, published(z, count), publish(linear(width, 4, seed), published(other, count))
+
+
+def pairing_of(space: AnchorSet, there: PublishedHead) -> Pairing:
+    return Pairing.of(there, space, torch.arange(len(there)), torch.arange(len(space)))
+
+
+# Every method.
+
+
+@EVERY_METHOD
+@pytest.mark.parametrize("dtype", [torch.float32, F64])
+def test_the_result_is_frozen_in_the_type_of_the_space_and_runs_on_nothing(method: str, dtype: torch.dtype) -> None:
+    z, space, there = two_runs(40)
+    module = convert(there, space.to(dtype), method)
+    logits = module(z.to(dtype))
+    assert logits.dtype == dtype and logits.shape == (200, 4) and logits.isfinite().all()
+    assert module(z[:0].to(dtype)).shape == (0, 4)
+    assert not module.training and not any(part.requires_grad for part in module.parameters())
+    torch.testing.assert_close(logits.double(), convert(there, space, method)(z), rtol=1e-3, atol=1e-3)
+
+
+@EVERY_METHOD
+def test_every_method_is_a_pure_function_of_the_two_pieces(method: str) -> None:
+    z, space, there = two_runs(40)
+    state = torch.get_rng_state()
+    one = convert(there, space, method)(z)
+    assert torch.equal(state, torch.get_rng_state())
+    torch.manual_seed(5)
+    assert torch.equal(one, convert(there, space, method)(z))
+
+
+@EVERY_METHOD
+@pytest.mark.parametrize("count", [12, 40])
+def test_the_order_of_the_anchors_does_not_matter(method: str, count: int) -> None:
+    z, space, there = two_runs(count)
+    order = torch.randperm(count, generator=torch.Generator().manual_seed(1))
+    turned = PublishedHead(there.ids[order], there.logits[order], there.mean_logits, there.mean_from)
+    expected = convert(there, space, method)(z)
+    torch.testing.assert_close(convert(turned, space, method)(z), expected, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(convert(there, space.take(space.ids[order]), method)(z), expected, rtol=1e-4, atol=1e-4)
+
+
+@EVERY_METHOD
+@given(seed=st.integers(0, 999), count=st.integers(11, 40), factor=st.floats(1e-2, 1e2))
+@settings(max_examples=6, deadline=None)
+def test_turning_moving_or_scaling_the_space_changes_no_logit(
+    method: str, seed: int, count: int, factor: float
+) -> None:
+    z, space, there = two_runs(count, seed=seed)
+    moved = factor * z @ rotation(5, seed + 7) + normal(5, seed=seed + 8)
+    torch.testing.assert_close(
+        convert(there, published(moved, count), method)(moved), convert(there, space, method)(z), rtol=1e-3, atol=1e-3
+    )
+
+
+@EVERY_METHOD
+def test_every_method_reads_nearly_what_the_head_reads(method: str) -> None:
+    z = normal(400, 6)
+    other, head = 5 * z @ rotation(6) + 1, linear(6, 4)
+    module = convert(publish(head, published(other, 60)), published(z, 60), method)
+    assert (module(z).argmax(1) == head(other).argmax(1)).double().mean() > 0.97
+
+
+@EVERY_METHOD
+@pytest.mark.parametrize("value", [0.0, 0.1, -1e6])
+@pytest.mark.parametrize("count", [1, 2, 12, 30])
+def test_a_constant_space_gives_the_same_finite_logits_everywhere(method: str, value: float, count: int) -> None:
+    constant = torch.full((40, 4), value)
+    there = publish(linear(5, 3), published(normal(40, 5), count))
+    logits = convert(there, published(constant, count), method)(constant)
+    assert logits.isfinite().all() and torch.equal(logits, logits[:1].expand(40, 3))
+
+
+@EVERY_METHOD
+def test_a_constant_head_stays_constant(method: str) -> None:
+    z = normal(60, 4)
+    there = PublishedHead(torch.arange(30), torch.tensor([2.0, -1.0]).expand(30, 2), torch.tensor([2.0, -1.0]), "")
+    got = convert(there, published(z, 30), method)(z)
+    expected = torch.tensor([2.0, -1.0], dtype=F64).expand(60, 2)
+    if method == "kl":  # a softmax does not hold the level
+        got, expected = got - got.mean(1, keepdim=True), expected - 0.5
+    torch.testing.assert_close(got, expected, rtol=1e-5, atol=1e-5)
+
+
+@EVERY_METHOD
+def test_repeated_anchors_and_zero_rows_are_fine(method: str) -> None:
+    z = normal(60, 4)
+    z[:5], z[5:30] = 0, z[40]
+    module = convert(publish(linear(5, 3), published(normal(60, 5), 32)), published(z, 32), method)
+    assert module(z).isfinite().all()
+
+
+@EVERY_METHOD
+def test_another_graph_is_a_warning_at_the_callers_line(method: str) -> None:
+    space = published(normal(30, 4), 20, fingerprint="a")
+    there = publish(linear(5, 3), published(normal(30, 5), 20, fingerprint="b"))
+    with pytest.warns(GraphChangedWarning, match="a and b") as caught:
+        convert(there, space, method)
+    assert caught[0].filename == __file__
+
+
+@EVERY_METHOD
+@pytest.mark.parametrize("shrinkage", [-0.1, float("nan"), "lou"])
+def test_shrinkage_is_checked(method: str, shrinkage: float) -> None:
+    _, space, there = two_runs(40)
+    with pytest.raises(InputError, match=f"'shrinkage' must be .* or 'loo' \\(got {shrinkage}\\)"):
+        convert(there, space, method, shrinkage=shrinkage)
+
+
+# Linear, its shrinkage by leave-one-out.
+
+
+def test_loo_is_the_shrinkage_that_the_rule_names() -> None:
+    z, space, there = two_runs(40)
+    chosen = choose_shrinkage(space.embeddings - space.center, there.logits - there.mean_logits)
+    expected = convert(there, space, shrinkage=chosen)(z)
+    assert torch.equal(convert(there, space, shrinkage="loo")(z), expected)
+    assert not torch.allclose(convert(there, space)(z), expected)  # the default is not it
+
+
+# Kernel ridge.
+
+
+@pytest.mark.parametrize("count", [20, 60])
+def test_rbf_equals_the_formula(count: int) -> None:
+    z, space, there = two_runs(count)
+    module = convert(there, space, "rbf", shrinkage=0.01)
+    assert isinstance(module, KernelConversion) and module.shrinkage == 0.01
+    a, x = space.embeddings - space.center, z - space.center
+
+    def s(p: Tensor, q: Tensor) -> Tensor:
+        if module.similarity == "dot":
+            return p @ q.mT
+        if module.similarity == "cosine":
+            return torch.stack([torch.stack([u @ v / u.norm() / v.norm() for v in q]) for u in p])
+        return torch.stack([torch.stack([(-(u - v).square().sum() / 2 / module.width**2).exp() for v in q]) for u in p])
+
+    ones, middle = torch.ones(count, 1, dtype=F64), torch.eye(count, dtype=F64) - 1 / count
+    gram = s(a, a) + 0.01 * (middle @ s(a, a) @ middle).trace() / 5 * torch.eye(count, dtype=F64)
+    inverse = torch.linalg.inv(gram)
+    r = inverse - inverse @ ones @ ones.mT @ inverse / (ones.mT @ inverse @ ones)
+    b = ones.mT @ inverse @ there.logits / (ones.mT @ inverse @ ones)
+    torch.testing.assert_close(module(z), s(x, a) @ r @ there.logits + b, rtol=1e-7, atol=1e-7)
+
+
+def test_rbf_with_few_anchors_is_the_plain_ridge_regression_with_an_intercept() -> None:
+    z, space, there = two_runs(20)
+    module = convert(there, space, "rbf")
+    assert isinstance(module, KernelConversion) and (module.similarity, module.shrinkage) == ("dot", 1e-3)
+    # The dot product with an intercept is the linear conversion centred on the anchors' own means.
+    recentered = AnchorSet(space.ids, space.embeddings, space.embeddings.mean(0))
+    same = PublishedHead(there.ids, there.logits, there.logits.mean(0), there.mean_from)
+    torch.testing.assert_close(module(z), convert(same, recentered, shrinkage=1e-3)(z))
+
+
+def test_rbf_bends_where_the_head_does_and_only_there() -> None:
+    z = normal(600, 3)
+    bent = nn.Sequential(linear(3, 30), nn.Tanh(), linear(30, 3, seed=5))
+    there, space = publish(bent, published(z, 200), embeddings=z), published(z, 200)
+    module = convert(there, space, "rbf")
+    assert isinstance(module, KernelConversion) and module.similarity == "rbf"
+    assert "similarity=rbf, width=" in repr(module) and "3 -> 3, 200 anchors" in repr(module)
+
+    def error(conversion: nn.Module) -> float:
+        return float((conversion(z[200:]) - bent(z[200:])).square().mean().detach())
+
+    assert error(module) < 0.2 * error(convert(there, space, shrinkage="loo"))
+    straight = convert(publish(linear(3, 4), space), space, "rbf")
+    assert isinstance(straight, KernelConversion) and straight.similarity == "dot"
+
+
+def test_no_ridge_is_refused_for_a_kernel() -> None:
+    _, space, there = two_runs(40)
+    with pytest.raises(InputError, match="'shrinkage' of a kernel must be above 0"):
+        convert(there, space, "rbf", shrinkage=0.0)
+
+
+# KL divergence.
+
+
+@pytest.mark.parametrize("count", [4, 12, 80])
+def test_kl_finds_the_minimum_of_the_formula(count: int) -> None:
+    """Compared with another optimizer in other coordinates, with gradients by autograd."""
+    _, space, there = two_runs(count, noise=1.0)
+    layer = convert(there, space, "kl", shrinkage=0.1)
+    a = space.embeddings - space.center
+    covariance = a.mT @ a / count
+    covariance = covariance + 0.01 * covariance.trace() / 5 * torch.eye(5, dtype=F64)
+    start = convert(there, space, shrinkage=0.1)
+
+    def loss(weight: Tensor, bias: Tensor) -> Tensor:
+        divergence = nn.functional.kl_div(
+            (space.embeddings @ weight.mT + bias).log_softmax(1), there.logits.log_softmax(1), log_target=True,
+            reduction="sum",
+        )  # fmt: skip
+        away = weight - start.weight
+        return divergence + 1.5 * (away @ covariance @ away.mT).trace()
+
+    def flat(values: object) -> tuple[float, object]:
+        t = torch.tensor(values, requires_grad=True)
+        value = loss(t[:20].view(4, 5), t[20:])
+        value.backward()
+        return float(value.detach()), t.grad.numpy()
+
+    first = torch.cat([start.weight.flatten(), start.bias]).numpy()
+    found = minimize(flat, first, jac=True, method="BFGS", options={"gtol": 1e-7, "maxiter": 2000})
+    least, got = float(found.fun), float(loss(layer.weight, layer.bias))
+    assert got <= least + 1e-6 * count and flat(first)[0] > got
+    torch.testing.assert_close(layer.weight, torch.tensor(found.x[:20]).view(4, 5), rtol=1e-2, atol=1e-3)
+
+
+def test_kl_is_a_linear_layer_that_is_not_led_astray_by_large_logits() -> None:
+    z = normal(1000, 5)
+    logits = linear(5, 4)(z).detach()
+    logits = logits.sign() * logits.square()  # the same classes as before, and a few enormous values
+    there, space = PublishedHead(torch.arange(200), logits[:200], logits.mean(0), ""), published(z, 200)
+
+    def fidelity(module: nn.Module) -> float:
+        return float((module(z[200:]).argmax(1) == logits[200:].argmax(1)).double().mean())
+
+    layer = convert(there, space, "kl")
+    assert type(layer) is nn.Linear
+    assert fidelity(layer) > fidelity(convert(there, space, shrinkage="loo")) + 0.04
+
+
+def test_kl_needs_two_outputs() -> None:
+    z, space, _ = two_runs(30)
+    with pytest.raises(InputError, match="at least two outputs"):
+        convert(publish(linear(5, 1), published(z, 30)), space, "kl")
+
+
+# The choice.
+
+
+def test_auto_scores_what_a_slow_cross_validation_scores() -> None:
+    _, space, there = two_runs(50, noise=1.5)
+    module = convert(there, space, "auto", shrinkage=0.01)
+    assert isinstance(module, ChosenConversion) and list(module.choice.scores) == ["linear", "kl", "rbf"]
+    bent = convert(there, space, "rbf", shrinkage=0.01)
+    assert isinstance(bent, KernelConversion)
+    folds, right = deal(space.ids), 0
+    for row in range(50):
+        rows = folds != folds[row]
+        part = AnchorSet(space.ids[rows], space.embeddings[rows], space.center)
+        head = PublishedHead(part.ids, there.logits[rows], there.mean_logits, "")
+        said = convert(head, part, shrinkage=0.01)(space.embeddings[row : row + 1])
+        right += int(said.argmax()) == int(there.logits[row].argmax())
+    assert module.choice.scores["linear"] == pytest.approx(right / 50)
+
+
+def test_auto_takes_the_simplest_where_all_are_right() -> None:
+    z = normal(100, 5)
+    module = convert(publish(linear(5, 4), published(z, 60)), published(z, 60), "auto")
+    assert isinstance(module, ChosenConversion) and module.choice.method == "linear"
+    assert type(module.conversion) is nn.Linear
+    torch.testing.assert_close(
+        module(z), convert(publish(linear(5, 4), published(z, 60)), published(z, 60), shrinkage="loo")(z)
+    )
+
+
+def test_auto_takes_what_bends_where_the_line_fails_and_says_so() -> None:
+    z = normal(400, 2)
+    logits = torch.stack([z.square().sum(1), torch.full((400,), 1.4, dtype=F64)], dim=1)  # inside or outside a circle
+    there = PublishedHead(torch.arange(150), logits[:150], logits.mean(0), "embeddings given")
+    module = convert(there, published(z, 150), "auto")
+    assert isinstance(module, ChosenConversion) and module.choice.method == "rbf"
+    assert module.choice.scores["rbf"] > 0.9 > module.choice.scores["linear"]
+    assert "chose rbf (highest fidelity on held-out anchors; linear 0." in repr(module)
+    assert (module(z[150:]).argmax(1) == logits[150:].argmax(1)).double().mean() > 0.9
+
+
+@pytest.mark.parametrize(
+    ("count", "outputs", "why"), [(9, 4, "fewer than 10 anchors"), (30, 1, "a single output"), (1, 4, "fewer than 10")]
+)
+def test_auto_is_linear_where_nothing_can_be_compared(count: int, outputs: int, why: str) -> None:
+    z = normal(50, 5)
+    module = convert(publish(linear(5, outputs), published(z, count)), published(z, count), "auto")
+    assert isinstance(module, ChosenConversion) and module.choice.method == "linear" and why in module.choice.reason
+    assert dict(module.choice.scores) == {}
+
+
+@given(count=st.integers(5, 60), seed=st.integers(0, 99))
+@settings(max_examples=20, deadline=None)
+def test_folds_are_even_and_go_with_the_id(count: int, seed: int) -> None:
+    ids = torch.randperm(1000, generator=torch.Generator().manual_seed(seed))[:count]
+    folds = deal(ids)
+    sizes = torch.bincount(folds, minlength=5)
+    assert len(sizes) == 5 and int(sizes.max() - sizes.min()) <= 1
+    assert torch.equal(deal(ids.flip(0)), folds.flip(0))
+
+
+def test_held_out_anchors_are_not_seen() -> None:
+    _, space, there = two_runs(20)
+    seen: list[set[int]] = []
+
+    def method(part: Pairing) -> nn.Module:
+        seen.append(set(part.ids.tolist()))
+        return linear_method(part, 0.01)
+
+    held_out(pairing_of(space, there), method)
+    assert len(seen) == 5 and all(len(part) == 16 for part in seen)
+    assert all(sum(row not in part for part in seen) == 1 for row in range(20))
+
+
+def test_a_choice_is_a_fixed_record() -> None:
+    choice = Choice("linear", {"linear": 0.5}, "why")
+    assert str(choice) == "linear (why; linear 0.500)"
+    with pytest.raises(FrozenInstanceError):
+        choice.method = "kl"  # type: ignore[misc]
