@@ -39,7 +39,7 @@ def keep_mask(shape: torch.Size, p: float, generators: Sequence[torch.Generator]
     """Dropout's factors, 0 with probability ``p`` and ``1 / (1 - p)`` else, shape ``(S, *shape)``.
 
     Every seed draws from a generator of its own, so that a seed's masks do not depend on its neighbours. One draw of
-    64 bits decides about four values, an order of magnitude faster than ``bernoulli_``.
+    64 bits decides about four values, several times faster than ``bernoulli_``.
 
     Args:
         shape: Shape of the values.

@@ -20,7 +20,7 @@ from relgraph.nn.dropout import keep_mask
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-# Above this share of non-zeros a dense product is faster than a sparse one (measured between 0.2 and 0.4 on two cores).
+# Above this share of non-zeros a dense product is faster than a sparse one (one core, 2,000 x 700 by ten of 700 x 64).
 DENSE_ABOVE = 0.25
 
 
@@ -72,7 +72,7 @@ class _StackedProduct(torch.autograd.Function):
         for s in range(dense.size(0)):
             if values is not None:
                 sparse = matrix.rows(values[s])
-            # In place and with beta = 0, torch neither clears nor copies the result first (twice as fast as `out=`).
+            # In place and with beta = 0, torch neither clears nor copies the result first, as it does for `out=`.
             out[s].addmm_(sparse, dense[s], beta=0)
         return out
 

@@ -16,8 +16,8 @@ class TrainSettings:
     """Settings of a training run.
 
     The defaults are those of `Kipf and Welling (2017) <https://arxiv.org/abs/1609.02907>`_ with 64 hidden channels
-    instead of 16, for every encoder and data set. A small grid on Cora's validation nodes preferred others (lr 0.02,
-    weight decay 0.002, dropout 0.7); the published ones were kept.
+    instead of 16, for every encoder and data set. A small grid on Cora's validation nodes preferred
+    others (``benchmarks/training/choose.py``); the published ones were kept.
 
     Args:
         epochs: Passes over the training nodes.
