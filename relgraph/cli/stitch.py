@@ -219,9 +219,11 @@ def _progress() -> Iterator[Progress]:
 
         def tell(stage: str, done: int, total: int) -> None:
             if stage not in tasks:
+                bar.refresh()  # a short stage can be over before the bar's own clock has ticked: show how it ended
                 for task in tasks.values():
                     bar.update(task, visible=False)
                 tasks[stage] = bar.add_task(words.get(stage, stage), total=total or None)
             bar.advance(tasks[stage], done)
 
         yield tell
+        bar.refresh()
