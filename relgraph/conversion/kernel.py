@@ -30,7 +30,11 @@ def rbf(
         using: A similarity and its width, instead of choosing them by leave-one-out.
     """
     fit = fit_kernel_ridge(
-        pairing.anchors, pairing.logits, shrinkage="loo" if shrinkage is None else shrinkage, using=using
+        pairing.anchors,
+        pairing.logits,
+        center=pairing.mean,
+        shrinkage="loo" if shrinkage is None else shrinkage,
+        using=using,
     )
     module = KernelConversion(
         pairing.center, pairing.anchors, fit.coefficients, fit.bias, fit.similarity, fit.width, fit.shrinkage

@@ -62,7 +62,7 @@ def convert(
       many classes.
     * ``"rbf"``: kernel ridge regression with an intercept, the similarity (dot product, cosine, Gaussian) chosen by
       leave-one-out (:class:`relgraph.conversion.KernelConversion`). It can bend, and costs N K.
-    * ``"auto"``: the simplest of the three that reads held-out anchors as well as the best
+    * ``"auto"``: the one of the three that reads held-out anchors best
       (:func:`relgraph.conversion.auto.auto`); the module's ``choice`` says which, and why.
 
     A pure function of one published space and one published head and of nothing else: no label, weight or further

@@ -11,12 +11,13 @@ from relgraph.translation.leave_one_out import Shrinkage
 
 
 def kernel_ridge(source: AnchorSet, target: AnchorSet, *, shrinkage: Shrinkage = "loo") -> KernelRidge:
-    r"""Kernel ridge regression of the target's anchors on the source's, with an intercept.
+    r"""Kernel ridge regression of the target's anchors on the source's.
 
     .. math:: y = s(x - m_s, A_c) \, R \, B_c + \beta + m_t
 
     with ``R`` and :math:`\beta` of :func:`relgraph.translation.kernel_regression.fit_kernel_ridge` (Saunders, Gammerman
-    & Vovk, 1998). Dot product, cosine or Gaussian, its width, and the ridge are chosen by the leave-one-out error.
+    & Vovk, 1998). Dot product, cosine or Gaussian, its width, and the ridge are chosen by the leave-one-out error. With
+    the dot product the map takes centre to centre, and ``R`` and :math:`\beta` are those without an intercept.
 
     Args:
         source: Space to map from, width ``F``.
@@ -38,7 +39,7 @@ def kernel_ridge(source: AnchorSet, target: AnchorSet, *, shrinkage: Shrinkage =
         ('rbf', True)
     """
     a, b = paired(source, target)
-    fit = fit_kernel_ridge(a, b, shrinkage=shrinkage)
+    fit = fit_kernel_ridge(a, b, center=b.new_zeros(b.size(1)), shrinkage=shrinkage)
     bias = fit.bias + target.center.cpu().to(torch.float64)
     center = source.center.cpu().to(torch.float64)
     module = KernelRidge(center, a, fit.coefficients, bias, fit.similarity, fit.width, fit.shrinkage)

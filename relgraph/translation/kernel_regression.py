@@ -25,12 +25,6 @@ KERNELS = ("dot", "cosine", "rbf")
 WIDTHS = (4.0, 2.0, 1.0, 0.5)
 """Widths that are tried, as multiples of the median distance between two anchors; wide ones, nearly linear, first."""
 
-# Set while looking at Cora's nodes that are no anchors, test nodes among them, against this project's own rule: to be
-# chosen anew on validation nodes, like ANCHORS_WORTH of the KL conversion. "rbf" and "auto" on Cora depend on it.
-LEAST_CURVED = 1e-4
-"""Least shrinkage that is tried with a curved similarity. With less, few far points are thrown much farther away,
-which leave-one-out on the anchors does not see."""
-
 
 class KernelRidge(nn.Module):
     r"""A weighted sum of similarities to anchors, and a constant.
@@ -138,7 +132,13 @@ def candidates(a: Tensor) -> Iterator[tuple[str, float]]:
 
 
 def fit_kernel_ridge(
-    a: Tensor, b: Tensor, *, shrinkage: Shrinkage = "loo", using: tuple[str, float] | None = None
+    a: Tensor,
+    b: Tensor,
+    *,
+    center: Tensor | None = None,
+    shrinkage: Shrinkage = "loo",
+    using: tuple[str, float] | None = None,
+    shrinkages: Sequence[float] = SHRINKAGES,
 ) -> KernelFit:
     r"""Kernel ridge regression of ``b`` on ``a`` with an intercept, similarity and ridge by leave-one-out.
 
@@ -149,14 +149,18 @@ def fit_kernel_ridge(
     the penalty of the ridge regression with the same ``g``. The error on row ``i`` of the map fitted without it is
     :math:`(R b)_i / R_{ii}`, exactly, for fixed :math:`\lambda` and width. The simplest similarity whose
     least such error is within half a standard error of the least of all is taken, and of its shrinkages the smallest by
-    the same rule (:func:`relgraph.translation.choose_shrinkage` says when not). With at most 24 rows it is the dot
-    product.
+    the same rule (:func:`relgraph.translation.choose_shrinkage` says when not). With at most 24 rows, or no more rows
+    than dimensions, it is the dot product.
 
     Args:
         a: Rows around the centre, ``(K, F)``, float64.
         b: Rows to map to, ``(K, G)``, float64.
+        center: What the centre maps to, ``(G,)``, where that is known. The dot product then goes through it instead of
+            fitting a constant: with few anchors, their mean says little of the centre. A curved similarity is not 0
+            there, and keeps its constant.
         shrinkage: ``g``, or ``"loo"``.
         using: A similarity and width, instead of choosing them.
+        shrinkages: Those that ``"loo"`` chooses from, the smallest first.
 
     Raises:
         InputError: If ``shrinkage`` is not a number above 0 or ``"loo"``.
@@ -165,15 +169,17 @@ def fit_kernel_ridge(
     if shrinkage == 0:
         raise InputError("'shrinkage' of a kernel must be above 0, or 'loo' (got 0); 0.001 is a good start")
     few = a.size(0) <= FEW_ANCHORS
-    pairs = [using] if using else [("dot", 1.0)] if few else list(candidates(a))
-    tried = (float(shrinkage),) if shrinkage != "loo" else (CAUTIOUS,) if few else SHRINKAGES
+    straight = few or a.size(0) <= a.size(1)  # a linear map goes through that many anchors already
+    pairs = [using] if using else [("dot", 1.0)] if straight else list(candidates(a))
+    tried = (float(shrinkage),) if shrinkage != "loo" else (CAUTIOUS,) if few else shrinkages
     # None where all anchors are one point: nothing to tell apart, whatever the similarity.
-    fits = [fit for pair in pairs if (fit := _tried(a, b, pair, tried)) is not None]
+    fits = [fit for pair in pairs if (fit := _tried(a, b, pair, center, tried)) is not None]
     if not fits:
-        return KernelFit("dot", 1.0, tried[0], torch.zeros_like(b), b.mean(dim=0))
-    place = smallest_good(torch.stack([errors[errors.mean(dim=1).argmin()] for _, _, errors in fits]))
-    spectrum, grid, errors = fits[place]
-    (name, width), chosen = spectrum.pair, grid[smallest_good(errors)]
+        constant = b.mean(dim=0) if center is None else center
+        return KernelFit("dot", 1.0, tried[0], torch.zeros_like(b), constant)
+    place = smallest_good(torch.stack([errors[errors.mean(dim=1).argmin()] for _, errors in fits]))
+    spectrum, errors = fits[place]
+    (name, width), chosen = spectrum.pair, tried[smallest_good(errors)]
     if shrinkage == "loo":
         chosen = cautious(chosen, a.size(0), a.size(1))
     return KernelFit(name, width, chosen, *spectrum.solve(b, chosen))
@@ -185,34 +191,41 @@ def kernel_errors(a: Tensor, b: Tensor, using: tuple[str, float], shrinkages: Se
 
 
 def _tried(
-    a: Tensor, b: Tensor, pair: tuple[str, float], shrinkages: tuple[float, ...]
-) -> tuple[_Spectrum, tuple[float, ...], Tensor] | None:
-    spectrum = _Spectrum(a, pair)
+    a: Tensor,
+    b: Tensor,
+    pair: tuple[str, float],
+    center: Tensor | None,
+    shrinkages: Sequence[float],
+) -> tuple[_Spectrum, Tensor] | None:
+    spectrum = _Spectrum(a, pair, center if pair[0] == "dot" else None)
     if spectrum.scale == 0:
         return None
-    if len(shrinkages) > 1 and pair[0] != "dot":
-        shrinkages = tuple(number for number in shrinkages if number >= LEAST_CURVED)
-    return spectrum, shrinkages, spectrum.errors(b, shrinkages)
+    return spectrum, spectrum.errors(b, shrinkages)
 
 
 class _Spectrum:
-    """The eigenvectors of the anchors' similarities: one decomposition serves every ridge."""
+    """The eigenvectors of the anchors' similarities: one decomposition serves every ridge.
 
-    def __init__(self, a: Tensor, pair: tuple[str, float]) -> None:
-        self.pair = pair
+    With a constant given, ``R = G^-1`` and the constant is taken off the targets; else it is fitted.
+    """
+
+    def __init__(self, a: Tensor, pair: tuple[str, float], constant: Tensor | None = None) -> None:
+        self.pair, self.constant = pair, constant
         similarities, num_features = kernel(a, a, *pair), a.size(1)
         values, self.vectors = torch.linalg.eigh(similarities)
         self.values = values.clamp(min=0)  # what is below 0 is rounding
         count = similarities.size(0)
         trace = similarities.diagonal().sum()
-        centered = trace - similarities.sum() / count
+        spread = trace if constant is not None else trace - similarities.sum() / count
         negligible = 1e-12 * count * trace
-        self.scale = float(centered) / num_features if centered > negligible else 0.0
+        self.scale = float(spread) / num_features if spread > negligible else 0.0
         self.ones = self.vectors.sum(dim=0)
 
     def solve(self, b: Tensor, shrinkage: float) -> tuple[Tensor, Tensor]:
         """``R b`` and the constant."""
         inverse = 1 / (self.values + shrinkage * self.scale)
+        if self.constant is not None:
+            return self.vectors @ (inverse.unsqueeze(1) * (self.vectors.mT @ (b - self.constant))), self.constant
         inner = inverse.unsqueeze(1) * (self.vectors.mT @ b)
         ones = self.vectors @ (inverse * self.ones)  # G^-1 1
         bias = self.ones @ inner / ones.sum()
@@ -223,7 +236,9 @@ class _Spectrum:
         rows = []
         for shrinkage in shrinkages:
             inverse = 1 / (self.values + shrinkage * self.scale)
-            ones = self.vectors @ (inverse * self.ones)
-            diagonal = self.vectors.square() @ inverse - ones.square() / ones.sum()  # R_ii
+            diagonal = self.vectors.square() @ inverse  # R_ii
+            if self.constant is None:
+                ones = self.vectors @ (inverse * self.ones)
+                diagonal = diagonal - ones.square() / ones.sum()
             rows.append((self.solve(b, shrinkage)[0] / diagonal.unsqueeze(1)).square().sum(dim=1))
         return torch.stack(rows)
