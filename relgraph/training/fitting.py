@@ -81,8 +81,8 @@ def fit_many(
         seeds: One run for each.
         head: As in :func:`fit`.
         settings: Settings of all runs.
-        path: ``"auto"`` trains side by side what can be (GCN and GraphSAGE with a linear or relative-cosine head) and
-            everything else in the plain loop; ``"loop"`` forces that.
+        path: ``"auto"`` trains side by side what can be (GCN and GraphSAGE of two layers with a linear or
+            relative-cosine head) and everything else in the plain loop; ``"loop"`` forces that.
         progress: Called with the number of epochs done since the last call, summed over the runs.
 
     Returns:
@@ -127,12 +127,19 @@ def _build(data: Data, encoder: EncoderLike, seed: int, head: Head, settings: Tr
         raise unknown_name("encoder", encoder, ENCODERS)
     if head not in ("linear", "relative-cosine"):
         raise unknown_name("head", head, ("linear", "relative-cosine"))
+    if not isinstance(encoder, str) and settings.num_layers is not None:
+        raise InputError(
+            f"'num_layers' must be left out for an encoder of your own (got {settings.num_layers}); "
+            "build it as deep as it shall be"
+        )
     device = data.x.device
     with seeded(seed, device):
+        module: nn.Module
         if isinstance(encoder, str):
             module = make_encoder(
                 encoder,
                 data.x.size(1),
+                num_layers=settings.num_layers,
                 hidden_channels=settings.hidden_channels,
                 dropout=settings.dropout,
                 input_dropout=settings.input_dropout,

@@ -20,8 +20,8 @@ GIB = 2**30
 def runs_that_fit(data: Data, settings: TrainSettings, *, stacked: bool) -> int:
     """How many runs can be trained side by side in the memory that is free.
 
-    An estimate on the safe side: features and their dropout, about a dozen hidden matrices and, in the plain loop,
-    two messages for each edge.
+    An estimate on the safe side: features and their dropout, half a dozen hidden matrices for each layer and, in the
+    plain loop, one message for each edge and layer.
 
     Raises:
         DataError: If not even one fits.
@@ -29,9 +29,10 @@ def runs_that_fit(data: Data, settings: TrainSettings, *, stacked: bool) -> int:
     nodes, width, hidden = num_nodes(data), int(data.x.size(1)), 2 * settings.hidden_channels
     values = int((data.x != 0).sum()) if stacked else nodes * width
     features = 4 * values * 3
-    activations = 4 * 12 * nodes * hidden
+    layers = settings.num_layers or 2
+    activations = 4 * 6 * layers * nodes * hidden
     parameters = 4 * 5 * width * hidden
-    messages = 0 if stacked else 4 * 2 * int(data.edge_index.size(1)) * hidden
+    messages = 0 if stacked else 4 * layers * int(data.edge_index.size(1)) * hidden
     need = features + activations + parameters + messages
     free = free_memory(data.x.device)
     if need > free:

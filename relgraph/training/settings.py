@@ -25,6 +25,8 @@ class TrainSettings:
         weight_decay: L2 penalty on the encoder's parameters.
         head_weight_decay: L2 penalty on the head's parameters.
         hidden_channels: Width of the encoder's hidden state.
+        num_layers: Layers of the encoder; ``None`` for as many as it has by itself (GCNII 4, a perceptron 1, all others
+            2). GCN, GraphSAGE and GCNII take another number.
         dropout: Share of hidden values dropped.
         input_dropout: Share of input values dropped.
         log_test: Record the test accuracy at every epoch. It is looked at, and never chooses anything.
@@ -42,6 +44,7 @@ class TrainSettings:
     weight_decay: float = 5e-4
     head_weight_decay: float = 0.0
     hidden_channels: int = 64
+    num_layers: int | None = None
     dropout: float = 0.5
     input_dropout: float = 0.5
     log_test: bool = False
@@ -51,6 +54,10 @@ class TrainSettings:
             raise InputError(f"'epochs' must be at least 1 (got {self.epochs})")
         if self.hidden_channels < 1:
             raise InputError(f"'hidden_channels' must be at least 1 (got {self.hidden_channels})")
+        if self.num_layers is not None and self.num_layers < 1:
+            raise InputError(
+                f"'num_layers' must be at least 1 (got {self.num_layers}); leave it out for the encoder's own"
+            )
         if not self.lr > 0:
             raise InputError(f"'lr' must be positive (got {self.lr})")
         for name in ("weight_decay", "head_weight_decay"):

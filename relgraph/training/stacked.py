@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from relgraph.graph import anchor_index
+from relgraph.nn.encoders import LayeredEncoder
 from relgraph.nn.model import Model, RelativeModel
 from relgraph.similarity import cosine_similarity
 from relgraph.training.protocols import labels
@@ -30,7 +31,9 @@ def can_stack(model: Model) -> bool:
     plain = type(model) is Model or (
         type(model) is RelativeModel and model.layer.similarity == "cosine" and model.layer.normalization == "none"
     )
-    return plain and type(model.encoder) in TWO_HOP and type(model.head) is torch.nn.Linear
+    encoder = model.encoder
+    two_hops = isinstance(encoder, LayeredEncoder) and encoder.num_layers == 2 and type(encoder) in TWO_HOP
+    return plain and two_hops and type(model.head) is torch.nn.Linear
 
 
 class ParameterStack:

@@ -20,6 +20,7 @@ from relgraph.nn.encoders import (
     MLPEncoder,
     SAGEEncoder,
     TransformerEncoder,
+    layers_of,
     make_encoder,
 )
 from relgraph.nn.model import Model
@@ -27,7 +28,7 @@ from relgraph.nn.model import Model
 NAMES = sorted(ENCODERS)
 
 
-def made(name: str, in_channels: int = 5, *, seed: int = 0, **options: float) -> nn.Module:
+def made(name: str, in_channels: int = 5, *, seed: int = 0, **options: float | None) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         encoder = make_encoder(name, in_channels, **options).double()
@@ -71,11 +72,18 @@ def dense_gcn(encoder: GCNEncoder, x: Tensor, a: Tensor) -> Tensor:
     return a @ (a @ x @ encoder.conv.lin.weight.T + encoder.conv.bias).clamp(min=0)
 
 
+def dense_deeper_gcn(encoder: GCNEncoder, x: Tensor, a: Tensor) -> Tensor:
+    a = normalized_adjacency(a)
+    for conv in (encoder.conv, *encoder.more):
+        x = (a @ x @ conv.lin.weight.T + conv.bias).clamp(min=0)
+    return a @ x
+
+
 def dense_sage(encoder: SAGEEncoder, x: Tensor, a: Tensor) -> Tensor:
     mean = a / a.sum(1, keepdim=True).clamp(min=1)
-    conv = encoder.conv
-    h = (mean @ x @ conv.lin_l.weight.T + x @ conv.lin_r.weight.T + conv.lin_l.bias).clamp(min=0)
-    return torch.cat([h, mean @ h], dim=1)
+    for conv in (encoder.conv, *encoder.more):
+        x = (mean @ x @ conv.lin_l.weight.T + x @ conv.lin_r.weight.T + conv.lin_l.bias).clamp(min=0)
+    return torch.cat([x, mean @ x], dim=1)
 
 
 def slow_attention(conv: nn.Module, x: Tensor, edges: Tensor) -> Tensor:
@@ -165,6 +173,46 @@ def test_sage_is_its_formula(x: Tensor, edges: Tensor) -> None:
     encoder = made("sage", hidden_channels=6)
     expected = dense_sage(encoder, x, adjacency(edges, None, 9))
     torch.testing.assert_close(encoder(x, edges), expected, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("num_layers", [3, 5])
+def test_deeper_gcn_and_sage_are_their_formulas(x: Tensor, edges: Tensor, weights: Tensor, num_layers: int) -> None:
+    gcn = made("gcn", hidden_channels=6, num_layers=num_layers)
+    a = adjacency(edges, weights, 9)
+    torch.testing.assert_close(gcn(x, edges, weights), dense_deeper_gcn(gcn, x, a), rtol=1e-10, atol=1e-12)
+    sage = made("sage", hidden_channels=6, num_layers=num_layers)
+    a = adjacency(edges, None, 9)
+    torch.testing.assert_close(sage(x, edges), dense_sage(sage, x, a), rtol=1e-10, atol=1e-12)
+    assert len(gcn.more) == len(sage.more) == num_layers - 2
+
+
+@pytest.mark.parametrize(
+    ("name", "keys"),
+    [
+        ("gcn", ["conv.bias", "conv.lin.weight"]),
+        ("sage", ["conv.lin_l.weight", "conv.lin_l.bias", "conv.lin_r.weight"]),
+    ],
+)
+def test_two_layers_have_the_parameters_they_always_had(name: str, keys: list[str]) -> None:
+    assert list(made(name).state_dict()) == list(made(name, num_layers=2).state_dict()) == keys
+    deeper = list(made(name, num_layers=3).state_dict())
+    assert deeper[: len(keys)] == keys and deeper[len(keys) :] == [key.replace("conv", "more.0") for key in keys]
+
+
+@pytest.mark.parametrize("name", ["gcn", "sage"])
+def test_fewer_than_two_layers_are_refused(name: str) -> None:
+    with pytest.raises(InputError, match=r"'num_layers' must be at least 2, a convolution .* \(got 1\)"):
+        make_encoder(name, 3, num_layers=1)
+
+
+@pytest.mark.parametrize("name", ["gat", "gin", "mlp", "transformer"])
+def test_encoders_of_one_form_refuse_another_depth(name: str) -> None:
+    own = layers_of(name)
+    assert make_encoder(name, 3, num_layers=own).num_layers == own == (1 if name == "mlp" else 2)
+    with pytest.raises(
+        InputError, match=rf"'num_layers' must be {own} for the encoder '{name}'.*\(got 3\).*one of gcn, gcn2, sage"
+    ):
+        make_encoder(name, 3, num_layers=3)
 
 
 def test_gat_is_two_layers_of_attention_with_elu_between(x: Tensor, edges: Tensor) -> None:
@@ -278,9 +326,9 @@ def test_each_kind_of_dropout_can_be_turned_off_alone(name: str, dropped: str, x
         torch.testing.assert_close(still.train()(x, edges), expected)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_reset_draws_new_weights_and_a_seed_gives_the_same(name: str) -> None:
-    encoder = made(name)
+@pytest.mark.parametrize(("name", "depth"), [*((name, None) for name in NAMES), ("gcn", 4), ("sage", 4)])
+def test_reset_draws_new_weights_and_a_seed_gives_the_same(name: str, depth: int | None) -> None:
+    encoder = made(name, num_layers=depth)
     states = []
     with torch.random.fork_rng(devices=[]):
         for seed in (5, 6, 5):

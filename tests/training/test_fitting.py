@@ -109,6 +109,27 @@ def test_wrong_input_is_one_sentence(data):
         rg.fit(data, Pooled, epochs=1)
 
 
+@pytest.mark.parametrize("encoder", ["gcn", "sage"])
+def test_deeper_encoders_train_in_the_plain_loop_and_learn(data, encoder: str):
+    three = fit_many(data, encoder, [0], settings=TrainSettings(epochs=25, num_layers=3))[0]
+    assert (three.path, three.model.encoder.num_layers) == ("loop", 3)
+    assert three.validation > 0.5
+    two, same = (fit_many(data, encoder, [0], settings=TrainSettings(epochs=2, num_layers=n))[0] for n in (2, None))
+    assert two.path == same.path == "stacked"
+    assert all(torch.equal(a, b) for a, b in zip(two.model.parameters(), same.model.parameters(), strict=True))
+
+
+def test_a_depth_that_an_encoder_does_not_have_is_one_sentence(data):
+    with pytest.raises(InputError, match=r"'num_layers' must be 2 for the encoder 'gat', which has no other form"):
+        rg.fit(data, "gat", epochs=1, num_layers=3)
+    with pytest.raises(InputError, match=r"'num_layers' must be left out for an encoder of your own \(got 3\)"):
+        rg.fit(data, Attention, epochs=1, num_layers=3)
+    with pytest.raises(InputError, match=r"'num_layers' must be at least 1 \(got 0\)"):
+        rg.fit(data, "gcn", num_layers=0)
+    assert len(rg.fit(data, "gcn2", epochs=1).encoder.convs) == 4
+    assert len(rg.fit(data, "gcn2", epochs=1, num_layers=2).encoder.convs) == 2
+
+
 class Pooled(nn.Module):
     def forward(self, x, edge_index):
         return x.mean(0)

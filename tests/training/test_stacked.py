@@ -97,4 +97,5 @@ def test_other_relative_layers_are_left_to_the_loop(data):
     assert not can_stack(RelativeModel(encoder, RelativeLayer("cosine", "center"), head))
     assert not can_stack(RelativeModel(encoder, RelativeLayer("whitened"), head))
     assert not can_stack(Model(encoder, torch.nn.Sequential(head)))
+    assert not can_stack(Model(GCNEncoder(64, 8, num_layers=3), head))
     assert not can_stack(Model(torch.nn.Sequential(encoder), head))

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 from torch_geometric.nn import GATConv
 
 from relgraph.errors import InputError
 from relgraph.nn.dropout import dropout
+from relgraph.nn.encoders.layered import LayeredEncoder
 
 
-class GATEncoder(nn.Module):
+class GATEncoder(LayeredEncoder):
     r"""Two layers of graph attention (`Velickovic et al. (2018) <https://arxiv.org/abs/1710.10903>`_).
 
     The first has ``heads`` heads that are joined, an ELU follows, the second has one head and keeps the width.
@@ -50,6 +51,7 @@ class GATEncoder(nn.Module):
         self.dropout = dropout
         self.input_dropout = input_dropout
         self.out_channels = hidden_channels
+        self.widths = (hidden_channels, hidden_channels)
         self.first = GATConv(in_channels, hidden_channels // heads, heads=heads, dropout=dropout)
         self.second = GATConv(hidden_channels, hidden_channels, dropout=dropout)
 
@@ -60,8 +62,16 @@ class GATEncoder(nn.Module):
 
     def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
         """Embed all nodes."""
-        x = dropout(x, self.input_dropout, self.training)
-        h = F.elu(self.first(x, edge_index))
-        h = dropout(h, self.dropout, self.training)
-        z: Tensor = self.second(h, edge_index)
-        return z
+        return self.part(x, 0, 2, edge_index)
+
+    def part(
+        self, h: Tensor, start: int, stop: int, edge_index: Tensor | None = None, edge_weight: Tensor | None = None
+    ) -> Tensor:
+        """Some of the layers, see :meth:`LayeredEncoder.part`."""
+        if start == 0:
+            h = dropout(h, self.input_dropout, self.training)
+            h = F.elu(self.first(h, edge_index))
+        if stop == 2:
+            h = dropout(h, self.dropout, self.training)
+            h = self.second(h, edge_index)
+        return h

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch_geometric.nn import GCN2Conv
 from torch_geometric.nn.conv.gcn_conv import gcn_norm
@@ -9,9 +10,10 @@ from torch_geometric.nn.inits import reset
 
 from relgraph.errors import InputError
 from relgraph.nn.dropout import dropout
+from relgraph.nn.encoders.layered import LayeredEncoder
 
 
-class GCN2Encoder(nn.Module):
+class GCN2Encoder(LayeredEncoder):
     r"""A few convolutions with initial residual and identity mapping (GCNII).
 
     .. math:: H_0 = \mathrm{ReLU}(X W_0 + b), \qquad
@@ -22,10 +24,14 @@ class GCN2Encoder(nn.Module):
     (`Chen et al. (2020) <https://arxiv.org/abs/2007.02133>`_). Neighbours and initial state share the weights. No ReLU
     follows the last convolution, so that the head reads what was propagated.
 
+    Its layers are the convolutions, the first of them with the map of the features before it. The state between two
+    layers carries the initial state as well, which all that follow read: :math:`[\mathrm{ReLU}(H_l), H_0]`, twice as
+    wide as the representation.
+
     Args:
         in_channels: Size of the node features.
         hidden_channels: Size of the representation.
-        num_layers: Convolutions, ``L``.
+        num_layers: Convolutions, ``L``, at least 1.
         alpha: Share of the initial state in each.
         theta: How far the weights lead away from the identity.
         dropout: Share of hidden values dropped while training.
@@ -59,7 +65,9 @@ class GCN2Encoder(nn.Module):
             raise InputError(f"'num_layers' must be at least 1 (got {num_layers}); take 'mlp' for none")
         self.dropout = dropout
         self.input_dropout = input_dropout
+        self.num_layers = num_layers
         self.out_channels = hidden_channels
+        self.widths = (2 * hidden_channels,) * (num_layers - 1) + (hidden_channels,)
         self.lin = nn.Linear(in_channels, hidden_channels)
         self.convs = nn.ModuleList(
             GCN2Conv(hidden_channels, alpha, theta, layer, shared_weights=True, normalize=False)
@@ -73,12 +81,21 @@ class GCN2Encoder(nn.Module):
 
     def forward(self, x: Tensor, edge_index: Tensor, edge_weight: Tensor | None = None) -> Tensor:
         """Embed all nodes."""
+        return self.part(x, 0, self.num_layers, edge_index, edge_weight)
+
+    def part(
+        self, h: Tensor, start: int, stop: int, edge_index: Tensor | None = None, edge_weight: Tensor | None = None
+    ) -> Tensor:
+        """Some of the layers, see :meth:`LayeredEncoder.part`."""
         # Once for all layers, and not cached: the next call may bring another graph.
-        edge_index, weight = gcn_norm(edge_index, edge_weight, x.size(0), dtype=x.dtype)
-        x = dropout(x, self.input_dropout, self.training)
-        z: Tensor = self.lin(x).relu()
-        initial = z
-        for place, conv in enumerate(self.convs):
-            h = dropout(z.relu() if place else z, self.dropout, self.training)
-            z = conv(h, initial, edge_index, weight)
-        return z
+        edge_index, weight = gcn_norm(edge_index, edge_weight, h.size(0), dtype=h.dtype)
+        if start == 0:
+            h = initial = self.lin(dropout(h, self.input_dropout, self.training)).relu()
+        else:
+            h, initial = h.chunk(2, dim=1)
+        for place in range(start, stop):
+            h = dropout(h, self.dropout, self.training)
+            h = self.convs[place](h, initial, edge_index, weight)
+            if place + 1 < self.num_layers:
+                h = h.relu()
+        return h if stop == self.num_layers else torch.cat([h, initial], dim=1)

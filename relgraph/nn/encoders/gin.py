@@ -7,9 +7,10 @@ from torch_geometric.nn import GINConv
 from torch_geometric.nn.norm import LayerNorm
 
 from relgraph.nn.dropout import dropout
+from relgraph.nn.encoders.layered import LayeredEncoder
 
 
-class GINEncoder(nn.Module):
+class GINEncoder(LayeredEncoder):
     r"""A graph isomorphism layer and one more sum over the neighbourhood, its map left to the head.
 
     .. math:: H = \mathrm{dropout}(\mathrm{ReLU}(\mathrm{MLP}((A + I) X))), \qquad Z = \mathrm{norm}((A + I) H)
@@ -41,6 +42,7 @@ class GINEncoder(nn.Module):
         self.dropout = dropout
         self.input_dropout = input_dropout
         self.out_channels = hidden_channels
+        self.widths = (hidden_channels, hidden_channels)
         first, second = nn.Linear(in_channels, hidden_channels), nn.Linear(hidden_channels, hidden_channels)
         self.conv = GINConv(nn.Sequential(first, nn.ReLU(), second))
         self.propagation = GINConv(nn.Identity())
@@ -52,8 +54,16 @@ class GINEncoder(nn.Module):
 
     def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
         """Embed all nodes."""
-        x = dropout(x, self.input_dropout, self.training)
-        h = self.conv(x, edge_index).relu()
-        h = dropout(h, self.dropout, self.training)
-        z: Tensor = self.norm(self.propagation(h, edge_index))
-        return z
+        return self.part(x, 0, 2, edge_index)
+
+    def part(
+        self, h: Tensor, start: int, stop: int, edge_index: Tensor | None = None, edge_weight: Tensor | None = None
+    ) -> Tensor:
+        """Some of the layers, see :meth:`LayeredEncoder.part`."""
+        if start == 0:
+            h = dropout(h, self.input_dropout, self.training)
+            h = self.conv(h, edge_index).relu()
+        if stop == 2:
+            h = dropout(h, self.dropout, self.training)
+            h = self.norm(self.propagation(h, edge_index))
+        return h

@@ -5,9 +5,10 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from relgraph.nn.dropout import dropout
+from relgraph.nn.encoders.layered import LayeredEncoder
 
 
-class MLPEncoder(nn.Module):
+class MLPEncoder(LayeredEncoder):
     r"""The hidden layer of a perceptron of two layers, of which the second is the head.
 
     .. math:: Z = \mathrm{dropout}(\mathrm{ReLU}(X W + b))
@@ -29,6 +30,8 @@ class MLPEncoder(nn.Module):
         torch.Size([4, 8])
     """
 
+    num_layers = 1
+
     def __init__(
         self, in_channels: int, hidden_channels: int = 64, *, dropout: float = 0.5, input_dropout: float = 0.5
     ) -> None:
@@ -36,6 +39,7 @@ class MLPEncoder(nn.Module):
         self.dropout = dropout
         self.input_dropout = input_dropout
         self.out_channels = hidden_channels
+        self.widths = (hidden_channels,)
         self.lin = nn.Linear(in_channels, hidden_channels)
 
     def reset_parameters(self) -> None:
@@ -44,6 +48,12 @@ class MLPEncoder(nn.Module):
 
     def forward(self, x: Tensor, edge_index: Tensor | None = None) -> Tensor:
         """Embed all nodes; the edges are there so that it is called like the other encoders."""
-        x = dropout(x, self.input_dropout, self.training)
-        h: Tensor = self.lin(x)
+        return self.part(x, 0, 1)
+
+    def part(
+        self, h: Tensor, start: int, stop: int, edge_index: Tensor | None = None, edge_weight: Tensor | None = None
+    ) -> Tensor:
+        """Some of the layers, see :meth:`LayeredEncoder.part`."""
+        h = dropout(h, self.input_dropout, self.training)
+        h = self.lin(h)
         return dropout(h.relu(), self.dropout, self.training)

@@ -4,23 +4,30 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 from torch_geometric.nn import SAGEConv, SimpleConv
+from torch_geometric.nn.inits import reset
 
 from relgraph.nn.dropout import dropout
+from relgraph.nn.encoders.layered import LayeredEncoder, check_layers
 
 
-class SAGEEncoder(nn.Module):
-    r"""GraphSAGE with mean aggregation, its second layer's weights left to the head.
+class SAGEEncoder(LayeredEncoder):
+    r"""GraphSAGE with mean aggregation, two layers by default, the last one's weights left to the head.
 
     .. math:: H = \mathrm{dropout}(\mathrm{ReLU}(\bar A X W_l + X W_r + b)), \qquad Z = [H, \bar A H]
 
     with :math:`\bar A` the mean over incoming edges (`Hamilton et al. (2017) <https://arxiv.org/abs/1706.02216>`_).
-    PyG's ``SAGEConv`` takes no edge weights, so neither does this.
+    Every further layer is one more :math:`H` before the last propagation. PyG's ``SAGEConv`` takes no edge weights, so
+    neither does this.
 
     Args:
         in_channels: Size of the node features.
         hidden_channels: Size of the hidden state; the representation is twice as wide.
+        num_layers: Layers, the last of which is the propagation alone; at least 2.
         dropout: Share of hidden values dropped while training.
         input_dropout: Share of input values dropped while training.
+
+    Raises:
+        InputError: If there are fewer than two layers.
 
     Shapes:
         features ``(N, in_channels)``, edges ``(2, E)`` -> ``(N, 2 * hidden_channels)``.
@@ -32,23 +39,43 @@ class SAGEEncoder(nn.Module):
     """
 
     def __init__(
-        self, in_channels: int, hidden_channels: int = 64, *, dropout: float = 0.5, input_dropout: float = 0.5
+        self,
+        in_channels: int,
+        hidden_channels: int = 64,
+        *,
+        num_layers: int = 2,
+        dropout: float = 0.5,
+        input_dropout: float = 0.5,
     ) -> None:
         super().__init__()
+        check_layers(num_layers)
         self.dropout = dropout
         self.input_dropout = input_dropout
+        self.num_layers = num_layers
         self.out_channels = 2 * hidden_channels
+        self.widths = (hidden_channels,) * (num_layers - 1) + (2 * hidden_channels,)
         self.conv = SAGEConv(in_channels, hidden_channels)
+        self.more = nn.ModuleList(SAGEConv(hidden_channels, hidden_channels) for _ in range(num_layers - 2))
         self.propagation = SimpleConv(aggr="mean", combine_root="cat")
 
     def reset_parameters(self) -> None:
         """Draw new weights from torch's global generator, as PyG's layers do."""
         self.conv.reset_parameters()
+        reset(self.more)
 
     def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
         """Embed all nodes."""
-        x = dropout(x, self.input_dropout, self.training)
-        h = self.conv(x, edge_index).relu()
-        h = dropout(h, self.dropout, self.training)
-        z: Tensor = self.propagation(h, edge_index)
-        return z
+        return self.part(x, 0, self.num_layers, edge_index)
+
+    def part(
+        self, h: Tensor, start: int, stop: int, edge_index: Tensor | None = None, edge_weight: Tensor | None = None
+    ) -> Tensor:
+        """Some of the layers, see :meth:`LayeredEncoder.part`."""
+        for place in range(start, stop):
+            h = dropout(h, self.dropout if place else self.input_dropout, self.training)
+            if place + 1 == self.num_layers:
+                h = self.propagation(h, edge_index)
+            else:
+                conv = self.more[place - 1] if place else self.conv
+                h = conv(h, edge_index).relu()
+        return h

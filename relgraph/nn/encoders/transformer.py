@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 from torch_geometric.nn import TransformerConv
 
 from relgraph.errors import InputError
 from relgraph.nn.dropout import dropout
+from relgraph.nn.encoders.layered import LayeredEncoder
 
 
-class TransformerEncoder(nn.Module):
+class TransformerEncoder(LayeredEncoder):
     r"""Two layers of dot-product attention over neighbours, each beside a map of the node itself.
 
     The layers are those of `Shi et al. (2021) <https://arxiv.org/abs/2009.03509>`_, without gates; arranged as
@@ -51,6 +52,7 @@ class TransformerEncoder(nn.Module):
         self.dropout = dropout
         self.input_dropout = input_dropout
         self.out_channels = hidden_channels
+        self.widths = (hidden_channels, hidden_channels)
         self.first = TransformerConv(in_channels, hidden_channels // heads, heads=heads, dropout=dropout)
         self.second = TransformerConv(hidden_channels, hidden_channels, dropout=dropout)
 
@@ -61,8 +63,16 @@ class TransformerEncoder(nn.Module):
 
     def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
         """Embed all nodes."""
-        x = dropout(x, self.input_dropout, self.training)
-        h = F.elu(self.first(x, edge_index))
-        h = dropout(h, self.dropout, self.training)
-        z: Tensor = self.second(h, edge_index)
-        return z
+        return self.part(x, 0, 2, edge_index)
+
+    def part(
+        self, h: Tensor, start: int, stop: int, edge_index: Tensor | None = None, edge_weight: Tensor | None = None
+    ) -> Tensor:
+        """Some of the layers, see :meth:`LayeredEncoder.part`."""
+        if start == 0:
+            h = dropout(h, self.input_dropout, self.training)
+            h = F.elu(self.first(h, edge_index))
+        if stop == 2:
+            h = dropout(h, self.dropout, self.training)
+            h = self.second(h, edge_index)
+        return h
