@@ -172,73 +172,66 @@ def fit_kernel_ridge(
     straight = few or a.size(0) <= a.size(1)  # a linear map goes through that many anchors already
     pairs = [using] if using else [("dot", 1.0)] if straight else list(candidates(a))
     tried = (float(shrinkage),) if shrinkage != "loo" else (CAUTIOUS,) if few else shrinkages
-    # None where all anchors are one point: nothing to tell apart, whatever the similarity.
-    fits = [fit for pair in pairs if (fit := _tried(a, b, pair, center, tried)) is not None]
-    if not fits:
+    grams = [_Gram(a, pair, center if pair[0] == "dot" else None) for pair in pairs]
+    grams = [gram for gram in grams if gram.scale > 0]  # 0: all anchors are one point, nothing to tell apart
+    if not grams:
         constant = b.mean(dim=0) if center is None else center
         return KernelFit("dot", 1.0, tried[0], torch.zeros_like(b), constant)
-    place = smallest_good(torch.stack([errors[errors.mean(dim=1).argmin()] for _, errors in fits]))
-    spectrum, errors = fits[place]
-    (name, width), chosen = spectrum.pair, tried[smallest_good(errors)]
+    gram, chosen = grams[0], tried[0]
+    if len(grams) > 1 or len(tried) > 1:
+        errors = [one.errors(b, tried) for one in grams]
+        place = smallest_good(torch.stack([rows[rows.mean(dim=1).argmin()] for rows in errors]))
+        gram, chosen = grams[place], tried[smallest_good(errors[place])]
     if shrinkage == "loo":
         chosen = cautious(chosen, a.size(0), a.size(1))
-    return KernelFit(name, width, chosen, *spectrum.solve(b, chosen))
+    return KernelFit(*gram.pair, chosen, *gram.solve(b, chosen))
 
 
 def kernel_errors(a: Tensor, b: Tensor, using: tuple[str, float], shrinkages: Sequence[float] = SHRINKAGES) -> Tensor:
     """Squared leave-one-out errors of the kernel ridge regression with an intercept of ``b`` on ``a``, ``(S, K)``."""
-    return _Spectrum(a, using).errors(b, shrinkages)
+    return _Gram(a, using).errors(b, shrinkages)
 
 
-def _tried(
-    a: Tensor,
-    b: Tensor,
-    pair: tuple[str, float],
-    center: Tensor | None,
-    shrinkages: Sequence[float],
-) -> tuple[_Spectrum, Tensor] | None:
-    spectrum = _Spectrum(a, pair, center if pair[0] == "dot" else None)
-    if spectrum.scale == 0:
-        return None
-    return spectrum, spectrum.errors(b, shrinkages)
-
-
-class _Spectrum:
-    """The eigenvectors of the anchors' similarities: one decomposition serves every ridge.
+class _Gram:
+    """The anchors' similarities to each other under one similarity, and what the regression makes of them.
 
     With a constant given, ``R = G^-1`` and the constant is taken off the targets; else it is fitted.
     """
 
     def __init__(self, a: Tensor, pair: tuple[str, float], constant: Tensor | None = None) -> None:
         self.pair, self.constant = pair, constant
-        similarities, num_features = kernel(a, a, *pair), a.size(1)
-        values, self.vectors = torch.linalg.eigh(similarities)
-        self.values = values.clamp(min=0)  # what is below 0 is rounding
-        count = similarities.size(0)
-        trace = similarities.diagonal().sum()
-        spread = trace if constant is not None else trace - similarities.sum() / count
-        negligible = 1e-12 * count * trace
-        self.scale = float(spread) / num_features if spread > negligible else 0.0
-        self.ones = self.vectors.sum(dim=0)
+        self.similarities, num_features = kernel(a, a, *pair), a.size(1)
+        count, trace = a.size(0), self.similarities.diagonal().sum()
+        spread = trace if constant is not None else trace - self.similarities.sum() / count
+        self.scale = float(spread) / num_features if spread > 1e-12 * count * trace else 0.0
 
     def solve(self, b: Tensor, shrinkage: float) -> tuple[Tensor, Tensor]:
-        """``R b`` and the constant."""
-        inverse = 1 / (self.values + shrinkage * self.scale)
+        """``R b`` and the constant, for one ridge."""
+        ridged = self.similarities.clone()
+        ridged.diagonal().add_(shrinkage * self.scale)
+        factor = torch.linalg.cholesky(ridged)
         if self.constant is not None:
-            return self.vectors @ (inverse.unsqueeze(1) * (self.vectors.mT @ (b - self.constant))), self.constant
-        inner = inverse.unsqueeze(1) * (self.vectors.mT @ b)
-        ones = self.vectors @ (inverse * self.ones)  # G^-1 1
-        bias = self.ones @ inner / ones.sum()
-        return self.vectors @ inner - ones.unsqueeze(1) * bias, bias
+            return torch.cholesky_solve(b - self.constant, factor), self.constant
+        solved = torch.cholesky_solve(torch.cat([b, torch.ones_like(b[:, :1])], dim=1), factor)
+        inner, ones = solved[:, :-1], solved[:, -1:]
+        bias = inner.sum(dim=0) / ones.sum()
+        return inner - ones * bias, bias
 
     def errors(self, b: Tensor, shrinkages: Sequence[float]) -> Tensor:
-        """Squared leave-one-out errors, one row per ridge."""
-        rows = []
-        for shrinkage in shrinkages:
-            inverse = 1 / (self.values + shrinkage * self.scale)
-            diagonal = self.vectors.square() @ inverse  # R_ii
-            if self.constant is None:
-                ones = self.vectors @ (inverse * self.ones)
-                diagonal = diagonal - ones.square() / ones.sum()
-            rows.append((self.solve(b, shrinkage)[0] / diagonal.unsqueeze(1)).square().sum(dim=1))
-        return torch.stack(rows)
+        """Squared leave-one-out errors, one row per ridge: one decomposition serves all of them."""
+        values, vectors = torch.linalg.eigh(self.similarities)
+        values = values.clamp(min=0)  # what is below 0 is rounding
+        inverse = 1 / (values + values.new_tensor(shrinkages).unsqueeze(1) * self.scale)  # one row per ridge
+        diagonal = inverse @ vectors.square().mT  # of G^-1, and of R below
+        if self.constant is not None:
+            solved = vectors @ (inverse.unsqueeze(2) * (vectors.mT @ (b - self.constant)))
+        else:
+            sums = vectors.sum(dim=0)
+            inner = inverse.unsqueeze(2) * (vectors.mT @ b)
+            ones = (inverse * sums) @ vectors.mT  # G^-1 1
+            total = ones.sum(dim=1, keepdim=True)
+            constants = (sums @ inner) / total
+            solved = vectors @ inner - ones.unsqueeze(2) * constants.unsqueeze(1)
+            diagonal = diagonal - ones.square() / total
+        squares: Tensor = (solved / diagonal.unsqueeze(2)).square().sum(dim=2)
+        return squares
