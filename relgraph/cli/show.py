@@ -113,9 +113,15 @@ def _heading(document: dict[str, Any]) -> list[str]:
         f"{data['num_classes']} classes ({data['source']})",
         f"{split['name']} split{seed}: {split['train']:,} training, {split['validation']:,} validation, "
         f"{split['test']:,} test nodes; {split['note']}",
-        f"{', '.join(document['encoders'])} from {len(document['seeds'])} seeds, {document['train']['epochs']} epochs; "
+        f"{', '.join(document['encoders'])} from {len(document['seeds'])} seeds, {document['train']['epochs']} epochs"
+        f"{_place(document)}; "
         f"{anchors['count']} {anchors['strategy']} anchors, {chosen}",
     ]
+
+
+def _place(document: dict[str, Any]) -> str:
+    layer = document["stitch_at"]
+    return "" if layer is None else f", stitched behind layer {layer}"
 
 
 def _legend(document: dict[str, Any]) -> list[str]:

@@ -54,6 +54,14 @@ def stitch(
     anchor_strategy: Annotated[
         str, typer.Option(metavar="NAME", help=f"How anchors are chosen: {', '.join(STRATEGIES)}.")
     ] = "random",
+    stitch_at: Annotated[
+        int | None,
+        typer.Option(
+            metavar="LAYER",
+            help="Stitch behind this layer, from 1; the head is then the rest of the network, which passes messages.",
+            show_default="the last",
+        ),
+    ] = None,
     split: Annotated[
         str | None,
         typer.Option(metavar="NAME", help=f"{', '.join(SPLITS)}; by default public if the set has masks, else random."),
@@ -63,7 +71,8 @@ def stitch(
     ] = 0,
     epochs: Annotated[int, typer.Option(metavar="N", help="Passes over the training nodes.")] = 200,
     arms: Annotated[
-        str | None, typer.Option(metavar="A,B", help=f"Only these arms: {', '.join(ARMS)}.", show_default="all")
+        str | None,
+        typer.Option(metavar="A,B", help=f"Only these arms: {', '.join(ARMS)}.", show_default="all that fit"),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder for the files.", show_default="runs/DATASET-ENCODERS")
@@ -109,6 +118,7 @@ def stitch(
             split=split,
             split_seed=split_seed,
             train=TrainSettings(epochs=epochs),
+            stitch_at=stitch_at,
             **named,
         )
         place = find_device(device)
@@ -171,6 +181,8 @@ def _command(experiment: Experiment, dataset: str, device: str) -> str:
         "arms": ",".join(settings.arms),
         "device": device,
     }
+    if settings.stitch_at is not None:
+        options["stitch-at"] = settings.stitch_at
     if protocol.seed is not None:
         options["split-seed"] = protocol.seed
     words = [word for name, value in options.items() for word in (f"--{name}", str(value))]

@@ -52,6 +52,7 @@ def build_document(experiment: Experiment, *, command: str) -> dict[str, Any]:
         "protocol": experiment.protocol.to_dict(),
         "encoders": list(settings.encoders),
         "seeds": list(settings.seeds),
+        "stitch_at": settings.stitch_at,
         "anchors": {
             "strategy": settings.strategy,
             "count": settings.num_anchors,

@@ -15,7 +15,10 @@ from relgraph.anchors import STRATEGIES, AnchorSet
 from relgraph.errors import InputError, unknown_name
 from relgraph.graph import anchor_index, fingerprint, node_ids
 from relgraph.names import ENCODERS, SPLITS
+from relgraph.nn.cut import CutModel, cut, edges_of
+from relgraph.nn.encoders import layers_of
 from relgraph.stitching.arms import ARMS, Arm, Nodes, PermutedAnchors, Run
+from relgraph.stitching.inner_arms import arms_at
 from relgraph.stitching.scores import Ints
 from relgraph.training import Protocol, TrainedRun, TrainSettings, apply_protocol, fit_many, labels, num_classes
 from relgraph.transforms import AddAnchors
@@ -36,16 +39,20 @@ class StitchSettings:
     Args:
         encoders: Names of encoders.
         seeds: One run of every encoder for each.
-        arms: Names of arms; the absolute models are trained in any case, as retention is measured against them.
+        arms: Names of arms, by default all that can meet at the layer; the absolute models are trained in any case, as
+            retention is measured against them.
         num_anchors: Number of anchors.
         strategy: How they are chosen.
         anchor_seed: Seed of that choice.
         split: Protocol; ``None`` takes the graph's own masks, else a random split.
         split_seed: Seed of a split that is drawn.
         train: Settings of every training run.
+        stitch_at: Layer behind which encoders and heads meet, from 1: the head is then the rest of the network, message
+            passing included. ``None`` for the last layer, where the head is all that is left.
 
     Raises:
-        InputError: If a name is unknown, a value repeated, or there are fewer than two seeds or no anchors.
+        InputError: If a name is unknown, a value repeated, there are fewer than two seeds or no anchors, an encoder has
+            no such layer or not that many, or an arm cannot meet there.
 
     Example:
         >>> StitchSettings(seeds=(0,))
@@ -56,15 +63,18 @@ class StitchSettings:
 
     encoders: tuple[str, ...] = ("gcn",)
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
-    arms: tuple[str, ...] = tuple(ARMS)
+    arms: tuple[str, ...] = None  # type: ignore[assignment]  # what is left out is filled in below
     num_anchors: int = 32
     strategy: str = "random"
     anchor_seed: int = 0
     split: str | None = None
     split_seed: int = 0
     train: TrainSettings = field(default_factory=TrainSettings)
+    stitch_at: int | None = None
 
     def __post_init__(self) -> None:
+        if self.arms is None:
+            object.__setattr__(self, "arms", tuple(arms_at(self.stitch_at)))  # type: ignore[unreachable]
         for argument, given, valid in (
             ("encoders", self.encoders, ENCODERS),
             ("arms", self.arms, ARMS),
@@ -80,6 +90,7 @@ class StitchSettings:
                 raise InputError(f"'{argument}' must name at least one of {', '.join(sorted(valid))} (got none)")
             if len(set(given)) < len(given):
                 raise InputError(f"'{argument}' must not repeat a name (got {', '.join(given)})")
+        self._check_layer()
         if self.num_anchors < 1:
             raise InputError(f"'num_anchors' must be at least 1 (got {self.num_anchors})")
         if len(set(self.seeds)) < len(self.seeds):
@@ -88,6 +99,22 @@ class StitchSettings:
             raise InputError(
                 f"'seeds' must name at least two runs, as one has nothing to be stitched to (got {len(self.seeds)})"
             )
+
+    def _check_layer(self) -> None:
+        for name in self.encoders:
+            last = layers_of(name, self.train.num_layers)
+            if self.stitch_at is not None and not 1 <= self.stitch_at <= last:
+                raise InputError(
+                    f"'stitch_at' must be from 1 to {last}, the layers of '{name}' (got {self.stitch_at}); "
+                    "leave it out for the last one"
+                )
+        able = arms_at(self.stitch_at)
+        for name in self.arms:
+            if name not in able:
+                raise InputError(
+                    f"'arms' must be of {', '.join(able)} where 'stitch_at' names a layer, as others need a head that "
+                    f"reads one node at a time (got '{name}'); leave it out"
+                )
 
 
 @dataclass(eq=False)
@@ -111,7 +138,8 @@ class ArmResult:
 class Experiment:
     """A finished experiment: everything that the document and the pictures are made from.
 
-    Runs are ordered by encoder, then by seed; ``kinds`` and ``seeds`` say which is which.
+    Runs are ordered by encoder, then by seed; ``kinds`` and ``seeds`` say which is which. ``embeddings`` are those of
+    the layer at which encoders and heads meet.
     """
 
     settings: StitchSettings
@@ -175,11 +203,13 @@ def run_experiment(data: Data, settings: StitchSettings, progress: Progress | No
     name = fingerprint(anchored)
     runs = {head: [_run(one, anchored, name) for one in group] for head, group in trained.items()}
     reference = _own(runs["linear"], nodes)
-    results = {}
+    if settings.stitch_at is not None:
+        runs["linear"] = [_inner_run(one, anchored, name, settings.stitch_at) for one in trained["linear"]]
+    arms, results = arms_at(settings.stitch_at), {}
     for arm in settings.arms:
-        group = "relative-cosine" if ARMS[arm].end_to_end else "linear"
-        training = [one.seconds for one in trained[group]] if ARMS[arm].end_to_end else None
-        results[arm] = meet_all(ARMS[arm], runs[group], nodes, training)
+        group = "relative-cosine" if arms[arm].end_to_end else "linear"
+        training = [one.seconds for one in trained[group]] if arms[arm].end_to_end else None
+        results[arm] = meet_all(arms[arm], runs[group], nodes, training)
         tell("stitch", 1, len(settings.arms))
     seconds["stitch"] = time.perf_counter() - start
     return Experiment(
@@ -210,7 +240,7 @@ def meet_all(arm: Arm, runs: Sequence[Run], nodes: Nodes, training: Sequence[flo
         training: Seconds that the arm's own training took for each run, to be added.
     """
     if isinstance(arm, PermutedAnchors):
-        arm = PermutedAnchors(arm.seed)  # every experiment draws from the start of the stream
+        arm = type(arm)(arm.seed)  # every experiment draws from the start of the stream
     published, seconds = [], list(training or [0.0] * len(runs))
     for row, run in enumerate(runs):
         start = time.perf_counter()
@@ -250,6 +280,12 @@ def _nodes(data: Data) -> Nodes:
 def _run(trained: TrainedRun, data: Data, name: str) -> Run:
     z = trained.model.encode(data)
     return Run(z, trained.model.head, AnchorSet.from_embeddings(z, data, fingerprint=name))
+
+
+def _inner_run(trained: TrainedRun, data: Data, name: str, layer: int) -> Run:
+    front, back = cut(trained.model, layer)
+    h = CutModel(front, back).encode(data)
+    return Run(h, back, AnchorSet.from_embeddings(h, data, fingerprint=name), edges_of(data))
 
 
 @torch.no_grad()

@@ -52,6 +52,7 @@ def test_json_alone_on_standard_output_validates(finished: tuple[Path, subproces
     assert sorted(path.name for path in out.iterdir()) == FILES
     assert json.loads((out / "stitching.json").read_text()) == document
     assert list(document["arms"]) == list(ARMS)
+    assert document["stitch_at"] is None and "--stitch-at" not in document["command"]
     assert "permuted-anchors" in process.stderr and "\x1b" not in process.stderr
 
 
@@ -63,6 +64,19 @@ def test_recorded_command_regenerates_the_document(
     again = json.loads(capsys.readouterr().out)
     assert again["command"] == document["command"]
     assert again["arms"] == document["arms"]
+
+
+def test_stitched_behind_a_layer(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*TINY, "--encoders", "gcn,gat", "--stitch-at", "1"]) == 0
+    shown = capsys.readouterr().out
+    assert "3 epochs, stitched behind layer 1; 16 random anchors" in shown
+    document = json.loads((here / "runs" / "digits-gcn-gat" / "stitching.json").read_text())
+    jsonschema.validate(document, schema())
+    arms = ["absolute", "converted", "procrustes", "class-centroid", "permuted-anchors"]
+    assert (document["stitch_at"], list(document["arms"])) == (1, arms)
+    assert "--stitch-at 1" in document["command"]
+    assert main([*document["command"].split()[1:], "--json", "-"]) == 0
+    assert json.loads(capsys.readouterr().out)["arms"] == document["arms"]
 
 
 def test_files_and_table_of_one_encoder(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -113,7 +127,7 @@ def test_help_lists_every_name_and_defaults_are_the_librarys(capsys: pytest.Capt
     assert (defaults["anchors"], defaults["anchor_strategy"]) == (settings.num_anchors, settings.strategy)
     assert (defaults["split"], defaults["split_seed"]) == (settings.split, settings.split_seed)
     assert defaults["epochs"] == settings.train.epochs
-    assert settings.arms == tuple(ARMS)
+    assert settings.arms == tuple(ARMS) and defaults["stitch_at"] == settings.stitch_at
     assert main([]) == 0
     assert "stitch" in capsys.readouterr().out
 
@@ -133,6 +147,10 @@ USAGE = {
     "--seeds 1": "nothing to be stitched to (got 1)",
     "--seeds two": "integer",
     "--anchors 5000": "1797",
+    "--stitch-at 3": "'stitch_at' must be from 1 to 2, the layers of 'gcn' (got 3)",
+    "--stitch-at 0": "(got 0)",
+    "--stitch-at one": "integer",
+    "--stitch-at 1 --arms absolute,converted-kl": "(got 'converted-kl')",
     "--anchors 0": "(got 0)",
     "--epochs 0": "at least 1 (got 0)",
     "--seeds -3": "0",
