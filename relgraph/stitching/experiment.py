@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 
 from relgraph.anchors import STRATEGIES, AnchorSet
+from relgraph.anchors.select import LabelsUsed, Space, check_count, needless_space
 from relgraph.errors import InputError, unknown_name
-from relgraph.graph import anchor_index, fingerprint, node_ids
-from relgraph.names import ENCODERS, SPLITS
+from relgraph.graph import anchor_index, fingerprint, node_ids, num_nodes
+from relgraph.names import ENCODERS, SPACES, SPLITS
 from relgraph.nn.cut import CutModel, cut, edges_of
 from relgraph.nn.encoders import layers_of
 from relgraph.stitching.arms import ARMS, Arm, Nodes, PermutedAnchors, Run
@@ -43,6 +44,9 @@ class StitchSettings:
             retention is measured against them.
         num_anchors: Number of anchors.
         strategy: How they are chosen.
+        space: Where a geometric strategy measures distances: ``"features"`` as they are, ``"propagated"`` features, or
+            the embeddings of the first ``"run"``, that of the first encoder and seed. Such anchors know what that run
+            learned of the labels.
         anchor_seed: Seed of that choice.
         split: Protocol; ``None`` takes the graph's own masks, else a random split.
         split_seed: Seed of a split that is drawn.
@@ -71,6 +75,7 @@ class StitchSettings:
     split_seed: int = 0
     train: TrainSettings = field(default_factory=TrainSettings)
     stitch_at: int | None = None
+    space: str = "propagated"
 
     def __post_init__(self) -> None:
         if self.arms is None:
@@ -79,6 +84,7 @@ class StitchSettings:
             ("encoders", self.encoders, ENCODERS),
             ("arms", self.arms, ARMS),
             ("strategy", (self.strategy,), STRATEGIES),
+            ("space", (self.space,), SPACES),
             ("split", () if self.split is None else (self.split,), SPLITS),
         ):
             if isinstance(given, str):  # type: ignore[unreachable]
@@ -91,6 +97,8 @@ class StitchSettings:
             if len(set(given)) < len(given):
                 raise InputError(f"'{argument}' must not repeat a name (got {', '.join(given)})")
         self._check_layer()
+        if self.space != "propagated" and self.anchor_space is None:
+            raise needless_space(self.strategy, repr(self.space))
         if self.num_anchors < 1:
             raise InputError(f"'num_anchors' must be at least 1 (got {self.num_anchors})")
         if len(set(self.seeds)) < len(self.seeds):
@@ -99,6 +107,16 @@ class StitchSettings:
             raise InputError(
                 f"'seeds' must name at least two runs, as one has nothing to be stitched to (got {len(self.seeds)})"
             )
+
+    @property
+    def anchor_space(self) -> str | None:
+        """Where distances are measured, ``None`` by a strategy that measures none."""
+        return self.space if STRATEGIES[self.strategy].geometric else None
+
+    @property
+    def labels_used(self) -> LabelsUsed:
+        """What the choice of anchors knows of the labels."""
+        return "through a trained run" if self.space == "run" else STRATEGIES[self.strategy].labels_used
 
     def _check_layer(self) -> None:
         for name in self.encoders:
@@ -178,26 +196,42 @@ def run_experiment(data: Data, settings: StitchSettings, progress: Progress | No
     """
     tell = progress or (lambda stage, done, total: None)
     data, protocol = apply_protocol(data, settings.split, seed=settings.split_seed)
-    start = time.perf_counter()
-    anchored = AddAnchors(settings.num_anchors, settings.strategy, seed=settings.anchor_seed)(data)
-    nodes = _nodes(anchored)
-    seconds = {"anchors": time.perf_counter() - start}
-
-    start = time.perf_counter()
+    check_count(settings.num_anchors, num_nodes(data))
+    y, train, validation, test = _parts(data)
     heads = ["linear"] + (["relative-cosine"] if "relative-cosine" in settings.arms else [])
     total = len(settings.encoders) * len(settings.seeds) * len(heads) * settings.train.epochs
-    trained: dict[str, list[TrainedRun]] = {head: [] for head in ("linear", "relative-cosine")}
-    for encoder in settings.encoders:
-        for head in heads:
+    seconds = {"anchors": 0.0, "train": 0.0}
+    trained: dict[str, list[TrainedRun]] = {"linear": [], "relative-cosine": []}
+
+    def choose(space: Space) -> Data:
+        start = time.perf_counter()
+        add = AddAnchors(settings.num_anchors, settings.strategy, seed=settings.anchor_seed, space=space)
+        anchored = add(data)
+        seconds["anchors"] = time.perf_counter() - start
+        return anchored
+
+    def fit_all(graph: Data, head: str) -> None:
+        start = time.perf_counter()
+        for encoder in settings.encoders:
             trained[head] += fit_many(
-                anchored,
+                graph,
                 encoder,
                 settings.seeds,
                 head=head,  # type: ignore[arg-type]
                 settings=settings.train,
                 progress=lambda done: tell("train", done, total),
             )
-    seconds["train"] = time.perf_counter() - start
+        seconds["train"] += time.perf_counter() - start
+
+    if settings.space == "run":  # known only when the absolute runs, which need no anchors, are there
+        fit_all(data, "linear")
+        anchored = choose(trained["linear"][0].model.encode(data))
+    else:
+        anchored = choose("input" if settings.space == "features" else "propagated")
+        fit_all(anchored, "linear")
+    if "relative-cosine" in heads:
+        fit_all(anchored, "relative-cosine")
+    nodes = Nodes(y, train, validation, test, anchor_index(anchored), num_classes(anchored))
 
     start = time.perf_counter()
     name = fingerprint(anchored)
@@ -267,14 +301,15 @@ def meet_all(arm: Arm, runs: Sequence[Run], nodes: Nodes, training: Sequence[flo
     return ArmResult(predictions, seconds, draws)
 
 
-def _nodes(data: Data) -> Nodes:
+def _parts(data: Data) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Classes of all nodes, and the labelled rows that train, choose and test."""
     y = labels(data)
     train, validation, test = (
         (data[mask] & (y >= 0)).nonzero().view(-1) for mask in ("train_mask", "val_mask", "test_mask")
     )
     if test.numel() == 0:
         raise InputError("'test_mask' must mark at least one labelled node (got none)")
-    return Nodes(y, train, validation, test, anchor_index(data), num_classes(data))
+    return y, train, validation, test
 
 
 def _run(trained: TrainedRun, data: Data, name: str) -> Run:
