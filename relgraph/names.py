@@ -22,8 +22,14 @@ STRATEGIES = {
     "degree": "the nodes with the most neighbours",
     "pagerank": "the nodes with the largest PageRank",
     "k-center": "each one the most hops away from those chosen before",
-    "farthest-point": "each one farthest from those chosen before, in propagated features",
-    "kmeans": "the nodes nearest to k-means centres of propagated features",
+    "farthest-point": "each one farthest from those chosen before, in the anchor space",
+    "kmeans": "the nodes nearest to k-means centres in the anchor space",
+}
+
+SPACES = {
+    "features": "the features as they are",
+    "propagated": "the features propagated over the graph",
+    "run": "embeddings of the first run, which knows the labels it was trained on",
 }
 
 SIMILARITIES = {

@@ -81,8 +81,7 @@ def select_anchors(
             f"'data_or_x' must hold one type of nodes (got {', '.join(data_or_x.node_types)}); pass data[node_type]"
         )
     size = data_or_x.size(0) if isinstance(data_or_x, Tensor) else num_nodes(data_or_x)
-    if not 1 <= num_anchors <= size:
-        raise InputError(f"'num_anchors' must be from 1 to {size}, the number of nodes (got {num_anchors})")
+    check_count(num_anchors, size)
     source = _points(data_or_x, size, space, generator) if STRATEGIES[strategy].geometric else data_or_x
     return STRATEGIES[strategy].choose(source, num_anchors, generator).to(_device(data_or_x))
 
@@ -119,11 +118,22 @@ def check_space(strategy: str, space: Space) -> None:
         raise unknown_name("space", space, SPACES)
     if not STRATEGIES[strategy].geometric and (isinstance(space, Tensor) or space != "propagated"):
         given = f"a tensor of shape {tuple(space.shape)}" if isinstance(space, Tensor) else repr(space)
-        geometric = " or ".join(f"'{name}'" for name, entry in STRATEGIES.items() if entry.geometric)
-        raise InputError(
-            f"'space' must be left out for the strategy '{strategy}', which measures no distances (got {given}); "
-            f"take {geometric}"
-        )
+        raise needless_space(strategy, given)
+
+
+def check_count(num_anchors: int, size: int) -> None:
+    """Refuse more anchors than there are nodes, and none."""
+    if not 1 <= num_anchors <= size:
+        raise InputError(f"'num_anchors' must be from 1 to {size}, the number of nodes (got {num_anchors})")
+
+
+def needless_space(strategy: str, given: str) -> InputError:
+    """The error for a space that was given to a strategy that measures no distances."""
+    geometric = " or ".join(f"'{name}'" for name, entry in STRATEGIES.items() if entry.geometric)
+    return InputError(
+        f"'space' must be left out for the strategy '{strategy}', which measures no distances (got {given}); "
+        f"take {geometric}"
+    )
 
 
 def _random(source: Source, num_anchors: int, generator: torch.Generator | None) -> Tensor:

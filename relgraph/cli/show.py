@@ -108,14 +108,23 @@ def _heading(document: dict[str, Any]) -> list[str]:
     chosen = {"no": "no label used", "yes": "chosen with labels"}.get(
         anchors["labels_used"], f"labels used {anchors['labels_used']}"
     )
+    where = {None: "", "features": " in the features", "propagated": " in propagated features"}.get(
+        anchors["space"], f" in the embeddings of {document['encoders'][0]} {document['seeds'][0]}"
+    )
     return [
         f"{data['name']}: {data['num_nodes']:,} nodes, {data['num_edges']:,} edges, {data['num_features']:,} features, "
         f"{data['num_classes']} classes ({data['source']})",
         f"{split['name']} split{seed}: {split['train']:,} training, {split['validation']:,} validation, "
         f"{split['test']:,} test nodes; {split['note']}",
-        f"{', '.join(document['encoders'])} from {len(document['seeds'])} seeds, {document['train']['epochs']} epochs; "
-        f"{anchors['count']} {anchors['strategy']} anchors, {chosen}",
+        f"{', '.join(document['encoders'])} from {len(document['seeds'])} seeds, {document['train']['epochs']} epochs"
+        f"{_place(document)}; "
+        f"{anchors['count']} {anchors['strategy']} anchors{where}, {chosen}",
     ]
+
+
+def _place(document: dict[str, Any]) -> str:
+    layer = document["stitch_at"]
+    return "" if layer is None else f", stitched behind layer {layer}"
 
 
 def _legend(document: dict[str, Any]) -> list[str]:

@@ -14,7 +14,7 @@ import typer
 
 from relgraph.cli.device import KNOWN, check_device_name, find_device
 from relgraph.errors import DataError, InputError, unknown_name
-from relgraph.names import ARMS, DATASETS, ENCODERS, SPLITS, STRATEGIES
+from relgraph.names import ARMS, DATASETS, ENCODERS, SPACES, SPLITS, STRATEGIES
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -36,6 +36,7 @@ HELP = "\n\n".join(
         _listed("Encoders", ENCODERS),
         _listed("Arms", ARMS),
         _listed("Anchor strategies", STRATEGIES),
+        _listed("Anchor spaces, for the strategies that measure distances in one", SPACES),
         _listed("Splits", SPLITS),
     ]
 )
@@ -54,6 +55,17 @@ def stitch(
     anchor_strategy: Annotated[
         str, typer.Option(metavar="NAME", help=f"How anchors are chosen: {', '.join(STRATEGIES)}.")
     ] = "random",
+    anchor_space: Annotated[
+        str, typer.Option(metavar="NAME", help=f"Where distances between nodes are measured: {', '.join(SPACES)}.")
+    ] = "propagated",
+    stitch_at: Annotated[
+        int | None,
+        typer.Option(
+            metavar="LAYER",
+            help="Stitch behind this layer, from 1; the head is then the rest of the network, which passes messages.",
+            show_default="the last",
+        ),
+    ] = None,
     split: Annotated[
         str | None,
         typer.Option(metavar="NAME", help=f"{', '.join(SPLITS)}; by default public if the set has masks, else random."),
@@ -63,7 +75,8 @@ def stitch(
     ] = 0,
     epochs: Annotated[int, typer.Option(metavar="N", help="Passes over the training nodes.")] = 200,
     arms: Annotated[
-        str | None, typer.Option(metavar="A,B", help=f"Only these arms: {', '.join(ARMS)}.", show_default="all")
+        str | None,
+        typer.Option(metavar="A,B", help=f"Only these arms: {', '.join(ARMS)}.", show_default="all that fit"),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder for the files.", show_default="runs/DATASET-ENCODERS")
@@ -80,6 +93,7 @@ def stitch(
     if arms is not None:
         named["arms"] = _names("--arms", arms, ARMS)
     _name("--anchor-strategy", anchor_strategy, STRATEGIES)
+    _name("--anchor-space", anchor_space, SPACES)
     if split is not None:
         _name("--split", split, SPLITS)
     is_path = dataset.endswith(".pt") or "/" in dataset or "\\" in dataset
@@ -106,9 +120,11 @@ def stitch(
             seeds=tuple(range(seeds)),
             num_anchors=anchors,
             strategy=anchor_strategy,
+            space=anchor_space,
             split=split,
             split_seed=split_seed,
             train=TrainSettings(epochs=epochs),
+            stitch_at=stitch_at,
             **named,
         )
         place = find_device(device)
@@ -171,6 +187,10 @@ def _command(experiment: Experiment, dataset: str, device: str) -> str:
         "arms": ",".join(settings.arms),
         "device": device,
     }
+    if settings.anchor_space is not None:
+        options["anchor-space"] = settings.anchor_space
+    if settings.stitch_at is not None:
+        options["stitch-at"] = settings.stitch_at
     if protocol.seed is not None:
         options["split-seed"] = protocol.seed
     words = [word for name, value in options.items() for word in (f"--{name}", str(value))]

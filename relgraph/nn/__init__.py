@@ -1,2 +1,1 @@
-"""Layers and modules: the relative layer, folding, encoders, the model that joins an encoder with
-a head, and its two parts when it is cut between two layers."""
+"""Layers and modules: the relative layer, folding, encoders, and models of encoder and head, whole or cut."""

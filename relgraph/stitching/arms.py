@@ -47,11 +47,16 @@ class Nodes:
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """What a trained run shows to an arm: embeddings of all nodes ``(N, F)``, its head, and its anchors."""
+    """What a trained run shows to an arm: embeddings of all nodes ``(N, F)``, its head, and its anchors.
+
+    Behind an inner layer the embeddings are the states there, and the head is the rest of the network, which is called
+    with the edges (and their weights) as well.
+    """
 
     z: Tensor
     head: nn.Module
     space: AnchorSet
+    edges: tuple[Tensor, ...] = ()
 
 
 class Arm(ABC):
@@ -178,9 +183,12 @@ class PermutedAnchors(Converted):
 
     def meet(self, source: _Published, target: _Published) -> Tensor | None:
         """The converted head, its logits on the anchors shuffled before."""
-        order = torch.randperm(len(target.head.ids), generator=self.generator).to(target.head.logits.device)
-        shuffled = replace(target.head, logits=target.head.logits[order])
+        shuffled = replace(target.head, logits=target.head.logits[self.order(target.head.logits)])
         return _apply(convert(shuffled, source.space), source.z)
+
+    def order(self, rows: Tensor) -> Tensor:
+        """The next shuffle of some rows, ``(K,)``."""
+        return torch.randperm(rows.size(0), generator=self.generator).to(rows.device)
 
 
 @dataclass(frozen=True, eq=False)

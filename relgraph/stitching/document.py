@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from relgraph.anchors import STRATEGIES
 from relgraph.measures import cohen_kappa, linear_cka, matched_cosine
 from relgraph.similarity import cosine_similarity
 from relgraph.stitching import intervals, scores
@@ -52,12 +51,14 @@ def build_document(experiment: Experiment, *, command: str) -> dict[str, Any]:
         "protocol": experiment.protocol.to_dict(),
         "encoders": list(settings.encoders),
         "seeds": list(settings.seeds),
+        "stitch_at": settings.stitch_at,
         "anchors": {
             "strategy": settings.strategy,
             "count": settings.num_anchors,
             "seed": settings.anchor_seed,
             "ids": experiment.anchor_ids,
-            "labels_used": STRATEGIES[settings.strategy].labels_used,
+            "space": settings.anchor_space,
+            "labels_used": settings.labels_used,
         },
         "train": settings.train.to_dict(),
         "intervals": {"level": intervals.LEVEL, "method": intervals.METHOD},

@@ -12,10 +12,14 @@ import torch
 from torch import Tensor
 
 from relgraph.anchors import STRATEGIES, AnchorSet
+from relgraph.anchors.select import LabelsUsed, Space, check_count, needless_space
 from relgraph.errors import InputError, unknown_name
-from relgraph.graph import anchor_index, fingerprint, node_ids
-from relgraph.names import ENCODERS, SPLITS
+from relgraph.graph import anchor_index, fingerprint, node_ids, num_nodes
+from relgraph.names import ENCODERS, SPACES, SPLITS
+from relgraph.nn.cut import CutModel, cut, edges_of
+from relgraph.nn.encoders import layers_of
 from relgraph.stitching.arms import ARMS, Arm, Nodes, PermutedAnchors, Run
+from relgraph.stitching.inner_arms import arms_at
 from relgraph.stitching.scores import Ints
 from relgraph.training import Protocol, TrainedRun, TrainSettings, apply_protocol, fit_many, labels, num_classes
 from relgraph.transforms import AddAnchors
@@ -36,16 +40,23 @@ class StitchSettings:
     Args:
         encoders: Names of encoders.
         seeds: One run of every encoder for each.
-        arms: Names of arms; the absolute models are trained in any case, as retention is measured against them.
+        arms: Names of arms, by default all that can meet at the layer; the absolute models are trained in any case, as
+            retention is measured against them.
         num_anchors: Number of anchors.
         strategy: How they are chosen.
+        space: Where a geometric strategy measures distances: ``"features"`` as they are, ``"propagated"`` features, or
+            the embeddings of the first ``"run"``, that of the first encoder and seed. Such anchors know what that run
+            learned of the labels.
         anchor_seed: Seed of that choice.
         split: Protocol; ``None`` takes the graph's own masks, else a random split.
         split_seed: Seed of a split that is drawn.
         train: Settings of every training run.
+        stitch_at: Layer behind which encoders and heads meet, from 1: the head is then the rest of the network, message
+            passing included. ``None`` for the last layer, where the head is all that is left.
 
     Raises:
-        InputError: If a name is unknown, a value repeated, or there are fewer than two seeds or no anchors.
+        InputError: If a name is unknown, a value repeated, there are fewer than two seeds or no anchors, an encoder has
+            no such layer or not that many, or an arm cannot meet there.
 
     Example:
         >>> StitchSettings(seeds=(0,))
@@ -56,19 +67,24 @@ class StitchSettings:
 
     encoders: tuple[str, ...] = ("gcn",)
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
-    arms: tuple[str, ...] = tuple(ARMS)
+    arms: tuple[str, ...] = None  # type: ignore[assignment]  # what is left out is filled in below
     num_anchors: int = 32
     strategy: str = "random"
     anchor_seed: int = 0
     split: str | None = None
     split_seed: int = 0
     train: TrainSettings = field(default_factory=TrainSettings)
+    stitch_at: int | None = None
+    space: str = "propagated"
 
     def __post_init__(self) -> None:
+        if self.arms is None:
+            object.__setattr__(self, "arms", tuple(arms_at(self.stitch_at)))  # type: ignore[unreachable]
         for argument, given, valid in (
             ("encoders", self.encoders, ENCODERS),
             ("arms", self.arms, ARMS),
             ("strategy", (self.strategy,), STRATEGIES),
+            ("space", (self.space,), SPACES),
             ("split", () if self.split is None else (self.split,), SPLITS),
         ):
             if isinstance(given, str):  # type: ignore[unreachable]
@@ -80,6 +96,9 @@ class StitchSettings:
                 raise InputError(f"'{argument}' must name at least one of {', '.join(sorted(valid))} (got none)")
             if len(set(given)) < len(given):
                 raise InputError(f"'{argument}' must not repeat a name (got {', '.join(given)})")
+        self._check_layer()
+        if self.space != "propagated" and self.anchor_space is None:
+            raise needless_space(self.strategy, repr(self.space))
         if self.num_anchors < 1:
             raise InputError(f"'num_anchors' must be at least 1 (got {self.num_anchors})")
         if len(set(self.seeds)) < len(self.seeds):
@@ -88,6 +107,32 @@ class StitchSettings:
             raise InputError(
                 f"'seeds' must name at least two runs, as one has nothing to be stitched to (got {len(self.seeds)})"
             )
+
+    @property
+    def anchor_space(self) -> str | None:
+        """Where distances are measured, ``None`` by a strategy that measures none."""
+        return self.space if STRATEGIES[self.strategy].geometric else None
+
+    @property
+    def labels_used(self) -> LabelsUsed:
+        """What the choice of anchors knows of the labels."""
+        return "through a trained run" if self.space == "run" else STRATEGIES[self.strategy].labels_used
+
+    def _check_layer(self) -> None:
+        for name in self.encoders:
+            last = layers_of(name, self.train.num_layers)
+            if self.stitch_at is not None and not 1 <= self.stitch_at <= last:
+                raise InputError(
+                    f"'stitch_at' must be from 1 to {last}, the layers of '{name}' (got {self.stitch_at}); "
+                    "leave it out for the last one"
+                )
+        able = arms_at(self.stitch_at)
+        for name in self.arms:
+            if name not in able:
+                raise InputError(
+                    f"'arms' must be of {', '.join(able)} where 'stitch_at' names a layer, as others need a head that "
+                    f"reads one node at a time (got '{name}'); leave it out"
+                )
 
 
 @dataclass(eq=False)
@@ -111,7 +156,8 @@ class ArmResult:
 class Experiment:
     """A finished experiment: everything that the document and the pictures are made from.
 
-    Runs are ordered by encoder, then by seed; ``kinds`` and ``seeds`` say which is which.
+    Runs are ordered by encoder, then by seed; ``kinds`` and ``seeds`` say which is which. ``embeddings`` are those of
+    the layer at which encoders and heads meet.
     """
 
     settings: StitchSettings
@@ -150,36 +196,54 @@ def run_experiment(data: Data, settings: StitchSettings, progress: Progress | No
     """
     tell = progress or (lambda stage, done, total: None)
     data, protocol = apply_protocol(data, settings.split, seed=settings.split_seed)
-    start = time.perf_counter()
-    anchored = AddAnchors(settings.num_anchors, settings.strategy, seed=settings.anchor_seed)(data)
-    nodes = _nodes(anchored)
-    seconds = {"anchors": time.perf_counter() - start}
-
-    start = time.perf_counter()
+    check_count(settings.num_anchors, num_nodes(data))
+    y, train, validation, test = _parts(data)
     heads = ["linear"] + (["relative-cosine"] if "relative-cosine" in settings.arms else [])
     total = len(settings.encoders) * len(settings.seeds) * len(heads) * settings.train.epochs
-    trained: dict[str, list[TrainedRun]] = {head: [] for head in ("linear", "relative-cosine")}
-    for encoder in settings.encoders:
-        for head in heads:
+    seconds = {"anchors": 0.0, "train": 0.0}
+    trained: dict[str, list[TrainedRun]] = {"linear": [], "relative-cosine": []}
+
+    def choose(space: Space) -> Data:
+        start = time.perf_counter()
+        add = AddAnchors(settings.num_anchors, settings.strategy, seed=settings.anchor_seed, space=space)
+        anchored = add(data)
+        seconds["anchors"] = time.perf_counter() - start
+        return anchored
+
+    def fit_all(graph: Data, head: str) -> None:
+        start = time.perf_counter()
+        for encoder in settings.encoders:
             trained[head] += fit_many(
-                anchored,
+                graph,
                 encoder,
                 settings.seeds,
                 head=head,  # type: ignore[arg-type]
                 settings=settings.train,
                 progress=lambda done: tell("train", done, total),
             )
-    seconds["train"] = time.perf_counter() - start
+        seconds["train"] += time.perf_counter() - start
+
+    if settings.space == "run":  # known only when the absolute runs, which need no anchors, are there
+        fit_all(data, "linear")
+        anchored = choose(trained["linear"][0].model.encode(data))
+    else:
+        anchored = choose("input" if settings.space == "features" else "propagated")
+        fit_all(anchored, "linear")
+    if "relative-cosine" in heads:
+        fit_all(anchored, "relative-cosine")
+    nodes = Nodes(y, train, validation, test, anchor_index(anchored), num_classes(anchored))
 
     start = time.perf_counter()
     name = fingerprint(anchored)
     runs = {head: [_run(one, anchored, name) for one in group] for head, group in trained.items()}
     reference = _own(runs["linear"], nodes)
-    results = {}
+    if settings.stitch_at is not None:
+        runs["linear"] = [_inner_run(one, anchored, name, settings.stitch_at) for one in trained["linear"]]
+    arms, results = arms_at(settings.stitch_at), {}
     for arm in settings.arms:
-        group = "relative-cosine" if ARMS[arm].end_to_end else "linear"
-        training = [one.seconds for one in trained[group]] if ARMS[arm].end_to_end else None
-        results[arm] = meet_all(ARMS[arm], runs[group], nodes, training)
+        group = "relative-cosine" if arms[arm].end_to_end else "linear"
+        training = [one.seconds for one in trained[group]] if arms[arm].end_to_end else None
+        results[arm] = meet_all(arms[arm], runs[group], nodes, training)
         tell("stitch", 1, len(settings.arms))
     seconds["stitch"] = time.perf_counter() - start
     return Experiment(
@@ -210,7 +274,7 @@ def meet_all(arm: Arm, runs: Sequence[Run], nodes: Nodes, training: Sequence[flo
         training: Seconds that the arm's own training took for each run, to be added.
     """
     if isinstance(arm, PermutedAnchors):
-        arm = PermutedAnchors(arm.seed)  # every experiment draws from the start of the stream
+        arm = type(arm)(arm.seed)  # every experiment draws from the start of the stream
     published, seconds = [], list(training or [0.0] * len(runs))
     for row, run in enumerate(runs):
         start = time.perf_counter()
@@ -237,19 +301,26 @@ def meet_all(arm: Arm, runs: Sequence[Run], nodes: Nodes, training: Sequence[flo
     return ArmResult(predictions, seconds, draws)
 
 
-def _nodes(data: Data) -> Nodes:
+def _parts(data: Data) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Classes of all nodes, and the labelled rows that train, choose and test."""
     y = labels(data)
     train, validation, test = (
         (data[mask] & (y >= 0)).nonzero().view(-1) for mask in ("train_mask", "val_mask", "test_mask")
     )
     if test.numel() == 0:
         raise InputError("'test_mask' must mark at least one labelled node (got none)")
-    return Nodes(y, train, validation, test, anchor_index(data), num_classes(data))
+    return y, train, validation, test
 
 
 def _run(trained: TrainedRun, data: Data, name: str) -> Run:
     z = trained.model.encode(data)
     return Run(z, trained.model.head, AnchorSet.from_embeddings(z, data, fingerprint=name))
+
+
+def _inner_run(trained: TrainedRun, data: Data, name: str, layer: int) -> Run:
+    front, back = cut(trained.model, layer)
+    h = CutModel(front, back).encode(data)
+    return Run(h, back, AnchorSet.from_embeddings(h, data, fingerprint=name), edges_of(data))
 
 
 @torch.no_grad()

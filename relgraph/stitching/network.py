@@ -1,4 +1,4 @@
-"""One network out of two: the encoder of one model and the converted head of another."""
+"""One network out of two: the encoder of one model, or its first layers, and what another one has behind them."""
 
 from __future__ import annotations
 
@@ -7,28 +7,37 @@ from typing import TYPE_CHECKING
 from relgraph.anchors import AnchorSet
 from relgraph.conversion import convert, publish
 from relgraph.errors import InputError
+from relgraph.nn.cut import CutModel, check_layer, cut
 from relgraph.nn.model import Model, RelativeModel
+from relgraph.translation import translate_then
 
 if TYPE_CHECKING:
     from torch_geometric.data import Data
 
 
-def stitch(source: Model, target: Model, data: Data) -> Model:
+def stitch(source: Model, target: Model, data: Data, at: int | None = None) -> Model:
     """The source's encoder read by the target's head, as one module; nothing is trained.
 
     Both models embed the anchors that the graph carries; the head is converted to the source's space from those alone
     (:func:`relgraph.convert`). The source's encoder is shared, not copied.
 
+    Behind an inner layer the source's first layers are read by the rest of the target's network, message passing
+    included (:func:`relgraph.nn.cut.cut`), with a translation between the two spaces there
+    (:func:`relgraph.translation.translate_then`). The rest of the target is then shared as well.
+
     Args:
-        source: Its encoder is used.
-        target: Its head is used.
+        source: Its encoder is used, or its first layers.
+        target: Its head is used, or all that it has behind the layer.
         data: A graph with anchors (:class:`relgraph.AddAnchors`) that both can embed.
+        at: Layer of both encoders, from 1; ``None`` for the last, where the head is all that is left.
 
     Returns:
-        A :class:`relgraph.Model`, in the source's mode, whose head is a frozen linear map of the source's width.
+        A :class:`relgraph.Model`, in the source's mode, whose head is a frozen linear map of the source's width; with
+        ``at`` a :class:`relgraph.nn.cut.CutModel`, whose head is called with the edges as well.
 
     Raises:
-        InputError: If the graph carries no anchors, or the target's head reads relative vectors.
+        InputError: If the graph carries no anchors, the target's head reads relative vectors, or a model has no such
+            layer.
 
     Example:
         >>> import relgraph as rg
@@ -36,14 +45,29 @@ def stitch(source: Model, target: Model, data: Data) -> Model:
         >>> a, b = rg.fit(data, "gcn", seed=0, epochs=5), rg.fit(data, "sage", seed=1, epochs=5)
         >>> rg.stitch(a, b, data)(data).shape
         torch.Size([1797, 10])
+        >>> rg.stitch(a, b, data, at=1)(data).shape
+        torch.Size([1797, 10])
     """
     if isinstance(target, RelativeModel):
         raise InputError(
             "'target' must have a head that reads embeddings (got one that reads relative vectors); "
             "give that head the source's relative vectors instead"
         )
+    if at is not None:
+        return _stitch_at(source, target, data, at)
     z, foreign = source.encode(data), target.encode(data)
     head = publish(target.head, AnchorSet.from_embeddings(foreign, data), embeddings=foreign)
     stitched = Model(source.encoder, convert(head, AnchorSet.from_embeddings(z, data)))
     stitched.training = source.training  # the encoder's own mode stays as it is
+    return stitched
+
+
+def _stitch_at(source: Model, target: Model, data: Data, layer: int) -> Model:
+    for model in (source, target):
+        check_layer(model, layer, "at")
+    (front, rest), (other_front, back) = cut(source, layer), cut(target, layer)
+    h, foreign = CutModel(front, rest).encode(data), CutModel(other_front, back).encode(data)
+    here, there = AnchorSet.from_embeddings(h, data), AnchorSet.from_embeddings(foreign, data)
+    stitched = CutModel(front, translate_then(back, here, there, shrinkage="loo"))
+    stitched.training = source.training
     return stitched

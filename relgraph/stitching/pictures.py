@@ -72,7 +72,9 @@ def draw_matrix(document: dict[str, Any], path: Path) -> Path:
     bar = figure.colorbar(image, ax=list(axes), shrink=0.8, pad=0.02)
     bar.set_label("accuracy (%)", fontsize=9)
     bar.ax.tick_params(labelsize=8)
-    figure.suptitle(f"{document['dataset']['name']}: every encoder with every head", fontsize=11)
+    layer = document["stitch_at"]
+    where = "" if layer is None else f", stitched behind layer {layer}"
+    figure.suptitle(f"{document['dataset']['name']}: every encoder with every head{where}", fontsize=11)
     if undefined:
         figure.supxlabel("hatched: the head cannot read a space of another width", fontsize=8)
     return _save(figure, path)
@@ -114,7 +116,9 @@ def draw_spaces(experiment: Experiment, path: Path) -> Path:
     _class_legend(figure, experiment.nodes.num_classes)
     count = f"{len(keep):,} of {test.numel():,} test nodes" if len(keep) < test.numel() else f"{len(keep):,} test nodes"
     name = experiment.data.dataset_name if "dataset_name" in experiment.data else "unnamed graph"
-    figure.suptitle(f"{name}: two spaces before and after ({count})", fontsize=11)
+    layer = experiment.settings.stitch_at
+    which = "two spaces" if layer is None else f"two spaces behind layer {layer}"
+    figure.suptitle(f"{name}: {which} before and after ({count})", fontsize=11)
     figure.supxlabel(
         f"Each row in one projection, the principal axes of seed {experiment.seeds[0]}; "
         f"{100 * WITHIN:.0f} % of the points are inside.",

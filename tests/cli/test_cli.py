@@ -21,7 +21,7 @@ from relgraph.cli.device import find_device
 from relgraph.cli.show import show
 from relgraph.cli.stitch import stitch
 from relgraph.errors import DataError
-from relgraph.names import ARMS, DATASETS, ENCODERS, SPLITS, STRATEGIES
+from relgraph.names import ARMS, DATASETS, ENCODERS, SPACES, SPLITS, STRATEGIES
 from relgraph.stitching import StitchSettings, schema
 
 TINY = ["stitch", "--epochs", "3", "--seeds", "2", "--anchors", "16", "--device", "cpu"]
@@ -52,6 +52,8 @@ def test_json_alone_on_standard_output_validates(finished: tuple[Path, subproces
     assert sorted(path.name for path in out.iterdir()) == FILES
     assert json.loads((out / "stitching.json").read_text()) == document
     assert list(document["arms"]) == list(ARMS)
+    assert document["stitch_at"] is None and "--stitch-at" not in document["command"]
+    assert document["anchors"]["space"] is None and "--anchor-space" not in document["command"]
     assert "permuted-anchors" in process.stderr and "\x1b" not in process.stderr
 
 
@@ -63,6 +65,31 @@ def test_recorded_command_regenerates_the_document(
     again = json.loads(capsys.readouterr().out)
     assert again["command"] == document["command"]
     assert again["arms"] == document["arms"]
+
+
+def test_stitched_behind_a_layer(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*TINY, "--encoders", "gcn,gat", "--stitch-at", "1"]) == 0
+    shown = capsys.readouterr().out
+    assert "3 epochs, stitched behind layer 1; 16 random anchors" in shown
+    document = json.loads((here / "runs" / "digits-gcn-gat" / "stitching.json").read_text())
+    jsonschema.validate(document, schema())
+    arms = ["absolute", "converted", "procrustes", "class-centroid", "permuted-anchors"]
+    assert (document["stitch_at"], list(document["arms"])) == (1, arms)
+    assert "--stitch-at 1" in document["command"]
+    assert main([*document["command"].split()[1:], "--json", "-"]) == 0
+    assert json.loads(capsys.readouterr().out)["arms"] == document["arms"]
+
+
+def test_anchors_of_the_first_runs_space(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*TINY, "--anchor-strategy", "kmeans", "--anchor-space", "run", "--arms", "absolute,converted"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "16 kmeans anchors in the embeddings of gcn 0, labels used through a trained run" in shown
+    document = json.loads((here / "runs" / "digits-gcn" / "stitching.json").read_text())
+    jsonschema.validate(document, schema())
+    assert document["anchors"]["space"] == "run" and "--anchor-space run" in document["command"]
+    assert main([*document["command"].split()[1:], "--json", "-"]) == 0
+    again = json.loads(capsys.readouterr().out)
+    assert (again["anchors"], again["arms"]) == (document["anchors"], document["arms"])
 
 
 def test_files_and_table_of_one_encoder(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -104,16 +131,17 @@ def test_help_and_version_are_quick_and_import_nothing_heavy() -> None:
 def test_help_lists_every_name_and_defaults_are_the_librarys(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["stitch", "--help"]) == 0
     shown = capsys.readouterr().out
-    for names in (ENCODERS, ARMS, STRATEGIES, SPLITS, DATASETS):
+    for names in (ENCODERS, ARMS, STRATEGIES, SPACES, SPLITS, DATASETS):
         assert all(f"{name} " in shown and meaning in shown for name, meaning in names.items())
     defaults = {name: parameter.default for name, parameter in inspect.signature(stitch).parameters.items()}
     settings = StitchSettings()
     assert defaults["encoders"] == ",".join(settings.encoders)
     assert range(defaults["seeds"]) == range(len(settings.seeds))
     assert (defaults["anchors"], defaults["anchor_strategy"]) == (settings.num_anchors, settings.strategy)
+    assert defaults["anchor_space"] == settings.space
     assert (defaults["split"], defaults["split_seed"]) == (settings.split, settings.split_seed)
     assert defaults["epochs"] == settings.train.epochs
-    assert settings.arms == tuple(ARMS)
+    assert settings.arms == tuple(ARMS) and defaults["stitch_at"] == settings.stitch_at
     assert main([]) == 0
     assert "stitch" in capsys.readouterr().out
 
@@ -125,6 +153,8 @@ USAGE = {
     "--encoders gcn,gcn": "must not repeat",
     "--arms convert": "did you mean 'converted'",
     "--anchor-strategy page-rank": "did you mean 'pagerank'",
+    "--anchor-space feature": "did you mean 'features'",
+    "--anchor-space run": "'space' must be left out for the strategy 'random', which measures no distances (got 'run')",
     "--split publik": "did you mean 'public'",
     "--split public": "brings no masks of its own",
     "--device cpu0": "did you mean 'cpu'",
@@ -133,6 +163,10 @@ USAGE = {
     "--seeds 1": "nothing to be stitched to (got 1)",
     "--seeds two": "integer",
     "--anchors 5000": "1797",
+    "--stitch-at 3": "'stitch_at' must be from 1 to 2, the layers of 'gcn' (got 3)",
+    "--stitch-at 0": "(got 0)",
+    "--stitch-at one": "integer",
+    "--stitch-at 1 --arms absolute,converted-kl": "(got 'converted-kl')",
     "--anchors 0": "(got 0)",
     "--epochs 0": "at least 1 (got 0)",
     "--seeds -3": "0",

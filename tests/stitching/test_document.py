@@ -272,11 +272,13 @@ def test_what_was_asked_is_written_down(pair: tuple[Experiment, Document]) -> No
     sizes = [int(data[mask].sum()) for mask in ("train_mask", "val_mask", "test_mask")]
     assert [document["protocol"][part] for part in ("train", "validation", "test")] == sizes
     assert document["encoders"] == list(settings.encoders) and document["seeds"] == list(settings.seeds)
+    assert document["stitch_at"] is None and document["train"]["num_layers"] is None
     assert document["anchors"] == {
         "strategy": "random",
         "count": 12,
         "seed": 0,
         "ids": experiment.anchor_ids,
+        "space": None,
         "labels_used": "no",
     }
     assert TrainSettings(**document["train"]) == settings.train

@@ -11,6 +11,7 @@ import relgraph as rg
 from relgraph.errors import InputError
 from relgraph.stitching import Experiment, StitchSettings, build_document, run_experiment
 from relgraph.training import TrainSettings
+from relgraph.translation import translate_then
 
 
 def blocks() -> Data:
@@ -90,6 +91,53 @@ def test_a_head_that_is_not_linear_is_read_too(experiment: Experiment) -> None:
     assert published.mean_from == "embeddings given"
     expected = rg.convert(published, rg.AnchorSet.from_embeddings(za, experiment.data))(za)
     torch.testing.assert_close(rg.stitch(a, b, experiment.data)(experiment.data), expected)
+
+
+# --- behind an inner layer --------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def inner() -> Experiment:
+    settings = StitchSettings(("gcn", "sage"), (0, 1), num_anchors=20, train=TrainSettings(epochs=5), stitch_at=1)
+    return run_experiment(blocks(), settings)
+
+
+def test_behind_a_layer_it_says_what_the_experiment_says(inner: Experiment) -> None:
+    for i, source in enumerate(inner.absolute):
+        for j, target in enumerate(inner.absolute):
+            network = rg.stitch(source.model, target.model, inner.data, at=1)
+            predicted = network.predict(inner.data).argmax(-1)[inner.nodes.test]
+            assert predicted.tolist() == inner.arms["converted"].predictions[i, j].tolist()
+            assert torch.equal(network.encode(inner.data), inner.embeddings[i])
+
+
+def test_behind_the_last_layer_it_reads_embeddings(inner: Experiment) -> None:
+    a, b = (inner.absolute[row].model for row in (0, 3))
+    za, zb = (rg.AnchorSet.from_embeddings(model.encode(inner.data), inner.data) for model in (a, b))
+    by_hand = translate_then(b.head, za, zb, shrinkage="loo")(a.encode(inner.data))
+    torch.testing.assert_close(rg.stitch(a, b, inner.data, at=2).predict(inner.data), by_hand.detach())
+
+
+def test_behind_a_layer_both_models_are_shared_and_left_alone(inner: Experiment) -> None:
+    a, b = (inner.absolute[row].model for row in (0, 2))
+    before = [value.clone() for model in (a, b) for value in model.state_dict().values()]
+    network = rg.stitch(a, b, inner.data, at=1)
+    assert isinstance(network, rg.Model) and not network.training
+    assert network.encoder.encoder is a.encoder and network.head.head.encoder is b.encoder
+    after = [value for model in (a, b) for value in model.state_dict().values()]
+    assert all(torch.equal(old, new) for old, new in zip(before, after, strict=True))
+    assert not any(part.training for model in (a, b) for part in model.modules())
+
+
+def test_a_layer_that_is_not_there_is_one_sentence(inner: Experiment) -> None:
+    a, b = (inner.absolute[row].model for row in (0, 2))
+    with pytest.raises(InputError, match=r"'at' must be from 1 to 2, the layers of a GCNEncoder \(got 3\)"):
+        rg.stitch(a, b, inner.data, at=3)
+    with pytest.raises(InputError, match="apply relgraph.AddAnchors first"):
+        rg.stitch(a, b, blocks(), at=1)
+    own = rg.Model(torch.nn.Linear(12, 64), b.head)
+    with pytest.raises(InputError, match=r"must have an encoder that says what its layers are \(got a Linear\)"):
+        rg.stitch(a, own, inner.data, at=1)
 
 
 def test_a_graph_without_anchors_says_what_to_do(experiment: Experiment) -> None:
