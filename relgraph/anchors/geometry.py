@@ -32,8 +32,11 @@ _BATCHES_ABOVE = 2_000_000
 def propagated_features(data: Data, hops: int = 2, dim: int = 64, generator: torch.Generator | None = None) -> Tensor:
     r"""Features averaged over the neighbourhood, in their strongest directions.
 
-    .. math:: U_d \Sigma_d \quad \text{of} \quad \hat{A}^h X = U \Sigma V', \qquad
-        \hat{A} = D^{-1/2} (A + I) D^{-1/2}
+    .. math:: U_d \Sigma_d \quad \text{of} \quad \hat{A}^h \bar X = U \Sigma V', \qquad
+        \hat{A} = D^{-1/2} (A + I) D^{-1/2}, \qquad \bar x_i = x_i / \lVert x_i \rVert
+
+    Features of more than ``d`` columns, words as a rule, are brought to unit length first: long texts would else be far
+    from all others, and be anchors of nobody but themselves (``benchmarks/stitching/anchor_space.py``).
 
     The untrained part of a graph convolution (`Wu et al., 2019 <https://arxiv.org/abs/1902.07153>`_). Distances are
     those of the best approximation of rank ``d``, found by randomised subspace iteration
@@ -42,7 +45,7 @@ def propagated_features(data: Data, hops: int = 2, dim: int = 64, generator: tor
     Args:
         data: Graph with features ``x`` of shape ``(N, F)``; ``edge_weight`` is honoured.
         hops: How often to propagate, ``h``.
-        dim: Directions to keep, ``d``; narrower features are returned as they are, propagated.
+        dim: Directions to keep, ``d``; narrower features are propagated as they are, and returned.
         generator: Source of the first directions.
 
     Returns:
@@ -62,8 +65,10 @@ def propagated_features(data: Data, hops: int = 2, dim: int = 64, generator: tor
     from torch_geometric.nn.conv.gcn_conv import gcn_norm
 
     features = checked_features(data.x)
+    num_features = features.size(1)
+    if num_features > dim:
+        features = torch.nn.functional.normalize(features)
     x = features.numpy()
-    num_features = x.shape[1]
     table: Any = csr_array(x) if np.count_nonzero(x) < _SPARSE_BELOW * x.size else x
     adjacency: Any = None
     if data.edge_index is not None:

@@ -1,0 +1,113 @@
+"""How many anchors does a conversion need, which ones, and by which method? GCN to GCN, last layer, width 64.
+
+    python benchmarks/stitching/few_anchors.py --data-root DIR
+
+Ten runs, all 90 ordered pairs (10 of them for ``converted-rbf`` and ``converted-auto``), anchors drawn anew for each
+source; 4 to 512 of them, by every strategy and method. Writes ``few_anchors.json``; finished graphs are kept unless
+``--again`` is given.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import torch
+from cases import NAMES, anchor_rows, graph, rounded
+from meetings import (
+    SLOW,
+    absolute,
+    class_centroid,
+    converted,
+    counter,
+    figures,
+    permuted,
+    rotated,
+    said_by,
+    square,
+)
+from trained import CACHE, trained
+
+from relgraph.stitching import scores
+
+HERE = Path(__file__).parent
+COMMAND = "python benchmarks/stitching/few_anchors.py --data-root DIR"
+SEEDS = range(10)
+COUNTS = (4, 8, 16, 24, 32, 48, 64, 80, 128, 256, 512)
+STRATEGIES = ("random", "kmeans", "farthest-point", "k-center", "degree", "pagerank", "class-stratified")
+WIDTH = 64
+
+
+def methods(strategy, chosen):
+    """The arms that are compared on the anchors of a strategy."""
+    found = {"converted": converted(), "converted, leave-one-out": converted(shrinkage="loo")}
+    if strategy in ("random", "kmeans"):
+        found["converted-kl"] = converted("kl")
+        found["converted-rbf"] = converted("rbf")
+        found["converted-auto"] = converted("auto", chosen=chosen)
+    if strategy == "random":
+        found["procrustes"] = rotated
+        found["permuted-anchors"] = permuted()
+    return found
+
+
+def measure(name, root, cache):
+    """All rows of one graph."""
+    data = graph(name, root)
+    runs = trained(data, name, "gcn", SEEDS, cache)
+    look, kinds = data.test_mask, ["gcn"] * len(runs)
+    y, said = data.y[look].numpy(), said_by(runs, data.test_mask)
+    classes = int(data.y.max()) + 1
+    rows = []
+
+    def add(strategy, count, method, meet, draws):
+        start = time.perf_counter()
+        predictions = square(meet, runs, runs, draws, look, SLOW.get(method))
+        row = {"strategy": strategy, "anchors": count, "method": method, **figures(predictions, said, said, y, kinds)}
+        row["seconds"] = (time.perf_counter() - start) / row["accuracy"]["n"]
+        rows.append(row)
+
+    nothing = [None] * len(runs)
+    add("-", 0, "absolute", absolute, nothing)
+    add("-", 0, "class-centroid", class_centroid(data.y, data.train_mask, classes), nothing)
+    for strategy in STRATEGIES:
+        for count in COUNTS:
+            if strategy == "class-stratified" and count > int(data.train_mask.sum()):
+                continue
+            start = time.perf_counter()
+            fixed = strategy in ("degree", "pagerank", "k-center")  # these draw nothing
+            draws = [anchor_rows(data, count, strategy, 0 if fixed else seed) for seed in SEEDS[: 1 if fixed else None]]
+            draws = draws * len(runs) if fixed else draws
+            chosen = counter()
+            for method, meet in methods(strategy, chosen).items():
+                add(strategy, count, method, meet, draws)
+            if chosen:
+                rows[-1 if strategy != "random" else -3]["chosen"] = dict(chosen)
+            print(f"{name} {strategy} {count}: {time.perf_counter() - start:.0f} s", flush=True)
+    own = float((said == y).mean())
+    agreement = 1 - float(scores.disagreement_matrix(said)[~torch.eye(len(runs), dtype=torch.bool).numpy()].mean())
+    return {"own": own, "agreement": agreement, "rows": rows}
+
+
+def main():
+    """Run what is missing and write the results."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data-root", required=True)
+    parser.add_argument("--datasets", nargs="+", default=[*NAMES, "photo"])
+    parser.add_argument("--cache", type=Path, default=CACHE)
+    parser.add_argument("--again", action="store_true")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    path = HERE / "few_anchors.json"
+    document = json.loads(path.read_text()) if path.exists() and not args.again else {"graphs": {}}
+    document |= {"command": COMMAND, "width": WIDTH, "seeds": len(SEEDS)}
+    for name in args.datasets:
+        if name not in document["graphs"]:
+            document["graphs"][name] = rounded(measure(name, args.data_root, args.cache), 5)
+            path.write_text(json.dumps(document, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
