@@ -27,7 +27,7 @@ STRATEGIES = {
 }
 
 SPACES = {
-    "features": "the features as they are",
+    "input": "the features as they are",
     "propagated": "the features propagated over the graph",
     "run": "embeddings of the first run, which knows the labels it was trained on",
 }

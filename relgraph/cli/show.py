@@ -108,7 +108,7 @@ def _heading(document: dict[str, Any]) -> list[str]:
     chosen = {"no": "no label used", "yes": "chosen with labels"}.get(
         anchors["labels_used"], f"labels used {anchors['labels_used']}"
     )
-    where = {None: "", "features": " in the features", "propagated": " in propagated features"}.get(
+    where = {None: "", "input": " in the features", "propagated": " in propagated features"}.get(
         anchors["space"], f" in the embeddings of {document['encoders'][0]} {document['seeds'][0]}"
     )
     return [

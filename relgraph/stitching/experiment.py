@@ -44,8 +44,8 @@ class StitchSettings:
             retention is measured against them.
         num_anchors: Number of anchors.
         strategy: How they are chosen.
-        space: Where a geometric strategy measures distances: ``"features"`` as they are, ``"propagated"`` features, or
-            the embeddings of the first ``"run"``, that of the first encoder and seed. Such anchors know what that run
+        space: Where a geometric strategy measures distances: in ``"input"`` or ``"propagated"`` features, or in the
+            embeddings of the first ``"run"``, that of the first encoder and seed. Such anchors know what that run
             learned of the labels.
         anchor_seed: Seed of that choice.
         split: Protocol; ``None`` takes the graph's own masks, else a random split.
@@ -227,7 +227,7 @@ def run_experiment(data: Data, settings: StitchSettings, progress: Progress | No
         fit_all(data, "linear")
         anchored = choose(trained["linear"][0].model.encode(data))
     else:
-        anchored = choose("input" if settings.space == "features" else "propagated")
+        anchored = choose("input" if settings.space == "input" else "propagated")
         fit_all(anchored, "linear")
     if "relative-cosine" in heads:
         fit_all(anchored, "relative-cosine")

@@ -72,7 +72,7 @@ def draw_matrix(document: dict[str, Any], path: Path) -> Path:
     bar = figure.colorbar(image, ax=list(axes), shrink=0.8, pad=0.02)
     bar.set_label("accuracy (%)", fontsize=9)
     bar.ax.tick_params(labelsize=8)
-    layer = document["stitch_at"]
+    layer = document.get("stitch_at")  # older documents know the last layer only
     where = "" if layer is None else f", stitched behind layer {layer}"
     figure.suptitle(f"{document['dataset']['name']}: every encoder with every head{where}", fontsize=11)
     if undefined:

@@ -153,7 +153,7 @@ USAGE = {
     "--encoders gcn,gcn": "must not repeat",
     "--arms convert": "did you mean 'converted'",
     "--anchor-strategy page-rank": "did you mean 'pagerank'",
-    "--anchor-space feature": "did you mean 'features'",
+    "--anchor-space inputs": "did you mean 'input'",
     "--anchor-space run": "'space' must be left out for the strategy 'random', which measures no distances (got 'run')",
     "--split publik": "did you mean 'public'",
     "--split public": "brings no masks of its own",

@@ -47,7 +47,7 @@ def test_anchors_are_those_of_the_space(digits: Data, strategy: str) -> None:
     data, _ = apply_protocol(digits)
     first = fit_many(data, "gcn", [4], settings=TrainSettings(epochs=3))[0].model.encode(data)
     seen = []
-    for space, points in (("features", "input"), ("propagated", "propagated"), ("run", first)):
+    for space, points in (("input", "input"), ("propagated", "propagated"), ("run", first)):
         done = run_experiment(
             digits, settings_in(space, strategy, encoders=("gcn",), seeds=(4, 0), arms=("converted",))
         )
@@ -81,14 +81,12 @@ def test_the_same_plan_twice_is_the_same_to_the_bit(digits: Data, experiments: d
         assert np.array_equal(result.predictions, again.arms[name].predictions), name
 
 
-@pytest.mark.parametrize(
-    ("space", "labels"), [("features", "no"), ("propagated", "no"), ("run", "through a trained run")]
-)
+@pytest.mark.parametrize(("space", "labels"), [("input", "no"), ("propagated", "no"), ("run", "through a trained run")])
 def test_the_document_says_where_and_what_it_knew(space: str, labels: str, experiments: dict[str, Experiment]) -> None:
     document = build_document(experiments[space], command="some words")
     jsonschema.validate(json.loads(json.dumps(document, allow_nan=False)), schema())
     assert (document["anchors"]["space"], document["anchors"]["labels_used"]) == (space, labels)
-    for key, wrong in (("space", "input"), ("labels_used", "maybe")):
+    for key, wrong in (("space", "elsewhere"), ("labels_used", "maybe")):
         changed = {**document, "anchors": {**document["anchors"], key: wrong}}
         assert not jsonschema.Draft202012Validator(schema()).is_valid(changed)
 
@@ -106,14 +104,14 @@ def test_every_stage_has_its_time(experiments: dict[str, Experiment]) -> None:
 def test_strategies_that_measure_no_distance_have_no_space(strategy: str) -> None:
     plain = StitchSettings(strategy=strategy)
     assert plain.anchor_space is None and plain.labels_used == STRATEGIES[strategy].labels_used
-    for space in ("features", "run"):
+    for space in ("input", "run"):
         with pytest.raises(InputError, match=f"'space' must be left out for the strategy '{strategy}'.*got '{space}'"):
             StitchSettings(strategy=strategy, space=space)
 
 
 def test_an_unknown_space_lists_the_known() -> None:
-    with pytest.raises(InputError, match=r"'space' must be one of features, propagated, run \(got 'feature'\)"):
-        StitchSettings(strategy="kmeans", space="feature")
+    with pytest.raises(InputError, match=r"'space' must be one of input, propagated, run \(got 'inputs'\)"):
+        StitchSettings(strategy="kmeans", space="inputs")
 
 
 def test_too_many_anchors_are_refused_before_anything_is_trained(digits: Data) -> None:
