@@ -12,6 +12,7 @@ import re
 import sys
 
 import conversion_tables
+from advice_table import advice
 from conversion_targets import targets
 from formatting import NAMES, ROOT, interval, results, short, table
 
@@ -248,6 +249,7 @@ TABLES = {
     "training": training_summary,
     "training-choice": training_choice,
     "training-full": training_full,
+    "advice": advice,
     "conversion-targets": targets,
     **conversion_tables.TABLES,
 }

@@ -21,7 +21,7 @@ from trained import CACHE, trained
 from relgraph.anchors import aligned_rows
 from relgraph.conversion.auto import auto
 from relgraph.conversion.kernel import KernelConversion
-from relgraph.conversion.kl import ANCHORS_WORTH, kl
+from relgraph.conversion.kl import ANCHORS_WORTH, SHARPNESS, kl
 from relgraph.conversion.linear import linear
 from relgraph.conversion.pairing import Pairing
 from relgraph.translation.kernel_regression import fit_kernel_ridge
@@ -30,9 +30,9 @@ from relgraph.translation.leave_one_out import SHRINKAGES
 HERE = Path(__file__).parent
 SEEDS = range(100, 105)
 COUNTS = (16, 32, 128, 512)
-WORTHS = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
+WORTHS, SHARPNESSES = (1.0, 3.0, 10.0, 30.0), (1.0, 2.0, 4.0, 8.0)
 LEAST = (1e-5, 1e-4, 1e-3, 1e-2)
-OURS = {"linear": "linear", "kl": f"kl {ANCHORS_WORTH:g}", "rbf": f"rbf {LEAST[0]:g}"}
+OURS = {"linear": "linear", "kl": f"kl {ANCHORS_WORTH:g} x{SHARPNESS:g}", "rbf": f"rbf {LEAST[0]:g}"}
 COMMAND = "python benchmarks/stitching/choose.py --data-root DIR"
 
 
@@ -48,7 +48,13 @@ def bent(pairing, least):
 
 METHODS = {
     "linear": lambda pairing: linear(pairing, "loo"),
-    **{f"kl {worth:g}": lambda pairing, worth=worth: kl(pairing, worth=worth) for worth in WORTHS},
+    **{
+        f"kl {worth:g} x{sharpness:g}": lambda pairing, worth=worth, sharpness=sharpness: kl(
+            pairing, worth=worth, sharpness=sharpness
+        )
+        for worth in WORTHS
+        for sharpness in SHARPNESSES
+    },
     **{f"rbf {least:g}": lambda pairing, least=least: bent(pairing, least) for least in LEAST},
 }
 MARGINS = (0.0, 0.5, 1.0, 2.0)  # of auto, in standard errors of the best
