@@ -48,7 +48,6 @@ def measure(data, name, study, cache):
         "absolute": absolute,
         "converted": converted(),
         "converted, leave-one-out": converted(shrinkage="loo"),
-        "converted-kl": converted("kl"),
         "procrustes": rotated,
         "class-centroid": class_centroid(data.y, data.train_mask, classes),
         "permuted-anchors": permuted(),
