@@ -84,8 +84,8 @@ def less():
             kept(LOO, count=32) - kept(RIVAL, count=32),
             0.08,
         )
-        best = kept("converted-auto", count=512) - kept(RIVAL, count=512)
-        yield key, "512 random anchors: kept by `auto` above logistic regression", best, 0.0
+        best = kept("converted-kl", count=512) - kept(RIVAL, count=512)
+        yield key, "512 random anchors: kept by `kl` above logistic regression", best, 0.0
         if key in ("cora", "citeseer"):
             gain = kept(LOO, "kmeans", 16) - kept(LOO, "random", 16)
             yield key, "16 anchors: kept with k-means above random", gain, 0.05
