@@ -21,8 +21,9 @@ class FoldedCosine(nn.Module):
 
     .. math:: \mathrm{logits} = \frac{z' M}{\|z'\|} + b, \qquad z' = (z - m) \, T
 
-    The norm divides after the product, so without normalization no copy of ``z`` is made and memory is O(N C). With
-    center, standardize or whiten, ``z'`` is one copy ``(N, F)``, and with whiten one more product of F by F.
+    The norm divides after the product, so without normalization no copy of ``z`` is made: beyond the logits
+    themselves, memory is O(N), unless there is a gradient to keep. With center, standardize or whiten, ``z'`` is one
+    copy ``(N, F)``, and with whiten one more product of F by F.
 
     Args:
         weight: The matrix ``M`` ``(F, C)``.
@@ -49,8 +50,8 @@ class FoldedCosine(nn.Module):
     def forward(self, z: Tensor) -> Tensor:
         """Logits ``(N, C)`` of embeddings ``(N, F)``."""
         z = apply_map(z, self.shift, self.scale)
-        product = z @ self.weight
-        return (product / safe_norm(z)).to(product.dtype) + self.bias
+        # In place: of many nodes, a second matrix (N, C) costs more than the division itself.
+        return (z @ self.weight).div_(safe_norm(z)).add_(self.bias)
 
     def extra_repr(self) -> str:
         """The widths, as of a linear layer."""
