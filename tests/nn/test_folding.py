@@ -9,9 +9,10 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from relgraph.errors import InputError
+from relgraph.nn import folding
 from relgraph.nn.folding import FoldedCosine, fold
 from relgraph.nn.relative import RelativeLayer
-from relgraph.similarity import NORMALIZATIONS, SIMILARITIES
+from relgraph.similarity import NORMALIZATIONS, SIMILARITIES, safe_norm
 
 PAIRS = [
     (s, n)
@@ -140,6 +141,28 @@ def test_cosine_makes_no_copy_of_the_embeddings_and_one_of_the_logits():
         folded(wide)
     sizes = [out.numel() for out in made.values()]
     assert max(sizes) == 2000 * 3 and sizes.count(2000 * 3) == 1
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("normalization", NORMALIZATIONS)
+def test_many_rows_a_part_at_a_time(monkeypatch, normalization, dtype):
+    z, rows, head = parts(torch.float32)
+    folded, z = fold(head, RelativeLayer("cosine", normalization), rows).to(dtype), z.to(dtype)
+    z[20] = 0
+    taken = []
+    monkeypatch.setattr(folding, "safe_norm", lambda part: (taken.append(len(part)), safe_norm(part))[1])
+    expected = folded(z)
+    # Parts of four rows for each thread; 30 rows are more than four such parts with one thread.
+    monkeypatch.setattr(folding, "_PART", 5 * 4)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    got = folded(z)
+    assert taken == [30, 4, 4, 4, 4, 4, 4, 4, 2]
+    torch.testing.assert_close(got, expected)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert folded(z).dtype == (torch.float64 if dtype == torch.float64 else torch.bfloat16)
+    learning = z.clone().requires_grad_()
+    folded(learning).sum().backward()
+    assert taken[-2:] == [30, 30] and learning.grad.isfinite().all()
 
 
 @FOLDABLE
