@@ -8,40 +8,11 @@ README is one that nobody measured.
 
 from __future__ import annotations
 
-import json
 import re
 import sys
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-NAMES = {"cora": "Cora", "citeseer": "CiteSeer", "pubmed": "PubMed"}
-
-
-def results(question):
-    """The measured numbers of one benchmark."""
-    return json.loads((ROOT / "benchmarks" / question / "results.json").read_text(encoding="utf-8"))
-
-
-def table(header, rows):
-    """A Markdown table."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
-
-
-def interval(figure, digits=3):
-    """Mean and interval of a figure."""
-    if figure is None:
-        return "-"
-    text = f"{figure['mean']:.{digits}f}"
-    if figure["interval"]:
-        low, high = figure["interval"]
-        text += f" [{low:.{digits}f}, {high:.{digits}f}]"
-    return text
-
-
-def short(figure, key="mean"):
-    """One number of a figure."""
-    return "-" if figure is None else f"{figure[key]:.3f}"
+import inference_tables
+from formatting import NAMES, ROOT, interval, results, short, table
 
 
 def stitching_summary():
@@ -139,7 +110,7 @@ def stitching_targets():
 
 def stitching_control():
     """Cohen's kappa of the control, by both readings."""
-    found = json.loads((ROOT / "benchmarks" / "stitching" / "control.json").read_text(encoding="utf-8"))
+    found = results("stitching", "control")
     rows = [
         [
             NAMES[row["dataset"]],
@@ -159,7 +130,7 @@ def stitching_control():
 
 def stitching_shrinkage():
     """GraphSAGE on CiteSeer by shrinkage, anchor draw and number of anchors."""
-    found = json.loads((ROOT / "benchmarks" / "stitching" / "shrinkage.json").read_text(encoding="utf-8"))
+    found = results("stitching", "shrinkage")
     rows = [
         [
             row["anchors"],
@@ -210,7 +181,7 @@ def training_summary():
 
 def training_choice():
     """The best of the grid beside the published settings."""
-    found = json.loads((ROOT / "benchmarks" / "training" / "choice.json").read_text(encoding="utf-8"))
+    found = results("training", "choice")
     names = ("lr", "weight_decay", "head_weight_decay", "dropout", "input_dropout")
     rows = []
     for label, place in (("first", 1), ("published", found["cora"]["rank_of_published"])):
@@ -276,6 +247,7 @@ TABLES = {
     "training": training_summary,
     "training-choice": training_choice,
     "training-full": training_full,
+    **inference_tables.TABLES,
 }
 
 
