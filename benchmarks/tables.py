@@ -12,6 +12,7 @@ import re
 import sys
 
 import conversion_tables
+import inference_tables
 from advice_table import advice
 from conversion_targets import targets
 from formatting import NAMES, ROOT, interval, results, short, table
@@ -252,6 +253,7 @@ TABLES = {
     "advice": advice,
     "conversion-targets": targets,
     **conversion_tables.TABLES,
+    **inference_tables.TABLES,
 }
 
 

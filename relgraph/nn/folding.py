@@ -16,13 +16,18 @@ if TYPE_CHECKING:
     from relgraph.anchors import AnchorSet
 
 
+_PART = 1 << 18  # values of z that a processor core keeps at hand from the norm to the product
+
+
 class FoldedCosine(nn.Module):
     r"""A linear head on cosine vectors as a map of the embeddings themselves; made by :func:`fold`.
 
     .. math:: \mathrm{logits} = \frac{z' M}{\|z'\|} + b, \qquad z' = (z - m) \, T
 
-    The norm divides after the product, so without normalization no copy of ``z`` is made and memory is O(N C). With
-    center, standardize or whiten, ``z'`` is one copy ``(N, F)``, and with whiten one more product of F by F.
+    The norm divides after the product, so without normalization no copy of ``z`` is made: beyond the logits
+    themselves, memory is O(N), unless there is a gradient to keep. With center, standardize or whiten, ``z'`` is a
+    copy ``(N, F)``, and with whiten one more product of F by F. On a CPU many rows are taken a part at a time, which
+    reads ``z`` from memory once and not twice, and copies only the part.
 
     Args:
         weight: The matrix ``M`` ``(F, C)``.
@@ -48,9 +53,26 @@ class FoldedCosine(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         """Logits ``(N, C)`` of embeddings ``(N, F)``."""
+        if not self._takes_parts(z):
+            return self._logits(z)
+        rows = max(1, _PART * torch.get_num_threads() // z.size(1))
+        logits = z.new_empty(z.size(0), self.weight.size(1))
+        for part, place in zip(torch.split(z, rows), torch.split(logits, rows), strict=True):
+            place.copy_(self._logits(part))
+        return logits
+
+    def _logits(self, z: Tensor) -> Tensor:
         z = apply_map(z, self.shift, self.scale)
-        product = z @ self.weight
-        return (product / safe_norm(z)).to(product.dtype) + self.bias
+        norm = safe_norm(z)
+        # In place: of many nodes, a second matrix (N, C) costs more than the division itself.
+        return (z @ self.weight).div_(norm).add_(self.bias)
+
+    def _takes_parts(self, z: Tensor) -> bool:
+        # A gradient would be gathered part by part, a compiler fuses by itself, and autocast chooses the logits' type.
+        if z.device.type != "cpu" or torch.compiler.is_compiling() or torch.is_autocast_enabled("cpu") or z.dim() != 2:
+            return False
+        learns = z.requires_grad or self.weight.requires_grad or self.bias.requires_grad
+        return z.numel() > 4 * _PART * torch.get_num_threads() and not (learns and torch.is_grad_enabled())
 
     def extra_repr(self) -> str:
         """The widths, as of a linear layer."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +12,14 @@ from torch.nn.utils import skip_init
 STRENGTHS = (0.1, 1.0, 10.0, 100.0, 1000.0)
 
 
-def fit_linear_head(r: Tensor, y: Tensor, train: Tensor, validation: Tensor, num_classes: int) -> nn.Linear:
+def fit_linear_head(
+    r: Tensor,
+    y: Tensor,
+    train: Tensor,
+    validation: Tensor,
+    num_classes: int,
+    strengths: Sequence[float] = STRENGTHS,
+) -> nn.Linear:
     """Multinomial logistic regression on fixed vectors, its strength of regularisation chosen on validation nodes.
 
     Args:
@@ -20,6 +28,7 @@ def fit_linear_head(r: Tensor, y: Tensor, train: Tensor, validation: Tensor, num
         train: Rows to train on.
         validation: Rows to choose the strength on; ties go to the stronger penalty.
         num_classes: Number of classes; one without training nodes is never predicted.
+        strengths: What to choose from, rising: the inverse of the penalty, scikit-learn's ``C``.
 
     Returns:
         A frozen linear map ``(N, K)`` to ``(N, C)``.
@@ -38,7 +47,7 @@ def fit_linear_head(r: Tensor, y: Tensor, train: Tensor, validation: Tensor, num
     train, validation = train.cpu(), validation.cpu()
     classes = torch.bincount(labels[train], minlength=num_classes).nonzero().view(-1)
     best: tuple[float, nn.Linear] | None = None
-    for strength in STRENGTHS if classes.numel() > 1 else ():
+    for strength in strengths if classes.numel() > 1 else ():
         model = LogisticRegression(C=strength, max_iter=1000)
         # The problem is too small for a second thread of the linear algebra to gain anything.
         with warnings.catch_warnings(), threadpool_limits(1):

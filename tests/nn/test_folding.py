@@ -9,9 +9,10 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from relgraph.errors import InputError
+from relgraph.nn import folding
 from relgraph.nn.folding import FoldedCosine, fold
 from relgraph.nn.relative import RelativeLayer
-from relgraph.similarity import NORMALIZATIONS, SIMILARITIES
+from relgraph.similarity import NORMALIZATIONS, SIMILARITIES, safe_norm
 
 PAIRS = [
     (s, n)
@@ -123,22 +124,69 @@ def test_folded_cosine_saves_and_loads(normalization):
     assert repr(folded) == "FoldedCosine(in_features=5, out_features=3)"
 
 
-def test_cosine_makes_no_copy_of_the_embeddings():
+def test_cosine_makes_no_copy_of_the_embeddings_and_one_of_the_logits():
     _, rows, head = parts(torch.float32)
     wide = torch.randn(2000, 5, generator=torch.Generator().manual_seed(1)).repeat(1, 40)
     folded = fold(head, RelativeLayer(), rows.repeat(1, 40))
-    largest = 0
+    made = {}
 
     class Watch(TorchDispatchMode):
         def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-            nonlocal largest
             out = function(*args, **(kwargs or {}))
-            largest = max(largest, out.numel() if isinstance(out, torch.Tensor) else 0)
+            if isinstance(out, torch.Tensor):
+                made[out.untyped_storage().data_ptr()] = out  # kept, so that no place is given out twice
             return out
 
     with Watch():
         folded(wide)
-    assert 0 < largest <= 2000 * 3
+    sizes = [out.numel() for out in made.values()]
+    assert max(sizes) == 2000 * 3 and sizes.count(2000 * 3) == 1
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("normalization", NORMALIZATIONS)
+def test_many_rows_a_part_at_a_time(monkeypatch, normalization, dtype):
+    z, rows, head = parts(torch.float32)
+    folded, z = fold(head, RelativeLayer("cosine", normalization), rows).to(dtype), z.to(dtype)
+    z[20] = 0
+    taken = []
+    monkeypatch.setattr(folding, "safe_norm", lambda part: (taken.append(len(part)), safe_norm(part))[1])
+    expected = folded(z)
+    # Parts of four rows for each thread; 30 rows are more than four such parts with one thread.
+    monkeypatch.setattr(folding, "_PART", 5 * 4)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    got = folded(z)
+    assert taken == [30, 4, 4, 4, 4, 4, 4, 4, 2]
+    torch.testing.assert_close(got, expected)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert folded(z).dtype == (torch.float64 if dtype == torch.float64 else torch.bfloat16)
+    learning = z.clone().requires_grad_()
+    folded(learning).sum().backward()
+    assert taken[-2:] == [30, 30] and learning.grad.isfinite().all()
+
+
+@FOLDABLE
+def test_gradients_reach_the_embeddings(similarity, normalization):
+    z, rows, head = parts(torch.float64)
+    z[20] = 0
+    layer = RelativeLayer(similarity, normalization)
+    upstream = torch.randn(30, 3, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    mine, expected = z.clone().requires_grad_(), z.clone().requires_grad_()
+    fold(head, layer, rows)(mine).backward(upstream)
+    head(layer(expected, anchors=rows)).backward(upstream)
+    torch.testing.assert_close(mine.grad, expected.grad)
+
+
+@FOLDABLE
+def test_compiles_to_one_graph(similarity, normalization):
+    z, rows, head = parts(torch.float32)
+    folded = fold(head, RelativeLayer(similarity, normalization), rows)
+    compiled = torch.compile(folded, backend="aot_eager", fullgraph=True)
+    mine, expected = z.clone().requires_grad_(), z.clone().requires_grad_()
+    compiled(mine).square().sum().backward()
+    folded(expected).square().sum().backward()
+    torch.testing.assert_close(compiled(z), folded(z))
+    torch.testing.assert_close(mine.grad, expected.grad)
 
 
 @pytest.mark.parametrize("normalization", NORMALIZATIONS)
@@ -158,6 +206,8 @@ def test_half_precision_head(similarity, normalization):
     got = folded(z.bfloat16())
     assert got.dtype == torch.bfloat16
     torch.testing.assert_close(got.float(), expected, rtol=0.1, atol=0.02 * float(expected.abs().max()))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert folded(z).dtype == torch.bfloat16
 
 
 def test_wrong_input():

@@ -33,3 +33,11 @@ def test_one_class_in_training_predicts_that_class():
     y = torch.arange(20) % 2
     head = fit_linear_head(r, y, (y == 1).nonzero().view(-1), torch.arange(20), 2)
     assert (head(r).argmax(-1) == 1).all()
+
+
+def test_strengths_that_are_given_are_the_only_ones():
+    y = torch.arange(60) % 3
+    r = torch.eye(3)[y] + 0.1 * torch.randn(60, 3, generator=torch.Generator().manual_seed(0))
+    rows = torch.arange(60)
+    weak, strong = (fit_linear_head(r, y, rows, rows, 3, strengths=[c]).weight.norm() for c in (100.0, 0.1))
+    assert weak > 2 * strong
