@@ -57,7 +57,7 @@ def measure(split, root, cache, encoders):
                 "decisive": scores.decisive_fidelity_matrix(predictions, said),
             }
             for which, pairs in (("seeds", scores.cross_seed(kinds)), ("encoders", scores.cross_encoder(kinds))):
-                row = {"split": split, "anchors": count, "arm": arm, "across": which, "own": own.mean()}
+                row = {"split": split, "anchors": count, "arm": arm, "across": which, "own": float(own.mean())}
                 for what, matrix in matrices.items():
                     values = matrix[pairs]
                     row[what] = float(np.nanmean(values)) if not np.isnan(values).all() else None

@@ -6,9 +6,9 @@ Sources were trained on two superclasses (label mod 2; on PubMed the first class
 classes, drawn anew for each seed. The heads are those of full models. Beside the conversions stand what needs no head
 (class-centroid and a linear probe, both with all public labels) and what needs no logits (the nearest anchor's
 prediction, and logistic regression on the head's predictions at the anchors, the real rival). *Kept* is stitched
-accuracy over that of the head's own model, over all 90 pairs of different seeds (10 of them for ``converted-rbf``,
-``converted-auto`` and, but on Cora and CiteSeer, logistic regression, which take long). Writes ``untold.json``;
-finished parts are kept unless ``--again`` is given.
+accuracy over that of the head's own model, over all 90 pairs of different seeds (10 of them for ``converted-rbf`` and
+``converted-auto``, 30 for logistic regression, which take long). Writes ``untold.json``; finished parts are kept unless
+``--again`` is given.
 """
 
 from __future__ import annotations
