@@ -18,7 +18,8 @@ from relgraph.anchors.anchor_set import check_rows, named
 from relgraph.conversion import PublishedHead
 from relgraph.errors import InputError
 from relgraph.similarity.checks import check_shrinkage
-from relgraph.translation import centered
+from relgraph.translation import Shrinkage, centered
+from relgraph.translation.leave_one_out import resolve_shrinkage
 
 # Distances held at a time while looking for the nearest anchor of every node.
 _DISTANCES = 4_000_000
@@ -108,7 +109,7 @@ def diagnose(
     all_embeddings: Tensor | None = None,
     y: Tensor | None = None,
     node_ids: Tensor | None = None,
-    shrinkage: float = 0.01,
+    shrinkage: Shrinkage = 0.01,
 ) -> Diagnosis:
     r"""Say what a choice of anchors can carry, and warn where it cannot work.
 
@@ -133,14 +134,15 @@ def diagnose(
         all_embeddings: Embeddings of all nodes of the same run, shape ``(N, F)``; adds coverage.
         y: Classes of all nodes, shape ``(N,)``, negative where unknown; adds class balance.
         node_ids: Ids of the rows of ``y``, shape ``(N,)``; by default the rows themselves.
-        shrinkage: ``g``, as of the conversion.
+        shrinkage: ``g``, as of the conversion; ``"loo"`` takes the one that the anchors choose, which needs the head.
 
     Returns:
         The figures, and warnings in words.
 
     Raises:
         InputError: If shapes do not fit, a number is not finite, an anchor has no row in ``y``, ``shrinkage`` is
-            negative, or the head shares too few anchors (:func:`relgraph.anchors.aligned_rows`).
+            negative, or ``"loo"`` without a head, or the head shares too few anchors
+            (:func:`relgraph.anchors.aligned_rows`).
 
     Warns:
         GraphChangedWarning: If space and head were made on different graphs.
@@ -151,7 +153,10 @@ def diagnose(
         >>> found.class_counts, round(found.effective_rank, 2)
         ({0: 1, 1: 2, 2: 0}, 1.89)
     """
-    check_shrinkage(shrinkage)
+    if shrinkage == "loo" and published is None:
+        raise InputError("'shrinkage' must be a number where 'published' is left out (got 'loo'); give a head as well")
+    if shrinkage != "loo":
+        check_shrinkage(shrinkage)
     rows, logits = torch.arange(len(space)), None
     if published is not None:
         graphs = (space.fingerprint, published.fingerprint)
@@ -165,7 +170,8 @@ def diagnose(
     directions, spread = _directions(offsets, anchors)
     variances = torch.zeros(space.num_features, dtype=torch.float64)
     variances[: len(spread)] = spread.square() / len(rows)
-    penalty = shrinkage * variances.mean()
+    number = resolve_shrinkage(offsets, offsets if logits is None else logits, shrinkage)
+    penalty = number * variances.mean()
     error = None if logits is None else _leave_one_out(directions, spread, logits, penalty, space.num_features)
     mean, largest = (None, None) if all_embeddings is None else _coverage(space, anchors, all_embeddings)
     counts = None if y is None else _class_counts(space.ids.cpu()[rows], y, node_ids)
@@ -175,7 +181,7 @@ def diagnose(
         num_anchors=len(rows),
         num_features=space.num_features,
         num_classes=outputs if counts is None else len(counts),
-        shrinkage=shrinkage,
+        shrinkage=number,
         anchors_per_dimension=len(rows) / space.num_features,
         effective_rank=_effective_rank(variances),
         directions_read=float(torch.where(variances > 0, variances / (variances + penalty), 0.0).sum()),

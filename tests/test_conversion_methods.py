@@ -357,3 +357,10 @@ def test_a_choice_is_a_fixed_record() -> None:
     assert str(choice) == "linear (why; linear 0.500)"
     with pytest.raises(FrozenInstanceError):
         choice.method = "kl"  # type: ignore[misc]
+
+
+def test_auto_without_shrinkage_leaves_the_kernel_out() -> None:
+    z, space, there = two_runs(60)
+    module = convert(there, space, "auto", shrinkage=0)
+    assert isinstance(module, ChosenConversion) and list(module.choice.scores) == ["linear", "kl"]
+    assert module(z).isfinite().all()

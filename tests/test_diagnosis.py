@@ -15,6 +15,7 @@ from relgraph.anchors import AnchorSet, GraphChangedWarning
 from relgraph.conversion import PublishedHead, convert, publish
 from relgraph.diagnosis import Diagnosis, diagnose
 from relgraph.errors import InputError
+from relgraph.translation import choose_shrinkage
 
 F64 = torch.float64
 
@@ -322,3 +323,14 @@ def test_wrong_input_is_one_sentence() -> None:
         diagnose(space, y=y, node_ids=y[:29])
     with pytest.raises(InputError, match=r"'shrinkage' must be 0 or more"):
         diagnose(space, shrinkage=-1)
+
+
+def test_shrinkage_by_leave_one_out_is_the_conversions() -> None:
+    z = torch.randn(80, 5, generator=torch.Generator().manual_seed(0))
+    space = AnchorSet(torch.arange(60), z[:60], z.mean(0))
+    head = publish(torch.nn.Linear(5, 3), space)
+    offsets = (z[:60] - z.mean(0)).double()
+    chosen = choose_shrinkage(offsets, (head.logits - head.mean_logits).double())
+    assert diagnose(space, published=head, shrinkage="loo").shrinkage == chosen
+    with pytest.raises(InputError, match="give a head as well"):
+        diagnose(space, shrinkage="loo")

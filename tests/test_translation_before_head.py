@@ -76,3 +76,9 @@ def test_another_graph_is_one_warning_at_the_callers_line() -> None:
     with pytest.warns(GraphChangedWarning) as caught:
         translate_then(nn.ReLU(), a, b)
     assert [warning.filename for warning in caught] == [__file__]
+
+
+def test_a_head_in_another_type_reads_in_its_own() -> None:
+    z = normal(40, 4).float()
+    space = AnchorSet(torch.arange(40), z, z.mean(0))
+    assert translate_then(nn.Linear(4, 3).double(), space, space)(z).dtype == torch.float64

@@ -383,3 +383,24 @@ def test_spaces_of_different_width_and_shared_ids_only() -> None:
     with pytest.raises(InputError, match=r"need 5 ids that all of them have.*got 3"):
         full = published(z, 30)
         generalized_procrustes([full, full.take(torch.arange(0, 13)), full.take(torch.arange(10, 30))])
+
+
+@pytest.mark.parametrize("name", ["procrustes", "l-ortho"])
+@pytest.mark.parametrize("count", [1, 4, 12])
+def test_few_anchors_leave_nothing_to_rounding(name: str, count: int) -> None:
+    z, other, turn = normal(40, 16), normal(40, 16, seed=1), rotation(16)
+
+    def space(points: Tensor) -> AnchorSet:
+        return AnchorSet(torch.arange(count), points[:count], points.mean(0))
+
+    straight = TRANSLATIONS[name].fit(space(z), space(other))(z)
+    torch.testing.assert_close(TRANSLATIONS[name].fit(space(z @ turn), space(other))(z @ turn), straight)
+
+
+@pytest.mark.parametrize("name", TRANSLATIONS)
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+def test_points_keep_their_own_type(name: str, dtype: torch.dtype) -> None:
+    z, other = normal(40, 4).float(), normal(40, 4, seed=1).float()
+    a, b = (AnchorSet(torch.arange(40), points, points.mean(0)) for points in (z, other))
+    moved = TRANSLATIONS[name].fit(a, b)(z.to(dtype))
+    assert moved.dtype == dtype and moved.isfinite().all()

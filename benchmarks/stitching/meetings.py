@@ -101,6 +101,14 @@ def learned_from_predictions(source, target, rows, look):
     return F.one_hot(torch.from_numpy(found).long(), target.head.out_features)
 
 
+def least_squares_on_predictions(source, target, rows, look):
+    """Leave-one-out conversion of the head's arg max at the anchors, one-hot, not of its logits: the other rival."""
+    head = head_of(target, rows)
+    said = F.one_hot(head.logits.argmax(1), head.logits.size(1)).to(head.logits.dtype)
+    head = replace(head, logits=said, mean_logits=said.mean(dim=0))
+    return rg.convert(head, space_of(source.z, rows), shrinkage="loo")(source.z[look])
+
+
 def _cross_validated(points, said, strength):
     folds = np.random.default_rng(0).permutation(len(said)) % FOLDS
     hits = 0
@@ -141,7 +149,7 @@ def said_by(runs, look):
     return np.stack([run.head(run.z[look]).argmax(1).numpy() for run in runs]).astype(np.int16)
 
 
-def figures(predictions, own, said, y, kinds, pairs=None):
+def figures(predictions, own, said, y, kinds, pairs=None, draws=None, look=None):
     """Accuracy, retention (or what is kept, of sources without a head) and fidelity over pairs of different runs.
 
     Args:
@@ -151,6 +159,8 @@ def figures(predictions, own, said, y, kinds, pairs=None):
         y: True classes, ``(n,)``.
         kinds: Names of the runs' kinds, over which intervals are stratified.
         pairs: Which pairs count; by default all but a run with itself.
+        draws: Rows of the anchors for each source, to give the accuracy on nodes that are no anchors as well.
+        look: Mask of the nodes that were predicted.
     """
     pairs = ~np.eye(len(said), dtype=bool) if pairs is None else pairs
     accuracy = scores.accuracy_matrix(predictions, y)
@@ -166,6 +176,14 @@ def figures(predictions, own, said, y, kinds, pairs=None):
     }
     if own is not None:
         matrices["decisive"] = scores.decisive_fidelity_matrix(predictions, said)
+    if draws is not None and draws[0] is not None:
+        matrices["kept outside"] = np.full(accuracy.shape, np.nan)
+        for i, rows in enumerate(draws):
+            anchor = torch.zeros(look.numel(), dtype=torch.bool)
+            anchor[rows] = True
+            new = ~anchor[look].numpy()
+            right = (predictions[i][:, new] == y[new]).mean(1) / (said[:, new] == y[new]).mean(1)
+            matrices["kept outside"][i] = np.where(np.isnan(accuracy[i]), np.nan, right)
     return {name: short(intervals.pair_figure(matrix, pairs, kinds)) for name, matrix in matrices.items()}
 
 

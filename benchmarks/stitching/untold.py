@@ -4,11 +4,11 @@
 
 Sources were trained on two superclasses (label mod 2; on PubMed the first class against the rest), or on half of the
 classes, drawn anew for each seed. The heads are those of full models. Beside the conversions stand what needs no head
-(class-centroid and a linear probe, both with all public labels) and what needs no logits (the nearest anchor's
-prediction, and logistic regression on the head's predictions at the anchors, the real rival). *Kept* is stitched
-accuracy over that of the head's own model, over all 90 pairs of different seeds (10 of them for ``converted-rbf`` and
-``converted-auto``, 30 for logistic regression, which take long). Writes ``untold.json``; finished parts are kept unless
-``--again`` is given.
+(class-centroid and a linear probe, both with all public labels) and what needs no logits: the nearest anchor's
+prediction, and the rivals, logistic regression and least squares on the head's predictions at the anchors. *Kept* is
+stitched accuracy over that of the head's own model, over all 90 pairs of different seeds (10 of them for
+``converted-rbf`` and ``converted-auto``, 30 for logistic regression, which take long), on all test nodes and on those
+that are no anchors. Writes ``untold.json``; finished parts are kept unless ``--again`` is given.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from meetings import (
     counter,
     figures,
     learned_from_predictions,
+    least_squares_on_predictions,
     nearest_anchor,
     permuted,
     rotated,
@@ -85,7 +86,7 @@ def measure(data, name, kind, strategy, cache, only=()):
         start = time.perf_counter()
         predictions = square(meet, sources, full, draws, look, SLOW.get(method))
         row = {"strategy": strategy, "anchors": count, "method": method}
-        rows.append(row | figures(predictions, None, said, y, kinds))
+        rows.append(row | figures(predictions, None, said, y, kinds, draws=draws, look=look))
         rows[-1]["seconds"] = (time.perf_counter() - start) / rows[-1]["accuracy"]["n"]
 
     if strategy == "-":
@@ -107,6 +108,7 @@ def measure(data, name, kind, strategy, cache, only=()):
             "procrustes": rotated,
             "nearest anchor's prediction": nearest_anchor,
             "logistic regression on predictions": learned_from_predictions,
+            "least squares on predictions": least_squares_on_predictions,
             "permuted-anchors": permuted(),
         }.items():
             if only and method not in only:

@@ -94,19 +94,19 @@ def auto(pairing: Pairing, shrinkage: Shrinkage | None = None) -> ChosenConversi
     why_not = _incomparable(pairing)
     if why_not:
         return ChosenConversion(linear(pairing, number), Choice("linear", {}, why_not)).eval()
-    bent = rbf(pairing, shrinkage)
-    using, bent_shrinkage = (bent.similarity, bent.width), bent.shrinkage
     methods: dict[str, Callable[[Pairing], nn.Module]] = {
         "linear": lambda part: linear(part, number),
         "kl": lambda part: kl(part, number),
     }
-    if bent.similarity != "dot":  # else it is the linear one again
+    bent = None if number == 0 else rbf(pairing, shrinkage)  # a kernel cannot do without shrinkage
+    if bent is not None and bent.similarity != "dot":  # else it is the linear one again
+        using, bent_shrinkage = (bent.similarity, bent.width), bent.shrinkage
         methods["rbf"] = lambda part: rbf(part, bent_shrinkage, using=using)
     said = pairing.logits.argmax(dim=1)
     right = {name: (held_out(pairing, method) == said).double() for name, method in methods.items()}
     scores = {name: float(hits.mean()) for name, hits in right.items()}
     chosen = max(scores, key=lambda name: scores[name])  # of equals the first, which is the simplest
-    conversion = bent if chosen == "rbf" else methods[chosen](pairing)
+    conversion = bent if bent is not None and chosen == "rbf" else methods[chosen](pairing)
     return ChosenConversion(conversion, Choice(chosen, scores, "highest fidelity on held-out anchors")).eval()
 
 

@@ -198,6 +198,8 @@ def run_experiment(data: Data, settings: StitchSettings, progress: Progress | No
     data, protocol = apply_protocol(data, settings.split, seed=settings.split_seed)
     check_count(settings.num_anchors, num_nodes(data))
     y, train, validation, test = _parts(data)
+    if num_classes(data) < 2:
+        raise InputError("'y' must hold at least two classes (got one); there is nothing to tell apart")
     heads = ["linear"] + (["relative-cosine"] if "relative-cosine" in settings.arms else [])
     total = len(settings.encoders) * len(settings.seeds) * len(heads) * settings.train.epochs
     seconds = {"anchors": 0.0, "train": 0.0}

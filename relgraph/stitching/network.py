@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING
 
 from relgraph.anchors import AnchorSet
@@ -23,7 +24,7 @@ def stitch(source: Model, target: Model, data: Data, at: int | None = None) -> M
 
     Behind an inner layer the source's first layers are read by the rest of the target's network, message passing
     included (:func:`relgraph.nn.cut.cut`), with a translation between the two spaces there
-    (:func:`relgraph.translation.translate_then`). The rest of the target is then shared as well.
+    (:func:`relgraph.translation.translate_then`). The rest of the target is copied, and frozen in evaluation mode.
 
     Args:
         source: Its encoder is used, or its first layers.
@@ -53,6 +54,8 @@ def stitch(source: Model, target: Model, data: Data, at: int | None = None) -> M
             "'target' must have a head that reads embeddings (got one that reads relative vectors); "
             "give that head the source's relative vectors instead"
         )
+    if isinstance(target, CutModel):
+        raise InputError("'target' must be a whole model (got one that was cut); stitch the one that it was cut from")
     if at is not None:
         return _stitch_at(source, target, data, at)
     z, foreign = source.encode(data), target.encode(data)
@@ -68,6 +71,7 @@ def _stitch_at(source: Model, target: Model, data: Data, layer: int) -> Model:
     (front, rest), (other_front, back) = cut(source, layer), cut(target, layer)
     h, foreign = CutModel(front, rest).encode(data), CutModel(other_front, back).encode(data)
     here, there = AnchorSet.from_embeddings(h, data), AnchorSet.from_embeddings(foreign, data)
-    stitched = CutModel(front, translate_then(back, here, there, shrinkage="loo"))
+    back = copy.deepcopy(back).requires_grad_(False)  # whatever the target does next, this one stays
+    stitched = CutModel(front, translate_then(back, here, there, shrinkage="loo").eval())
     stitched.training = source.training
     return stitched

@@ -40,8 +40,9 @@ class Translation(nn.Module):
         self.register_buffer("target_center", target_center)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map points of the source space, shape ``(N, F)``, to the target space, shape ``(N, G)``."""
-        return (x - self.source_center) @ self.weight + self.target_center
+        """Map points of the source space, shape ``(N, F)``, to the target space, ``(N, G)``, in their own type."""
+        moved = (x.to(self.weight) - self.source_center) @ self.weight + self.target_center
+        return moved.to(x.dtype)
 
     def __repr__(self) -> str:
         return f"Translation({self.weight.size(0)} -> {self.weight.size(1)})"
@@ -76,8 +77,7 @@ def procrustes(source: AnchorSet, target: AnchorSet, *, scale: bool = True) -> T
         tensor([[8., 6.]])
     """
     a, b = paired(source, target)
-    left, values, right = torch.linalg.svd(a.mT @ b, full_matrices=False)
-    turn = left @ right
+    turn, values = orthogonal_factor(a.mT @ b)
     if scale:
         size = (a @ turn).square().sum()
         turn = turn * (values.sum() / size if size > 0 else 0.0)
@@ -113,13 +113,28 @@ def orthogonal_linear(source: AnchorSet, target: AnchorSet, *, scale: bool = Tru
         tensor([[8., 6.]])
     """
     a, b = paired(source, target)
-    left, _, right = torch.linalg.svd(torch.linalg.pinv(a) @ b, full_matrices=False)
-    turn = left @ right
+    turn, _ = orthogonal_factor(torch.linalg.pinv(a) @ b)
     if scale:
         image = a @ turn
         size = image.square().sum()
         turn = turn * ((image * b).sum() / size if size > 0 else 0.0)
     return _translation(turn, source, target)
+
+
+def orthogonal_factor(product: Tensor) -> tuple[Tensor, Tensor]:
+    """``U V'`` of a matrix ``U S V'``, and its singular values ``S``.
+
+    Directions of which it says nothing, those of singular value 0, are left out: which of them belong together would be
+    for rounding to say.
+
+    Example:
+        >>> orthogonal_factor(torch.tensor([[0.0, 5.0], [0.0, 0.0]]))[0]
+        tensor([[0., 1.],
+                [0., 0.]])
+    """
+    left, values, right = torch.linalg.svd(product, full_matrices=False)
+    known = values > values.max() * max(product.shape) * torch.finfo(product.dtype).eps
+    return left[:, known] @ right[known], values
 
 
 def ridge_affine(source: AnchorSet, target: AnchorSet, *, shrinkage: Shrinkage = 0.01) -> Translation:

@@ -34,7 +34,8 @@ class TranslatedHead(nn.Module):
 
     def forward(self, z: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         """Outputs of the head for representations of the source space, ``(N, F)``."""
-        out: Tensor = self.head(self.translation(z), *args, **kwargs)
+        home = next(self.head.parameters(), z)  # a head in another type, or elsewhere, reads there
+        out: Tensor = self.head(self.translation(z).to(home), *args, **kwargs)
         return out
 
 

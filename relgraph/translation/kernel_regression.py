@@ -145,12 +145,13 @@ def fit_kernel_ridge(
     .. math:: C = R \, b, \qquad R = G^{-1} - \frac{G^{-1} 1 1' G^{-1}}{1' G^{-1} 1}, \qquad
         \beta = \frac{1' G^{-1} b}{1' G^{-1} 1}, \qquad G = s(a, a) + \lambda I
 
-    with :math:`\lambda = g \operatorname{tr}(J s(a, a) J) / F`, ``J`` the centring matrix: with the dot product it is
-    the penalty of the ridge regression with the same ``g``. The error on row ``i`` of the map fitted without it is
-    :math:`(R b)_i / R_{ii}`, exactly, for fixed :math:`\lambda` and width. The simplest similarity whose
-    least such error is within half a standard error of the least of all is taken, and of its shrinkages the smallest by
-    the same rule (:func:`relgraph.translation.choose_shrinkage` says when not). With at most 24 rows, or no more rows
-    than dimensions, it is the dot product.
+    with :math:`\lambda = g \operatorname{tr}(J s(a, a) J) / F`, ``J`` the centring matrix; for the dot product and a
+    known ``center``, :math:`R = G^{-1}`, :math:`\beta` the centre's value, taken off ``b``, and :math:`\lambda = g
+    \operatorname{tr}(s(a, a)) / F`, which is the ridge regression with the same ``g``. The error on row ``i`` of the
+    map fitted without it is :math:`(R b)_i / R_{ii}`, exactly, for fixed :math:`\lambda` and width. The simplest
+    similarity whose least such error is within half a standard error of the least of all is taken, and of its
+    shrinkages the smallest by the same rule (:func:`relgraph.translation.choose_shrinkage` says when not). With at most 24 rows, or no
+    more rows than dimensions, it is the dot product.
 
     Args:
         a: Rows around the centre, ``(K, F)``, float64.

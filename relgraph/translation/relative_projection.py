@@ -39,8 +39,9 @@ class InverseProjection(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map points of the source space, shape ``(N, F)``, to the target space, shape ``(N, G)``."""
-        offset = x - self.source_center
-        return (offset / safe_norm(offset)).to(x.dtype) @ self.weight + self.target_center
+        offset = x.to(self.weight) - self.source_center
+        moved = (offset / safe_norm(offset)).to(self.weight) @ self.weight + self.target_center
+        return moved.to(x.dtype)
 
     def __repr__(self) -> str:
         return f"InverseProjection({self.weight.size(0)} -> {self.weight.size(1)})"

@@ -252,3 +252,11 @@ def test_the_papers_split_tests_on_its_validation_nodes_and_says_so() -> None:
     )
     done = run_experiment(small(), settings)
     assert torch.equal(done.nodes.test, done.nodes.validation) and "optimistic" in done.protocol.note
+
+
+def test_one_class_is_refused_before_anything_is_trained(digits: Data, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = digits.clone()
+    data.y = torch.zeros_like(data.y)
+    monkeypatch.setattr("relgraph.stitching.experiment.fit_many", lambda *_, **__: pytest.fail("trained"))
+    with pytest.raises(InputError, match="'y' must hold at least two classes"):
+        run_experiment(data, StitchSettings(num_anchors=8))

@@ -118,12 +118,12 @@ def test_behind_the_last_layer_it_reads_embeddings(inner: Experiment) -> None:
     torch.testing.assert_close(rg.stitch(a, b, inner.data, at=2).predict(inner.data), by_hand.detach())
 
 
-def test_behind_a_layer_both_models_are_shared_and_left_alone(inner: Experiment) -> None:
+def test_behind_a_layer_the_source_is_shared_and_the_target_copied(inner: Experiment) -> None:
     a, b = (inner.absolute[row].model for row in (0, 2))
     before = [value.clone() for model in (a, b) for value in model.state_dict().values()]
     network = rg.stitch(a, b, inner.data, at=1)
     assert isinstance(network, rg.Model) and not network.training
-    assert network.encoder.encoder is a.encoder and network.head.head.encoder is b.encoder
+    assert network.encoder.encoder is a.encoder and network.head.head.encoder is not b.encoder
     after = [value for model in (a, b) for value in model.state_dict().values()]
     assert all(torch.equal(old, new) for old, new in zip(before, after, strict=True))
     assert not any(part.training for model in (a, b) for part in model.modules())
@@ -155,3 +155,18 @@ def test_a_head_that_reads_relative_vectors_is_refused(experiment: Experiment, n
     relative = rg.fit(data, "gcn", head="relative-cosine", epochs=1)
     with pytest.raises(InputError):
         rg.stitch(experiment.absolute[0].model, relative, data)
+
+
+def test_behind_a_layer_the_target_is_frozen_whatever_its_mode(inner: Experiment) -> None:
+    a, b = (inner.absolute[row].model for row in (0, 2))
+    expected = rg.stitch(a, b, inner.data, at=1)(inner.data)
+    b.train()
+    try:
+        network = rg.stitch(a, b, inner.data, at=1)
+        assert b.training and b.encoder.training
+    finally:
+        b.eval()
+    assert not network.head.training and not any(p.requires_grad for p in network.head.parameters())
+    assert torch.equal(network(inner.data), expected)
+    with pytest.raises(InputError, match="'target' must be a whole model"):
+        rg.stitch(a, network, inner.data)
