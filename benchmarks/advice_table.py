@@ -5,7 +5,7 @@ from __future__ import annotations
 from conversion_tables import LOO, graphs, row_of
 from formatting import NAMES, results, table
 
-RIVAL = "logistic regression on predictions"
+RIVAL = "least squares on predictions"
 
 
 def each(name, value, *kinds, only=("cora", "citeseer", "pubmed")):
@@ -13,9 +13,9 @@ def each(name, value, *kinds, only=("cora", "citeseer", "pubmed")):
     return ", ".join(f"{NAMES[key]} {value(one):.3f}" for key, one in graphs(name, *kinds) if key in only)
 
 
-def few(strategy, count, what):
+def few(strategy, count, what, method=LOO):
     """A figure of few anchors."""
-    return lambda one: row_of(one["rows"], strategy=strategy, anchors=count, method=LOO)[what]["mean"]
+    return lambda one: row_of(one["rows"], strategy=strategy, anchors=count, method=method)[what]["mean"]
 
 
 def less(method, count, strategy="random"):
@@ -39,8 +39,9 @@ def advice():
         [
             "few anchors",
             'the same, anchors by `AddAnchors(k, "kmeans")`',
-            f"fidelity, 16 anchors: {each('few_anchors', few('kmeans', 16, 'fidelity'))} "
-            f"(random: {each('few_anchors', few('random', 16, 'fidelity'))})",
+            f"decisive fidelity, 16 anchors: {each('few_anchors', few('kmeans', 16, 'decisive'))} (random: "
+            f"{each('few_anchors', few('random', 16, 'decisive'))}; Procrustes, k-means: "
+            f"{each('few_anchors', few('kmeans', 16, 'decisive', 'procrustes'))})",
         ],
         [
             "another architecture or width",
@@ -58,7 +59,7 @@ def advice():
             "the same, and 512 anchors to spare",
             '`method="kl"`, or `"auto"`, which chooses',
             f"kept: {each('untold', less('converted-kl', 512), 'superclasses')} (linear: "
-            f"{each('untold', less(LOO, 512), 'superclasses')}; logistic regression on the head's predictions: "
+            f"{each('untold', less(LOO, 512), 'superclasses')}; least squares on the head's decisions alone: "
             f"{each('untold', less(RIVAL, 512), 'superclasses')})",
         ],
         [

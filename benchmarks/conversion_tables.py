@@ -79,15 +79,16 @@ def few_anchors_by_method():
             row = row_of(one["rows"], method=method)
             rows.append([NAMES[key], "-", "-", method, *_retained(row)])
         for count in (16, 32, 128):
-            for row in rows_of(one["rows"], anchors=count):
+            for row in sorted(rows_of(one["rows"], anchors=count), key=lambda row: row["strategy"] != "random"):
                 if row["strategy"] in ("random", "kmeans"):
                     rows.append([NAMES[key], count, row["strategy"], row["method"], *_retained(row)])
-    header = ["graph", "anchors", "chosen by", "method", "retention", "worst pair", "fidelity", "decisive fidelity"]
-    return table(header, rows)
+    header = ["graph", "anchors", "chosen by", "method", "pairs", "retention", "worst pair", "fidelity"]
+    return table([*header, "decisive fidelity"], rows)
 
 
 def _retained(row):
     return [
+        row["retention"]["n"],
         interval(row["retention"]),
         short(row["retention"], "min"),
         interval(row["fidelity"]),
@@ -206,6 +207,16 @@ def untold(kind="superclasses"):
     return "\n\n".join(blocks)
 
 
+def untold_outside():
+    """What is kept on all test nodes and on those that are no anchors, many random anchors."""
+    rows = []
+    for key, one in graphs("untold", "superclasses"):
+        for row in rows_of(one["superclasses"]["rows"], strategy="random", anchors=512):
+            if "kept outside" in row:
+                rows.append([NAMES[key], row["method"], short(row["kept"]), short(row["kept outside"])])
+    return table(["graph", "method, 512 random anchors", "kept, all test nodes", "kept, no anchors among them"], rows)
+
+
 def untold_half():
     """The same for half of the classes."""
     return untold("half")
@@ -286,6 +297,7 @@ TABLES = {
     "layers-untold": layers_untold,
     "untold": untold,
     "untold-half": untold_half,
+    "untold-outside": untold_outside,
     "tasks": tasks,
     "unseen": unseen,
     "photo": photo,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from conversion_tables import LOO, graphs, row_of
 from formatting import NAMES, results, table
 
-RIVAL = "logistic regression on predictions"
+RIVALS = ("logistic regression on predictions", "least squares on predictions")
 KEPT = {"cora": 0.87, "citeseer": 0.84, "pubmed": 0.93, "photo": 0.97}
 DECISIVE = {"cora": 0.42, "citeseer": 0.42, "pubmed": 0.55, "photo": 0.90}
 INNER = {"cora": 0.70, "citeseer": 0.59, "pubmed": 0.73}
@@ -78,14 +78,12 @@ def less():
         simple = max(kept("class-centroid"), kept("procrustes"))
         yield key, "superclass source, 128 random anchors: kept", ours, KEPT[key]
         yield key, "the same, above class-centroid and Procrustes", ours - simple, 0.15
-        yield (
-            key,
-            "32 random anchors: kept above logistic regression",
-            kept(LOO, count=32) - kept(RIVAL, count=32),
-            0.08,
-        )
-        best = kept("converted-kl", count=512) - kept(RIVAL, count=512)
-        yield key, "512 random anchors: kept by `kl` above logistic regression", best, 0.0
+        rival = {count: [kept(name, count=count) for name in RIVALS] for count in (32, 512)}
+        yield key, "32 random anchors: kept above logistic regression", kept(LOO, count=32) - rival[32][0], 0.08
+        yield key, "32 random anchors: kept above the better rival", kept(LOO, count=32) - max(rival[32]), 0.08
+        for method in ("kl", "auto"):
+            over = kept(f"converted-{method}", count=512) - max(rival[512])
+            yield key, f"512 random anchors: kept by `{method}` above the better rival", over, 0.0
         if key in ("cora", "citeseer"):
             gain = kept(LOO, "kmeans", 16) - kept(LOO, "random", 16)
             yield key, "16 anchors: kept with k-means above random", gain, 0.05

@@ -3,7 +3,7 @@
     python benchmarks/stitching/choose.py --data-root DIR
 
 Heads of full GCNs read three kinds of sources: full GCNs, GCNs trained on two superclasses, GCNs trained on half of the
-classes. Seeds 100 to 104 train nothing else here. What counts is fidelity on the validation nodes that are no anchors:
+classes. Seeds 100 to 104 train for choices only. What counts is fidelity on the validation nodes that are no anchors:
 neither labels nor test nodes are looked at. Writes ``choice.json``.
 """
 

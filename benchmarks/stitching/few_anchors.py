@@ -75,6 +75,8 @@ def measure(name, root, cache, only=()):
         add("-", 0, "class-centroid", class_centroid(data.y, data.train_mask, classes), nothing)
     short = name == "photo"  # seven times the test nodes, and one more graph is enough for what it is asked
     for strategy in STRATEGIES[: 2 if short else None]:
+        if only and not set(only) & set(methods(strategy, None)):
+            continue
         for count in (8, 16, 32, 128) if short else COUNTS:
             if strategy == "class-stratified" and count > int(data.train_mask.sum()):
                 continue

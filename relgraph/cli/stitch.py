@@ -108,7 +108,7 @@ def stitch(
 
     # From here on torch is needed: seconds, which the user watches pass.
     console = _console(stderr=json_path == "-")
-    with _progress() as tell, _aside(json_path == "-"):
+    with _progress() as tell, _aside(json_path == "-"), _options_named():
         tell("start", 0, 0)
         from relgraph.datasets import load_dataset
         from relgraph.stitching import StitchSettings, build_document, run_experiment, to_json, write_document
@@ -147,6 +147,32 @@ def stitch(
     from relgraph.cli.show import show
 
     show(document, console, files)
+
+
+# What the library calls the options.
+OPTIONS = {
+    "encoders": "--encoders",
+    "seeds": "--seeds",
+    "arms": "--arms",
+    "num_anchors": "--anchors",
+    "strategy": "--anchor-strategy",
+    "space": "--anchor-space",
+    "split": "--split",
+    "epochs": "--epochs",
+    "stitch_at": "--stitch-at",
+}
+
+
+@contextlib.contextmanager
+def _options_named() -> Iterator[None]:
+    """Let an error of the library name the option that the user gave, and not the argument that it became."""
+    try:
+        yield
+    except InputError as error:
+        text = str(error)
+        for argument, option in OPTIONS.items():
+            text = text.replace(f"'{argument}'", f"'{option}'")
+        raise InputError(text) from error
 
 
 def _name(option: str, name: str, valid: Mapping[str, str]) -> str:

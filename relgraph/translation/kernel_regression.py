@@ -150,8 +150,8 @@ def fit_kernel_ridge(
     \operatorname{tr}(s(a, a)) / F`, which is the ridge regression with the same ``g``. The error on row ``i`` of the
     map fitted without it is :math:`(R b)_i / R_{ii}`, exactly, for fixed :math:`\lambda` and width. The simplest
     similarity whose least such error is within half a standard error of the least of all is taken, and of its
-    shrinkages the smallest by the same rule (:func:`relgraph.translation.choose_shrinkage` says when not). With at most 24 rows, or no
-    more rows than dimensions, it is the dot product.
+    shrinkages the smallest by the same rule (:func:`relgraph.translation.choose_shrinkage` says when not). With at most
+    24 rows, or no more rows than dimensions, it is the dot product.
 
     Args:
         a: Rows around the centre, ``(K, F)``, float64.
