@@ -61,7 +61,9 @@ def trained(data, name, encoder, seeds, cache=CACHE, *, hidden=64, layers=2):
     missing = [seed for seed in seeds if not files[seed].exists()]
     together = encoder in ("gcn", "sage") and not deep  # trained side by side; others one by one, each kept at once
     for group in [missing] if together and missing else [[seed] for seed in missing]:
-        for run in fit_many(data, encoder, group, settings=TrainSettings(hidden_channels=hidden, **deep)):
+        with torch.enable_grad():  # whatever the caller measures without
+            runs = fit_many(data, encoder, group, settings=TrainSettings(hidden_channels=hidden, **deep))
+        for run in runs:
             save(run, data, files[run.seed])
     return [load(files[seed], data, encoder, seed, {"hidden_channels": hidden, **deep}) for seed in seeds]
 
