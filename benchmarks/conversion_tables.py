@@ -192,7 +192,7 @@ def untold(kind="superclasses"):
         counts = sorted({row["anchors"] for row in found} - {0})
         rows = []
         for method in ("absolute", "class-centroid", "linear probe"):
-            rows.append([method, "-", interval(row_of(found, method=method)["kept"]), *["-"] * (len(counts) - 1)])
+            rows.append([f"{method} *(no anchors)*", "-", *[short(row_of(found, method=method)["kept"])] * len(counts)])
         for strategy in dict.fromkeys(row["strategy"] for row in found if row["anchors"]):
             for method in dict.fromkeys(row["method"] for row in found if row["anchors"]):
                 cells = [
