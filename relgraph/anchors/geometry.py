@@ -35,8 +35,8 @@ def propagated_features(data: Data, hops: int = 2, dim: int = 64, generator: tor
     .. math:: U_d \Sigma_d \quad \text{of} \quad \hat{A}^h \bar X = U \Sigma V', \qquad
         \hat{A} = D^{-1/2} (A + I) D^{-1/2}, \qquad \bar x_i = x_i / \lVert x_i \rVert
 
-    Features of more than ``d`` columns, words as a rule, are brought to unit length first: long texts would else be far
-    from all others, and be anchors of nobody but themselves (``benchmarks/stitching/anchor_space.py``).
+    Features of more than ``d`` columns, words as a rule, are brought to unit length first: without that, a long text is
+    an outlier, and becomes an anchor for nobody but itself (``benchmarks/stitching/anchor_space.py``).
 
     The untrained part of a graph convolution (`Wu et al., 2019 <https://arxiv.org/abs/1902.07153>`_). Distances are
     those of the best approximation of rank ``d``, found by randomised subspace iteration
