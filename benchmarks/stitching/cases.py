@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import json
+import re
 
 import torch
 
@@ -64,3 +66,14 @@ def rounded(value, digits=6):
     if isinstance(value, dict):
         return {key: rounded(one, digits) for key, one in value.items()}
     return value
+
+
+def finished(path, again):
+    """What an earlier run of a script wrote, graph by graph; nothing if it is to be done again."""
+    return json.loads(path.read_text()) if path.exists() and not again else {"graphs": {}}
+
+
+def write(path, document):
+    """Write a results file, one line for each row."""
+    text = json.dumps(document, indent=1)
+    path.write_text(re.sub(r"\n {6,}|\n {5}(?=[\]}])", "", text) + "\n")

@@ -10,13 +10,12 @@ Two studies of each graph: GCN, GraphSAGE, GAT, GIN and GCNII of width 64, and G
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from pathlib import Path
 
 import numpy as np
 import torch
-from cases import NAMES, anchor_rows, graph, rounded
+from cases import NAMES, anchor_rows, finished, graph, rounded, write
 from meetings import absolute, class_centroid, converted, figures, permuted, rotated, said_by, square
 from trained import CACHE, trained
 
@@ -90,14 +89,14 @@ def main():
     args = parser.parse_args()
     torch.set_num_threads(1)
     path = HERE / "encoders.json"
-    document = json.loads(path.read_text()) if path.exists() and not args.again else {"graphs": {}}
+    document = finished(path, args.again)
     document |= {"command": COMMAND, "anchors": ANCHORS, "seeds": len(SEEDS)}
     for name in args.datasets:
         found = document["graphs"].setdefault(name, {})
         for study in args.studies:
             if study not in found:
                 found[study] = rounded(measure(graph(name, args.data_root), name, study, args.cache), 5)
-                path.write_text(json.dumps(document, indent=1) + "\n")
+                write(path, document)
 
 
 if __name__ == "__main__":

@@ -10,12 +10,11 @@ source; 4 to 512 of them, by every strategy and method. Writes ``few_anchors.jso
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from pathlib import Path
 
 import torch
-from cases import NAMES, anchor_rows, graph, rounded
+from cases import NAMES, anchor_rows, finished, graph, rounded, write
 from meetings import (
     SLOW,
     absolute,
@@ -106,19 +105,19 @@ def main():
     args = parser.parse_args()
     torch.set_num_threads(1)
     path = HERE / "few_anchors.json"
-    document = json.loads(path.read_text()) if path.exists() and not args.again else {"graphs": {}}
+    document = finished(path, args.again)
     document |= {"command": COMMAND, "width": WIDTH, "seeds": len(SEEDS)}
     for name in args.datasets:
         if name not in document["graphs"]:
             document["graphs"][name] = rounded(measure(name, args.data_root, args.cache), 5)
-            path.write_text(json.dumps(document, indent=1) + "\n")
+            write(path, document)
         elif args.redo:
             fresh = rounded(measure(name, args.data_root, args.cache, args.redo), 5)["rows"]
             where = {(row["strategy"], row["anchors"], row["method"]): row for row in fresh}
             rows = document["graphs"][name]["rows"]
             rows[:] = [where.pop((row["strategy"], row["anchors"], row["method"]), row) for row in rows]
             rows += where.values()
-            path.write_text(json.dumps(document, indent=1) + "\n")
+            write(path, document)
 
 
 if __name__ == "__main__":

@@ -11,14 +11,13 @@ finished graphs are kept unless ``--again`` is given.
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from cases import NAMES, anchor_rows, coarse, graph, rounded, space_of
+from cases import NAMES, anchor_rows, coarse, finished, graph, rounded, space_of, write
 from meetings import figures, said_by
 from torch import nn
 from trained import CACHE, trained
@@ -108,7 +107,7 @@ def main():
     args = parser.parse_args()
     torch.set_num_threads(1)
     path = HERE / "layers.json"
-    document = json.loads(path.read_text()) if path.exists() and not args.again else {"graphs": {}}
+    document = finished(path, args.again)
     document |= {"command": COMMAND, "anchors": ANCHORS, "layer": LAYER}
     for case in args.cases:
         for name in args.datasets:
@@ -127,7 +126,7 @@ def main():
                     kinds += [encoder] * len(SEEDS[depth])
                 result = measure(data, runs, runs, kinds, told=True)
             found[case] = rounded(result, 5)
-            path.write_text(json.dumps(document, indent=1) + "\n")
+            write(path, document)
             for what, row in found[case]["maps"].items():
                 line = {key: (row[key]["accuracy"]["mean"], row[key]["fidelity"]["mean"]) for key in row if key in
                         ("within", "across", "gcn")}  # fmt: skip

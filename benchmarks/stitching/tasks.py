@@ -12,12 +12,11 @@ nearest anchor's value, and Procrustes. Writes ``tasks.json``.
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
 import numpy as np
 import torch
-from cases import NAMES, anchor_rows, graph, rounded, space_of
+from cases import NAMES, anchor_rows, finished, graph, rounded, space_of, write
 from meetings import short
 from sklearn.linear_model import Ridge
 from torch import nn
@@ -142,12 +141,12 @@ def main():
     args = parser.parse_args()
     torch.set_num_threads(1)
     path = HERE / "tasks.json"
-    document = json.loads(path.read_text()) if path.exists() and not args.again else {"graphs": {}}
+    document = finished(path, args.again)
     document |= {"command": COMMAND, "seeds": len(SEEDS), "strategy": "kmeans"}
     for name in args.datasets:
         if name not in document["graphs"]:
             document["graphs"][name] = rounded(measure(name, args.data_root, args.cache), 5)
-            path.write_text(json.dumps(document, indent=1) + "\n")
+            write(path, document)
 
 
 if __name__ == "__main__":

@@ -14,12 +14,11 @@ that are no anchors. Writes ``untold.json``; finished parts are kept unless ``--
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from pathlib import Path
 
 import torch
-from cases import NAMES, anchor_rows, coarse, graph, halved, rounded
+from cases import NAMES, anchor_rows, coarse, finished, graph, halved, rounded, write
 from meetings import (
     SLOW,
     absolute,
@@ -132,7 +131,7 @@ def main():
     args = parser.parse_args()
     torch.set_num_threads(1)
     path = HERE / "untold.json"
-    document = json.loads(path.read_text()) if path.exists() and not args.again else {"graphs": {}}
+    document = finished(path, args.again)
     document |= {"command": COMMAND, "width": 64, "seeds": len(SEEDS)}
     for kind in args.kinds:
         for name in args.datasets:
@@ -148,7 +147,7 @@ def main():
                     rows[:] = [where.pop((r["strategy"], r["anchors"], r["method"]), r) for r in rows]
                     rows += where.values()
                     found[kind]["own"] = rounded(own(data, name, args.cache), 5)
-                    path.write_text(json.dumps(document, indent=1) + "\n")
+                    write(path, document)
 
 
 if __name__ == "__main__":
