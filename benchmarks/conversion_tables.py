@@ -254,6 +254,7 @@ def unseen():
                 [
                     NAMES[key],
                     row["nodes"],
+                    row["arm"],
                     row["across"],
                     f"{row['own']:.3f}",
                     f"{row['stitched over own']:.3f}",
@@ -262,7 +263,7 @@ def unseen():
                     f"{row['fidelity']:.3f}",
                 ]
             )
-    header = ["graph", "nodes", "across", "own", "stitched / own of the head", "retention (range over cuts)"]
+    header = ["graph", "nodes", "arm", "across", "own", "stitched / own of the head", "retention (range over cuts)"]
     return table([*header, "worst pair", "fidelity"], rows)
 
 

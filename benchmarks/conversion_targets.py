@@ -101,7 +101,7 @@ def others():
                 yield key, f"{task}: R2 of own, K=512", by_count[512] / own, 0.95
     for key, one in graphs("unseen"):
         for row in one["summary"]:
-            if row["nodes"] == "added":
+            if (row["nodes"], row["arm"]) == ("added", LOO):
                 yield key, f"added nodes, across {row['across']}: stitched / own", row["stitched over own"], 0.98
 
 

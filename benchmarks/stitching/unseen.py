@@ -11,10 +11,13 @@ it. Then the nodes come back: the encoders embed the whole graph, and the conver
 from __future__ import annotations
 
 import argparse
+import itertools
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from cases import NAMES, anchor_rows, finished, graph, rounded, space_of, write
 from trained import CACHE, trained
 
@@ -25,6 +28,7 @@ HERE = Path(__file__).parent
 COMMAND = "python benchmarks/stitching/unseen.py --data-root DIR"
 CUTS, SEEDS, ANCHORS = range(5), range(5), 128
 ENCODERS = ("gcn", "sage")
+ARMS = ("converted, leave-one-out", "class-centroid", "permuted-anchors")
 
 
 def cut(data, seed):
@@ -40,7 +44,7 @@ def cut(data, seed):
 def measure(name, root, cache):
     """Retention on added nodes and on the test nodes that were there, over all cuts and pairs."""
     data = graph(name, root)
-    rows = []
+    rows, generator = [], torch.Generator().manual_seed(0)
     for number in CUTS:
         before, added = cut(data, number)
         runs, kinds = [], []
@@ -50,32 +54,39 @@ def measure(name, root, cache):
         anchors = anchor_rows(before, ANCHORS, seed=number)
         spaces = [space_of(run.z, anchors) for run in runs]  # of the training graph: its anchors, its centre
         heads = [rg.publish(run.head, space) for run, space in zip(runs, spaces, strict=True)]
+        one = F.one_hot(before.y[before.train_mask]).float()  # every class has training nodes here
+        means = [one.mT @ run.z[before.train_mask] / one.sum(0).unsqueeze(1) for run in runs]
         whole = [run.model.encode(data) for run in runs]
         for nodes, look in (("added", added), ("there before", data.test_mask & ~added)):
             y = data.y[look].numpy()
             said = np.stack([run.head(z[look]).argmax(1).numpy() for run, z in zip(runs, whole, strict=True)])
-            predictions = np.full((len(runs), len(runs), len(y)), -1)
-            for i, (z, space) in enumerate(zip(whole, spaces, strict=True)):
-                for j, head in enumerate(heads):
-                    if i != j:
-                        predictions[i, j] = rg.convert(head, space, shrinkage="loo")(z[look]).argmax(1).numpy()
-            accuracy = scores.accuracy_matrix(predictions, y)
-            own = (said == y).mean(1)
-            matrices = {
-                "stitched over own": accuracy / own[None, :],
-                "retention": scores.retention_matrix(accuracy, own, scores.accuracy_floor(y), kinds),
-                "fidelity": scores.fidelity_matrix(predictions, said),
-            }
-            for which, pairs in (("seeds", scores.cross_seed(kinds)), ("encoders", scores.cross_encoder(kinds))):
-                rows.append({"cut": number, "nodes": nodes, "across": which, "own": float(own.mean())})
-                rows[-1] |= {what: float(matrix[pairs].mean()) for what, matrix in matrices.items()}
-                rows[-1]["worst"] = float(matrices["retention"][pairs].min())
+            own, pairs = (said == y).mean(1), np.ndindex(len(runs), len(runs))
+            predictions = {arm: np.full((len(runs), len(runs), len(y)), -1) for arm in ARMS}
+            for i, j in pairs:
+                if i != j:
+                    converted = rg.convert(heads[j], spaces[i], shrinkage="loo")
+                    shuffled = replace(heads[j], logits=heads[j].logits[torch.randperm(ANCHORS, generator=generator)])
+                    z = whole[i][look]
+                    predictions["converted, leave-one-out"][i, j] = converted(z).argmax(1).numpy()
+                    predictions["permuted-anchors"][i, j] = rg.convert(shuffled, spaces[i])(z).argmax(1).numpy()
+                    predictions["class-centroid"][i, j] = torch.cdist(z, means[i]).argmin(1).numpy()
+            for arm, found in predictions.items():
+                accuracy = scores.accuracy_matrix(found, y)
+                matrices = {
+                    "stitched over own": accuracy / own[None, :],
+                    "retention": scores.retention_matrix(accuracy, own, scores.accuracy_floor(y), kinds),
+                    "fidelity": scores.fidelity_matrix(found, said),
+                }
+                for which, chosen in (("seeds", scores.cross_seed(kinds)), ("encoders", scores.cross_encoder(kinds))):
+                    row = {"cut": number, "arm": arm, "nodes": nodes, "across": which, "own": float(own.mean())}
+                    row |= {what: float(matrix[chosen].mean()) for what, matrix in matrices.items()}
+                    rows.append(row | {"worst": float(matrices["retention"][chosen].min())})
     summary = []
-    for nodes in ("added", "there before"):
+    for nodes, arm in itertools.product(("added", "there before"), ARMS):
         for which in ("seeds", "encoders"):
-            these = [row for row in rows if (row["nodes"], row["across"]) == (nodes, which)]
+            these = [row for row in rows if (row["nodes"], row["arm"], row["across"]) == (nodes, arm, which)]
             values = {what: [row[what] for row in these] for what in these[0] if isinstance(these[0][what], float)}
-            summary.append({"nodes": nodes, "across": which, "cuts": len(these)})
+            summary.append({"nodes": nodes, "arm": arm, "across": which, "cuts": len(these)})
             for what, numbers in values.items():
                 worst = min(numbers) if what == "worst" else float(np.mean(numbers))
                 summary[-1][what] = worst
