@@ -43,7 +43,7 @@ def summary():
     for case in cases:
         ms = case["ms"]
         row = [case["device"], f"{case['nodes']:,}", case["width"], case["anchors"]]
-        row += [cell(case, name, ms, 0) for name in ("absolute", "project", "folded")]
+        row += [cell(case, name, ms, 0 if case["device"] == "cpu" else 2) for name in ("absolute", "project", "folded")]
         rows.append([*row, f"{ms['project'] / ms['folded']:.1f}x" if "project" in ms else "-"])
     return table(["device", "N", "F", "K", "absolute", "project, head", "folded", "project / folded"], rows)
 
@@ -74,22 +74,23 @@ def targets():
 def relative_conv():
     """Time and memory of RelativeConv by edges, beside the dense layer."""
     found, rows = results("inference", "relative_conv"), []
-    for setting in found["settings"]:
+    for device, setting in [(name, one) for name, settings in found["devices"].items() for one in settings]:
         dense = setting["rows"][0]
         for row in setting["rows"]:
             edges = 0 if row["per_node"] is None else found["nodes"] * row["per_node"]
             floats = edges + found["nodes"] * (setting["anchors"] + setting["width"])
             rows.append(
                 [
+                    device,
                     f"{setting['similarity']}, F={setting['width']}, K={setting['anchors']}",
                     "dense layer" if row["per_node"] is None else row["per_node"],
-                    f"{row['ms']:.1f}",
+                    f"{row['ms']:.1f}" if device == "cpu" else f"{row['ms']:.2f}",
                     f"{row['ms'] / dense['ms']:.2f}",
                     f"{row['peak_bytes'] / MIB:.1f}",
                     f"{row['peak_bytes'] / (4 * floats):.1f}",
                 ]
             )
-    header = ["what", "anchors per node", "ms", "over dense", "memory, MiB", "floats per (E + N K + N F)"]
+    header = ["device", "what", "anchors per node", "ms", "over dense", "memory, MiB", "floats per (E + N K + N F)"]
     return table(header, rows)
 
 

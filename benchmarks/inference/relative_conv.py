@@ -70,11 +70,13 @@ def main():
         ]
         settings.append({"similarity": similarity, "width": width, "anchors": num_anchors, "rows": rows})
         print(json.dumps(settings[-1]), flush=True)
+    path = HERE / "relative_conv.json"
+    kept = json.loads(path.read_text())["devices"] if path.exists() else {}
     document = {
         "command": "python benchmarks/inference/relative_conv.py",
-        "device": device.type, "nodes": NODES, "threads": 1, "settings": settings,
+        "nodes": NODES, "threads": 1, "devices": kept | {device.type: settings},
     }  # fmt: skip
-    (HERE / "relative_conv.json").write_text(json.dumps(document, indent=1) + "\n")
+    path.write_text(json.dumps(document, indent=1) + "\n")
 
 
 if __name__ == "__main__":

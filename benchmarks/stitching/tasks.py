@@ -6,12 +6,14 @@ Ten tasks that the encoders were never trained on: log-PageRank, log-degree, and
 propagated features (known for every node, no label). A random 60 % of the nodes fit a ridge regression on each run's
 frozen embeddings, 20 % choose its penalty, and R2 is taken on the other 20 %. The head is then read by every other
 run's encoder through 8 to 512 anchors; beside it stand the mean of the target over the source's predicted classes, the
-nearest anchor's value, and Procrustes. Writes ``tasks.json``.
+nearest anchor's value, Procrustes, and, as a control, the head's values shuffled over the anchors and then converted.
+Writes ``tasks.json``.
 """
 
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +35,7 @@ COMMAND = "python benchmarks/stitching/tasks.py --data-root DIR"
 SEEDS = range(10)
 COUNTS = (8, 16, 32, 64, 128, 256, 512)
 COMPONENTS = 8
+ARMS = ("converted", "nearest anchor", "procrustes", "permuted-anchors")
 PENALTIES = tuple(10.0**power for power in range(-6, 4))
 
 
@@ -96,7 +99,7 @@ def measure(name, root, cache):
         means = np.array([r2(_class_means(run_said, y, fit)[run_said[look]], y[look]) for run_said in said])
         rows = []
         for count in COUNTS:
-            square = {what: np.full((size, size), np.nan) for what in ("converted", "nearest anchor", "procrustes")}
+            square = {what: np.full((size, size), np.nan) for what in ARMS}
             for i, source in enumerate(runs):
                 nearest = torch.cdist(source.z[look], source.z[draws[count][i]]).argmin(1)
                 for j, head in enumerate(heads):
@@ -104,11 +107,14 @@ def measure(name, root, cache):
                         continue
                     here, there = spaces[count][i][i], spaces[count][i][j]
                     published = rg.publish(head, there)
+                    order = torch.randperm(count, generator=torch.Generator().manual_seed(size * i + j))
+                    shuffled = replace(published, logits=published.logits[order])
                     turned = head(procrustes(here, there)(source.z[look]))
                     for what, value in (
                         ("converted", rg.convert(published, here, shrinkage="loo")(source.z[look])),
                         ("nearest anchor", published.logits[nearest]),
                         ("procrustes", turned),
+                        ("permuted-anchors", rg.convert(shuffled, here, shrinkage="loo")(source.z[look])),
                     ):
                         square[what][i, j] = r2(value.view(-1).double(), y[look])
             pairs = ~np.eye(size, dtype=bool)

@@ -42,7 +42,7 @@ class Trained:
         return self.model.head
 
 
-def trained(data, name, encoder, seeds, cache=CACHE, *, hidden=64, layers=2):
+def trained(data, name, encoder, seeds, cache=CACHE, *, hidden=64, layers=2, device="cpu"):
     """The runs of an encoder on a graph, from disk where they are there.
 
     Args:
@@ -53,6 +53,7 @@ def trained(data, name, encoder, seeds, cache=CACHE, *, hidden=64, layers=2):
         cache: Folder of the runs.
         hidden: Hidden channels.
         layers: Layers, of encoders that can have more than two.
+        device: Where what is missing is trained; the files do not depend on it, the numbers in them do.
     """
     cache.mkdir(parents=True, exist_ok=True)
     deep = {} if layers == 2 else {"num_layers": layers}
@@ -62,7 +63,9 @@ def trained(data, name, encoder, seeds, cache=CACHE, *, hidden=64, layers=2):
     together = encoder in ("gcn", "sage") and not deep  # trained side by side; others one by one, each kept at once
     for group in [missing] if together and missing else [[seed] for seed in missing]:
         with torch.enable_grad():  # whatever the caller measures without
-            runs = fit_many(data, encoder, group, settings=TrainSettings(hidden_channels=hidden, **deep))
+            runs = fit_many(
+                data.clone().to(device), encoder, group, settings=TrainSettings(hidden_channels=hidden, **deep)
+            )
         for run in runs:
             save(run, data, files[run.seed])
     return [load(files[seed], data, encoder, seed, {"hidden_channels": hidden, **deep}) for seed in seeds]
@@ -70,11 +73,13 @@ def trained(data, name, encoder, seeds, cache=CACHE, *, hidden=64, layers=2):
 
 def save(run, data, path):
     """Write a run whole, then give it its name."""
+    device = str(next(run.model.parameters()).device)
+    run.model.cpu()
     tensors = {f"model.{name}": value.contiguous() for name, value in run.model.state_dict().items()}
     tensors["z"] = run.model.encode(data).contiguous()
     tensors["figures"] = torch.tensor([run.validation, run.seconds], dtype=torch.float64)
     part = path.with_suffix(".part")
-    save_file(tensors, part)
+    save_file(tensors, part, metadata={"trained_on": device})
     part.replace(path)
 
 
@@ -98,14 +103,19 @@ def main():
     parser.add_argument("--layers", nargs="+", type=int, default=[2])
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--cache", type=Path, default=CACHE)
+    parser.add_argument("--device", default="cpu")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    for name in args.datasets:
-        data = graph(name, args.data_root)
+    for name in args.datasets:  # photo-split3 is Photo with its fourth random split
+        plain, _, split = name.partition("-split")
+        data = graph(plain, args.data_root, int(split or 0))
         for encoder in args.encoders:
             for shape in [(hidden, layers) for hidden in args.hidden for layers in args.layers]:
                 start = time.perf_counter()
-                runs = trained(data, name, encoder, range(args.seeds), args.cache, hidden=shape[0], layers=shape[1])
+                runs = trained(
+                    data, name, encoder, range(args.seeds), args.cache,
+                    hidden=shape[0], layers=shape[1], device=args.device,
+                )  # fmt: skip
                 mean = sum(run.validation for run in runs) / len(runs)
                 spent = time.perf_counter() - start
                 print(f"{name} {encoder} {shape}: validation {mean:.3f}, {spent:.0f} s", flush=True)
