@@ -183,7 +183,10 @@ def _open(files: OgbFiles) -> Any:
 
 
 def _fault(dataset: Any, files: OgbFiles) -> str | None:
-    """What is wrong with a loaded set, if anything: its sizes, an edge to nowhere, or a label that is none."""
+    """What is wrong with a loaded set, if anything: its sizes, an edge to nowhere, or a label that is none.
+
+    Rows are counted once more, because ogb's reader skips empty ones.
+    """
     meta, loaded = files.meta, dataset._data
     if files.name == "ogbn-mag":
         loaded = _papers(loaded)
@@ -193,6 +196,10 @@ def _fault(dataset: Any, files: OgbFiles) -> str | None:
     edges = edges * (2 if meta["add_inverse_edge"] == "True" else 1)
     if len(dataset) != len(nodes) or loaded.edge_index.size(1) != edges.sum():
         return f"{len(dataset):,} graphs with {loaded.edge_index.size(1):,} edges"
+    labelled = len(nodes) if files.name.startswith("ogbg-") else nodes.sum()
+    for key, rows in {"x": nodes.sum(), "edge_attr": edges.sum(), "y": labelled}.items():
+        if loaded.get(key) is not None and loaded[key].size(0) != rows:
+            return f"{loaded[key].size(0):,} rows of '{key}' where {rows:,} belong"
     ends = torch.from_numpy(nodes).repeat_interleave(torch.from_numpy(edges))
     if bool(((loaded.edge_index < 0) | (loaded.edge_index >= ends)).any()):
         return "an edge to a node that is not there"
