@@ -288,12 +288,16 @@ def photo():
 
 
 def photo_cells():
-    """Mean and least retention of every ordered pair of kinds on random splits of Photo, leave-one-out, 128 anchors."""
-    found, kinds = {}, results("stitching", "photo")["encoders"]
-    for row in results("stitching", "photo")["summary"]:
-        if (row["arm"], row["anchors"]) == ("converted, leave-one-out", 128):
-            found[row["across"]] = f"{row['retention']['mean']:.3f} ({row['worst']:.3f})"
-    return table(["source / head", *kinds], [[a, *(found[f"{a} > {b}"] for b in kinds)] for a in kinds])
+    """Mean and least retention of every ordered pair of kinds on random splits of Photo."""
+    rows, kinds = [], results("stitching", "photo")["encoders"]
+    for arm, count in (("converted, leave-one-out", 128), ("converted-kl", 512)):
+        found = {
+            row["across"]: f"{row['retention']['mean']:.3f} ({row['worst']:.3f})"
+            for row in results("stitching", "photo")["summary"]
+            if (row["arm"], row["anchors"]) == (arm, count)
+        }
+        rows += [[f"{arm}, {count}", a, *(found[f"{a} > {b}"] for b in kinds)] for a in kinds]
+    return table(["by", "source / head", *kinds], rows)
 
 
 TABLES = {
