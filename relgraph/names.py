@@ -16,6 +16,12 @@ ENCODERS = {
     "transformer": "two layers of dot-product attention along the edges (64 wide)",
 }
 
+GRAPH_ENCODERS = {
+    "gcn": "graph convolutions over atoms and bonds, mean over the atoms (128 wide)",
+    "gin": "graph isomorphism layers over atoms and bonds, mean over the atoms (128 wide)",
+    "sage": "GraphSAGE layers over atoms and bonds, mean over the atoms (128 wide)",
+}
+
 STRATEGIES = {
     "random": "uniformly at random",
     "class-stratified": "equally many of each class (uses the labels of the training nodes)",

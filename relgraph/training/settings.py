@@ -91,7 +91,8 @@ class TrainedRun:
         encoder: Name of the encoder (its class's name if it has none).
         seed: Seed of its initialisation and dropout.
         path: ``"stacked"`` if it was trained side by side with its sisters, ``"loop"`` if by the plain loop.
-        best_epoch: Epoch (from 1) of the highest validation accuracy, of these the one of lowest validation loss.
+        best_epoch: Epoch (from 1) of the highest validation accuracy, of these the one of lowest validation loss; of
+            graph-level models the metric of the data set stands for accuracy, here and below.
         validation: That accuracy.
         history: What was recorded.
         seconds: Wall-clock time; of a run trained side by side its share.
