@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from relgraph.conversion import convert as convert
     from relgraph.conversion import publish as publish
     from relgraph.datasets import load_dataset as load_dataset
+    from relgraph.datasets import load_graphs as load_graphs
     from relgraph.diagnosis import diagnose as diagnose
     from relgraph.graph import anchor_index as anchor_index
     from relgraph.nn.folding import fold as fold
@@ -45,6 +46,7 @@ _HOMES = {
     "fit": "relgraph.training",
     "fold": "relgraph.nn.folding",
     "load_dataset": "relgraph.datasets",
+    "load_graphs": "relgraph.datasets",
     "publish": "relgraph.conversion",
     "relative_head": "relgraph.nn.heads",
     "select_anchors": "relgraph.anchors",

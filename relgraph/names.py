@@ -89,4 +89,24 @@ DATASETS = {
     "citeseer-full": "CitationFull graph",
     "pubmed-full": "CitationFull graph",
     "dblp": "CitationFull graph",
+    "ogbn-arxiv": "OGB citation graph of computer science",
+    "ogbn-products": "OGB co-purchase graph (bring the files, 1.4 GB)",
+    "ogbn-proteins": "OGB protein graph, 112 labels of 0 or 1 (bring the files)",
+    "ogbn-mag": "OGB papers of all fields and their citations (bring the files)",
+}
+
+GRAPH_DATASETS = {
+    "ogbg-molbace": "molecules: inhibition of an enzyme",
+    "ogbg-molbbbp": "molecules: passing into the brain",
+    "ogbg-molclintox": "molecules: approval and toxicity of drugs",
+    "ogbg-molmuv": "molecules: 17 screens for activity",
+    "ogbg-molpcba": "molecules: 128 assays of activity",
+    "ogbg-molsider": "molecules: 27 kinds of side effects",
+    "ogbg-moltox21": "molecules: 12 kinds of toxicity",
+    "ogbg-moltoxcast": "molecules: 617 kinds of toxicity",
+    "ogbg-molhiv": "molecules: inhibition of HIV",
+    "ogbg-molesol": "molecules: solubility in water (regression)",
+    "ogbg-molfreesolv": "molecules: energy of solvation (regression)",
+    "ogbg-mollipo": "molecules: affinity to fat over water (regression)",
+    "ogbg-molchembl": "molecules: 1310 assays of activity",
 }

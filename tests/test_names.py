@@ -35,8 +35,13 @@ def test_names_are_those_of_the_registry_in_its_order(name: str, module: str) ->
     assert list(getattr(names, name)) == _registry(module, name)
 
 
-def test_data_sets_are_the_embedded_one_and_pygs() -> None:
-    assert list(names.DATASETS) == ["digits", *_registry("relgraph.datasets.pyg", "PYG_DATASETS")]
+def test_data_sets_are_the_embedded_one_pygs_and_ogbs() -> None:
+    pyg, ogb = (
+        _registry("relgraph.datasets.pyg", "PYG_DATASETS"),
+        _registry("relgraph.datasets.ogb_files", "OGB_NODE_SETS"),
+    )
+    assert list(names.DATASETS) == ["digits", *pyg, *ogb]
+    assert list(names.GRAPH_DATASETS) == _registry("relgraph.datasets.ogb_files", "OGB_GRAPH_SETS")
 
 
 @pytest.mark.parametrize("split", names.SPLITS)
@@ -51,7 +56,7 @@ def test_every_split_is_understood(split: str) -> None:
 
 def test_every_name_has_one_line_of_meaning() -> None:
     tables = [value for key, value in vars(names).items() if key.isupper()]
-    assert len(tables) == 8
+    assert len(tables) == 9
     for table in tables:
         assert all(meaning and "\n" not in meaning for meaning in table.values())
 

@@ -35,10 +35,11 @@ def workspace(cache: Path) -> Iterator[Path]:
 
 
 def copy_files(source: Path, target: Path, names: Sequence[str]) -> None:
-    """Copy the contents of the named files, and nothing else, to a new folder."""
+    """Copy the contents of the named files (``raw/edge.csv.gz`` makes ``raw``), and nothing else, to a new folder."""
     try:
         target.mkdir(parents=True)
         for name in names:
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source / name, target / name)
     except OSError as error:
         raise not_writable(error, target) from error

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from relgraph.datasets.trust import pyg_classes
 from relgraph.errors import DataError, InputError
 
 if TYPE_CHECKING:
@@ -61,20 +62,12 @@ def load_saved(path: Path) -> Data:
 
 
 def _read(path: Path) -> object:
-    from torch_geometric.data import Data
-    from torch_geometric.data.data import DataEdgeAttr, DataTensorAttr
-    from torch_geometric.data.storage import GlobalStorage
-
     if path.is_dir():
         raise DataError(f"'{path}' must be a file (got a folder); pass folders of raw files as root, with a set's name")
     if not path.is_file():
         raise DataError(f"'{path}' must be a file that exists; write one with torch.save(data, path)")
     try:
-        # Known inside this block only: nobody else's torch.load trusts more because relgraph was imported. On leaving,
-        # torch forgets all it was given, so what PyG or the user had registered before is not given again.
-        before = torch.serialization.get_safe_globals()
-        needed = [kind for kind in (Data, DataEdgeAttr, DataTensorAttr, GlobalStorage) if kind not in before]
-        with torch.serialization.safe_globals(needed), warnings.catch_warnings():
+        with pyg_classes(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:

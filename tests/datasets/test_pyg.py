@@ -17,6 +17,7 @@ import torch_geometric.datasets
 from torch_geometric.transforms import NormalizeFeatures
 
 from relgraph.datasets import load_dataset
+from relgraph.datasets.ogb_files import OGB_NODE_SETS
 from relgraph.datasets.pyg import PYG_DATASETS
 from relgraph.errors import DataError
 from relgraph.names import DATASETS
@@ -100,7 +101,7 @@ def test_the_table_says_what_pyg_says(short: str) -> None:
 
 
 def test_every_name_has_a_loader() -> None:
-    assert set(DATASETS) == {"digits", *PYG_DATASETS}
+    assert set(DATASETS) == {"digits", *PYG_DATASETS, *OGB_NODE_SETS}
 
 
 @pytest.mark.usefixtures("tiny")

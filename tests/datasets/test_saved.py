@@ -189,7 +189,9 @@ def test_names_that_nobody_knows(tmp_path: Path) -> None:
         load_dataset("coraa")
     with pytest.raises(InputError, match="'dataset' must be one of"):
         load_dataset(7)  # type: ignore[arg-type]
-    with pytest.raises(InputError, match=r"'features' must be one of None, raw \(got 'tfidf'\)"):
+    with pytest.raises(
+        InputError, match=r"'features' must be one of None, fastrp, file, raw, spectral \(got 'tfidf'\)"
+    ):
         load_dataset("digits", features="tfidf")
     with pytest.raises(DataError, match="'root' must be a folder that exists"):
         load_dataset("cora", tmp_path / "absent")
