@@ -10,6 +10,7 @@ from torch_geometric.nn import global_mean_pool
 from torch_geometric.nn.inits import reset
 
 from relgraph.errors import InputError
+from relgraph.nn.dropout import dropout as drop
 
 if TYPE_CHECKING:
     from torch_geometric.data import Data
@@ -67,7 +68,7 @@ class GraphEncoder(nn.Module):
         self.edges = nn.ModuleList(edges(hidden_channels) for _ in range(num_layers))
         self.convs = nn.ModuleList(conv(hidden_channels) for _ in range(num_layers))
         self.norms = nn.ModuleList(nn.BatchNorm1d(hidden_channels) for _ in range(num_layers))
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = dropout
 
     def reset_parameters(self) -> None:
         """Draw new weights from torch's global generator, of all parts that can."""
@@ -78,7 +79,7 @@ class GraphEncoder(nn.Module):
         h = self.nodes(data.x)
         for place, (edges, conv, norm) in enumerate(zip(self.edges, self.convs, self.norms, strict=True)):
             new = norm(conv(h, data.edge_index, edges(data.edge_attr)))
-            new = self.dropout(new if place + 1 == len(self.convs) else new.relu())
+            new = drop(new if place + 1 == len(self.convs) else new.relu(), self.dropout, self.training)
             h = new + h if self.residual else new
         z: Tensor = global_mean_pool(h, data.batch, getattr(data, "num_graphs", None))
         return z
