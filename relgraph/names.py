@@ -69,6 +69,25 @@ ARMS = {
     "permuted-anchors": "control: conversion with the anchors' correspondence destroyed",
 }
 
+GRAPH_STRATEGIES = {
+    "random": "uniformly at random among the training graphs",
+    "farthest-point": "each one farthest from those chosen before, by what the graphs are made of",
+    "kmeans": "the training graphs nearest to k-means centres, by what the graphs are made of",
+}
+
+GRAPH_ARMS = {
+    "absolute": "the foreign head on the source's own coordinates",
+    "converted": "the foreign head rewritten for the source's space from the anchors alone",
+    "converted-loo": "the same, its shrinkage by leave-one-out on the anchors",
+    "converted-rbf": "the same by kernel ridge regression, similarity and ridge by leave-one-out",
+    "converted-kl": "the same, fitted to the head's probabilities on the anchors (binary labels only)",
+    "converted-auto": "the one of the three that reads held-out anchors best (binary labels only)",
+    "procrustes": "the source rotated onto the target by the anchors, then the foreign head",
+    "class-centroid": "baseline: nearer to the positive or the negative training graphs' mean (binary labels only)",
+    "label-ridge": "baseline: least squares on the source's own training targets, no foreign head (regression only)",
+    "permuted-anchors": "control: conversion with the anchors' correspondence destroyed",
+}
+
 SPLITS = {
     "public": "the masks that come with the data set",
     "random": "20 nodes of each class for training, 30 for validation, the rest for testing",
