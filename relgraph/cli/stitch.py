@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shlex
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from relgraph.cli.device import KNOWN, check_device_name, find_device
-from relgraph.errors import DataError, InputError, unknown_name
-from relgraph.names import ARMS, DATASETS, ENCODERS, SPACES, SPLITS, STRATEGIES
+from relgraph.cli.stitch_graphs import HELP_ON_GRAPHS, stitch_graphs
+from relgraph.cli.terminal import aside, console, name, names, options_named, progress
+from relgraph.errors import DataError, InputError
+from relgraph.names import ARMS, DATASETS, ENCODERS, GRAPH_DATASETS, SPACES, SPLITS, STRATEGIES
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from relgraph.stitching import Experiment
-    from relgraph.stitching.experiment import Progress
 
 
 def _listed(title: str, names: Mapping[str, str]) -> str:
@@ -38,11 +36,14 @@ HELP = "\n\n".join(
         _listed("Anchor strategies", STRATEGIES),
         _listed("Anchor spaces, for the strategies that measure distances in one", SPACES),
         _listed("Splits", SPLITS),
+        _listed("Data sets of whole graphs", GRAPH_DATASETS),
+        HELP_ON_GRAPHS,
     ]
 )
 
 
 def stitch(
+    context: typer.Context,
     dataset: Annotated[str, typer.Option(metavar="NAME|PATH", help="A data set, or a saved PyG Data.")] = "digits",
     data_root: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder with raw files; else RELGRAPH_DATA, else a download.")
@@ -89,16 +90,35 @@ def stitch(
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
     """Stitch every encoder to every foreign head; see :data:`HELP`."""
-    named: dict[str, Any] = {"encoders": _names("--encoders", encoders, ENCODERS)}
+    if dataset in GRAPH_DATASETS:
+        check_device_name(device)
+        _check_json_path(json_path)
+        sources = {parameter: context.get_parameter_source(parameter) for parameter in context.params}
+        given = {parameter for parameter, source in sources.items() if source and source.name != "DEFAULT"}
+        return stitch_graphs(
+            dataset,
+            data_root,
+            encoders,
+            arms,
+            given=given,
+            seeds=seeds,
+            num_anchors=anchors,
+            strategy=anchor_strategy,
+            epochs=epochs,
+            out=out,
+            device=device,
+            json_path=json_path,
+        )
+    named: dict[str, Any] = {"encoders": names("--encoders", encoders, ENCODERS)}
     if arms is not None:
-        named["arms"] = _names("--arms", arms, ARMS)
-    _name("--anchor-strategy", anchor_strategy, STRATEGIES)
-    _name("--anchor-space", anchor_space, SPACES)
+        named["arms"] = names("--arms", arms, ARMS)
+    name("--anchor-strategy", anchor_strategy, STRATEGIES)
+    name("--anchor-space", anchor_space, SPACES)
     if split is not None:
-        _name("--split", split, SPLITS)
+        name("--split", split, SPLITS)
     is_path = dataset.endswith(".pt") or "/" in dataset or "\\" in dataset
     if not is_path:
-        _name("--dataset", dataset, DATASETS)
+        name("--dataset", dataset, {**DATASETS, **GRAPH_DATASETS})
     check_device_name(device)
     _check_json_path(json_path)
     folder = out or Path("runs") / "-".join([Path(dataset).stem if is_path else dataset, *named["encoders"]])
@@ -107,8 +127,8 @@ def stitch(
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read once, when torch is loaded
 
     # From here on torch is needed: seconds, which the user watches pass.
-    console = _console(stderr=json_path == "-")
-    with _progress() as tell, _aside(json_path == "-"), _options_named():
+    shown_on = console(stderr=json_path == "-")
+    with progress() as tell, aside(json_path == "-"), options_named():
         tell("start", 0, 0)
         from relgraph.datasets import load_dataset
         from relgraph.stitching import StitchSettings, build_document, run_experiment, to_json, write_document
@@ -146,48 +166,7 @@ def stitch(
     files = [folder / path.name for path in written] + ([Path(json_path)] if json_path not in (None, "-") else [])
     from relgraph.cli.show import show
 
-    show(document, console, files)
-
-
-# What the library calls the options.
-OPTIONS = {
-    "encoders": "--encoders",
-    "seeds": "--seeds",
-    "arms": "--arms",
-    "num_anchors": "--anchors",
-    "strategy": "--anchor-strategy",
-    "space": "--anchor-space",
-    "split": "--split",
-    "epochs": "--epochs",
-    "stitch_at": "--stitch-at",
-}
-
-
-@contextlib.contextmanager
-def _options_named() -> Iterator[None]:
-    """Let an error of the library name the option that the user gave, and not the argument that it became."""
-    try:
-        yield
-    except InputError as error:
-        text = str(error)
-        for argument, option in OPTIONS.items():
-            text = text.replace(f"'{argument}'", f"'{option}'")
-        raise InputError(text) from error
-
-
-def _name(option: str, name: str, valid: Mapping[str, str]) -> str:
-    if name not in valid:
-        raise unknown_name(option, name, valid)
-    return name
-
-
-def _names(option: str, text: str, valid: Mapping[str, str]) -> tuple[str, ...]:
-    names = tuple(part.strip() for part in text.split(",") if part.strip())
-    if not names:
-        raise InputError(f"'{option}' must name at least one of {', '.join(sorted(valid))} (got {text!r})")
-    for name in names:
-        _name(option, name, valid)
-    return names
+    show(document, shown_on, files)
 
 
 def _check_json_path(path: str | None) -> None:
@@ -221,55 +200,3 @@ def _command(experiment: Experiment, dataset: str, device: str) -> str:
         options["split-seed"] = protocol.seed
     words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
     return shlex.join(["relgraph", "stitch", *words])
-
-
-def _console(*, stderr: bool) -> Console:
-    from rich.console import Console
-
-    console = Console(stderr=stderr, highlight=False)
-    # A pipe has no width: tables are made for 100 columns there, and sentences stay on one line each.
-    return console if console.is_terminal else Console(stderr=stderr, highlight=False, width=100, soft_wrap=True)
-
-
-@contextlib.contextmanager
-def _aside(wanted: bool) -> Iterator[None]:
-    """Keep standard output for the document, whatever a library prints meanwhile."""
-    if wanted:
-        with contextlib.redirect_stdout(sys.stderr):
-            yield
-    else:
-        yield
-
-
-@contextlib.contextmanager
-def _progress() -> Iterator[Progress]:
-    """A bar on standard error that goes away at the end; nothing at all on a pipe."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
-
-    words = {"start": "loading", "train": "training (epochs)", "stitch": "stitching (arms)", "write": "writing"}
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield lambda stage, done, total: None
-        return
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("left:"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, transient=True) as bar:
-        tasks: dict[str, Any] = {}
-
-        def tell(stage: str, done: int, total: int) -> None:
-            if stage not in tasks:
-                bar.refresh()  # a short stage can be over before the bar's own clock has ticked: show how it ended
-                for task in tasks.values():
-                    bar.update(task, visible=False)
-                tasks[stage] = bar.add_task(words.get(stage, stage), total=total or None)
-            bar.advance(tasks[stage], done)
-
-        yield tell
-        bar.refresh()
