@@ -79,6 +79,7 @@ GRAPH_ARMS = {
     "absolute": "the foreign head on the source's own coordinates",
     "converted": "the foreign head rewritten for the source's space from the anchors alone",
     "converted-loo": "the same, its shrinkage by leave-one-out on the anchors",
+    "converted-strong": "the same with the shrinkage 0.3",
     "converted-rbf": "the same by kernel ridge regression, similarity and ridge by leave-one-out",
     "converted-kl": "the same, fitted to the head's probabilities on the anchors (binary labels only)",
     "converted-auto": "the one of the three that reads held-out anchors best (binary labels only)",

@@ -25,6 +25,8 @@ WAYS = (
     ("linear", 0.001, False),
     ("linear", 0.01, False),
     ("linear", 0.1, False),
+    ("linear", 0.3, False),
+    ("linear", 1.0, False),
     ("linear", "loo", False),
     ("linear", 0.01, True),
     ("kl", "loo", False),

@@ -27,7 +27,7 @@ from relgraph.training import GraphTrainSettings
 HERE = Path(__file__).parent
 DATASETS = ("ogbg-molbace", "ogbg-molbbbp", "ogbg-molesol", "ogbg-molfreesolv")
 COMMAND = "python benchmarks/molecules/run.py --data-root DIR"
-METHODS = ("converted", "converted-loo", "converted-rbf", "converted-kl", "converted-auto")
+METHODS = ("converted", "converted-loo", "converted-strong", "converted-rbf", "converted-kl", "converted-auto")
 
 
 def targets(document):
