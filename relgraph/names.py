@@ -16,6 +16,12 @@ ENCODERS = {
     "transformer": "two layers of dot-product attention along the edges (64 wide)",
 }
 
+GRAPH_ENCODERS = {
+    "gcn": "graph convolutions over atoms and bonds, mean over the atoms (128 wide)",
+    "gin": "graph isomorphism layers over atoms and bonds, mean over the atoms (128 wide)",
+    "sage": "GraphSAGE layers over atoms and bonds, mean over the atoms (128 wide)",
+}
+
 STRATEGIES = {
     "random": "uniformly at random",
     "class-stratified": "equally many of each class (uses the labels of the training nodes)",
@@ -63,10 +69,38 @@ ARMS = {
     "permuted-anchors": "control: conversion with the anchors' correspondence destroyed",
 }
 
+GRAPH_STRATEGIES = {
+    "random": "uniformly at random among the training graphs",
+    "farthest-point": "each one farthest from those chosen before, by what the graphs are made of",
+    "kmeans": "the training graphs nearest to k-means centres, by what the graphs are made of",
+}
+
+GRAPH_ARMS = {
+    "absolute": "the foreign head on the source's own coordinates",
+    "converted": "the foreign head rewritten for the source's space from the anchors alone",
+    "converted-loo": "the same, its shrinkage by leave-one-out on the anchors",
+    "converted-strong": "the same with the shrinkage 0.3",
+    "converted-rbf": "the same by kernel ridge regression, similarity and ridge by leave-one-out",
+    "converted-kl": "the same, fitted to the head's probabilities on the anchors (binary labels only)",
+    "converted-auto": "the one of the three that reads held-out anchors best (binary labels only)",
+    "procrustes": "the source rotated onto the target by the anchors, then the foreign head",
+    "class-centroid": "baseline: nearer to the positive or the negative training graphs' mean (binary labels only)",
+    "label-ridge": "baseline: least squares on the source's own training targets, no foreign head (regression only)",
+    "permuted-anchors": "control: conversion with the anchors' correspondence destroyed",
+}
+
 SPLITS = {
     "public": "the masks that come with the data set",
+    "ogb": "the masks that come with a set of OGB, as its leaderboard has them",
     "random": "20 nodes of each class for training, 30 for validation, the rest for testing",
     "paper": "90 % training, 10 % validation and no test nodes, as in Moschella et al. (2023); optimistic",
+}
+
+FEATURES = {
+    "raw": "as stored",
+    "file": "as stored; for sets of OGB the word of its file",
+    "spectral": "made of the edges alone by a singular value decomposition; not the published ones",
+    "fastrp": "made of the edges alone by random projections; not the published ones",
 }
 
 DATASETS = {

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shlex
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from relgraph.cli.device import KNOWN, check_device_name, find_device
-from relgraph.errors import DataError, InputError, unknown_name
-from relgraph.names import ARMS, DATASETS, ENCODERS, SPACES, SPLITS, STRATEGIES
+from relgraph.cli.stitch_graphs import HELP_ON_GRAPHS, stitch_graphs
+from relgraph.cli.terminal import aside, console, name, names, options_named, progress
+from relgraph.errors import DataError, InputError
+from relgraph.names import ARMS, DATASETS, ENCODERS, FEATURES, GRAPH_DATASETS, SPACES, SPLITS, STRATEGIES
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from relgraph.stitching import Experiment
-    from relgraph.stitching.experiment import Progress
+    from relgraph.training import TrainSettings
 
 
 def _listed(title: str, names: Mapping[str, str]) -> str:
@@ -38,14 +37,26 @@ HELP = "\n\n".join(
         _listed("Anchor strategies", STRATEGIES),
         _listed("Anchor spaces, for the strategies that measure distances in one", SPACES),
         _listed("Splits", SPLITS),
+        _listed("Features", FEATURES),
+        _listed("Data sets of whole graphs", GRAPH_DATASETS),
+        HELP_ON_GRAPHS,
     ]
 )
 
 
 def stitch(
+    context: typer.Context,
     dataset: Annotated[str, typer.Option(metavar="NAME|PATH", help="A data set, or a saved PyG Data.")] = "digits",
     data_root: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder with raw files; else RELGRAPH_DATA, else a download.")
+    ] = None,
+    features: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help=f"Instead of what the field uses: {', '.join(FEATURES)}.",
+            show_default="what the field uses",
+        ),
     ] = None,
     encoders: Annotated[
         str, typer.Option(metavar="A,B", help=f"Encoders, separated by commas: {', '.join(ENCODERS)}.")
@@ -73,7 +84,10 @@ def stitch(
     split_seed: Annotated[
         int, typer.Option(metavar="SEED", min=0, max=2**32 - 1, help="Seed of a split that is drawn.")
     ] = 0,
-    epochs: Annotated[int, typer.Option(metavar="N", help="Passes over the training nodes.")] = 200,
+    epochs: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Passes over the training nodes.", show_default="200, 100 for sets of OGB"),
+    ] = None,
     arms: Annotated[
         str | None,
         typer.Option(metavar="A,B", help=f"Only these arms: {', '.join(ARMS)}.", show_default="all that fit"),
@@ -89,16 +103,37 @@ def stitch(
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
     """Stitch every encoder to every foreign head; see :data:`HELP`."""
-    named: dict[str, Any] = {"encoders": _names("--encoders", encoders, ENCODERS)}
+    if dataset in GRAPH_DATASETS:
+        check_device_name(device)
+        _check_json_path(json_path)
+        sources = {parameter: context.get_parameter_source(parameter) for parameter in context.params}
+        given = {parameter for parameter, source in sources.items() if source and source.name != "DEFAULT"}
+        return stitch_graphs(
+            dataset,
+            data_root,
+            encoders,
+            arms,
+            given=given,
+            seeds=seeds,
+            num_anchors=anchors,
+            strategy=anchor_strategy,
+            epochs=epochs,
+            out=out,
+            device=device,
+            json_path=json_path,
+        )
+    named: dict[str, Any] = {"encoders": names("--encoders", encoders, ENCODERS)}
     if arms is not None:
-        named["arms"] = _names("--arms", arms, ARMS)
-    _name("--anchor-strategy", anchor_strategy, STRATEGIES)
-    _name("--anchor-space", anchor_space, SPACES)
+        named["arms"] = names("--arms", arms, ARMS)
+    name("--anchor-strategy", anchor_strategy, STRATEGIES)
+    name("--anchor-space", anchor_space, SPACES)
+    if features is not None:
+        name("--features", features, FEATURES)
     if split is not None:
-        _name("--split", split, SPLITS)
+        name("--split", split, SPLITS)
     is_path = dataset.endswith(".pt") or "/" in dataset or "\\" in dataset
     if not is_path:
-        _name("--dataset", dataset, DATASETS)
+        name("--dataset", dataset, {**DATASETS, **GRAPH_DATASETS})
     check_device_name(device)
     _check_json_path(json_path)
     folder = out or Path("runs") / "-".join([Path(dataset).stem if is_path else dataset, *named["encoders"]])
@@ -107,14 +142,16 @@ def stitch(
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read once, when torch is loaded
 
     # From here on torch is needed: seconds, which the user watches pass.
-    console = _console(stderr=json_path == "-")
-    with _progress() as tell, _aside(json_path == "-"), _options_named():
+    shown_on = console(stderr=json_path == "-")
+    with progress() as tell, aside(json_path == "-"), options_named():
         tell("start", 0, 0)
         from relgraph.datasets import load_dataset
+        from relgraph.datasets.search import cache_folder
+        from relgraph.graph import num_nodes
         from relgraph.stitching import StitchSettings, build_document, run_experiment, to_json, write_document
         from relgraph.stitching.output import output_folder, written_whole
         from relgraph.stitching.pictures import draw_matrix, draw_spaces
-        from relgraph.training import TrainSettings
+        from relgraph.training.whole_graph import LARGE
 
         settings = StitchSettings(
             seeds=tuple(range(seeds)),
@@ -123,16 +160,18 @@ def stitch(
             space=anchor_space,
             split=split,
             split_seed=split_seed,
-            train=TrainSettings(epochs=epochs),
+            train=training_settings(dataset, named["encoders"], epochs),
             stitch_at=stitch_at,
             **named,
         )
         place = find_device(device)
         with output_folder(folder) as work:
-            data = load_dataset(dataset, data_root).to(place)
-            experiment = run_experiment(data, settings, tell)
+            data = load_dataset(dataset, data_root, features=features).to(place)
+            # Long training is worth keeping: a command that was killed goes on where it was.
+            keep = cache_folder() / "runs" if num_nodes(data) >= LARGE else None
+            experiment = run_experiment(data, settings, tell, keep)
             tell("write", 0, 0)
-            document = build_document(experiment, command=_command(experiment, dataset, str(place)))
+            document = build_document(experiment, command=_command(experiment, dataset, features, str(place)))
             text = to_json(document)
             written = [write_document(document, work)]
             written.append(draw_matrix(document, work / "matrix.png"))
@@ -146,48 +185,18 @@ def stitch(
     files = [folder / path.name for path in written] + ([Path(json_path)] if json_path not in (None, "-") else [])
     from relgraph.cli.show import show
 
-    show(document, console, files)
+    show(document, shown_on, files)
 
 
-# What the library calls the options.
-OPTIONS = {
-    "encoders": "--encoders",
-    "seeds": "--seeds",
-    "arms": "--arms",
-    "num_anchors": "--anchors",
-    "strategy": "--anchor-strategy",
-    "space": "--anchor-space",
-    "split": "--split",
-    "epochs": "--epochs",
-    "stitch_at": "--stitch-at",
-}
+def training_settings(dataset: str, encoders: tuple[str, ...], epochs: int | None) -> TrainSettings:
+    """What the field uses for small graphs; for sets of OGB, what was chosen on the validation nodes of one."""
+    from relgraph.training import TrainSettings
 
-
-@contextlib.contextmanager
-def _options_named() -> Iterator[None]:
-    """Let an error of the library name the option that the user gave, and not the argument that it became."""
-    try:
-        yield
-    except InputError as error:
-        text = str(error)
-        for argument, option in OPTIONS.items():
-            text = text.replace(f"'{argument}'", f"'{option}'")
-        raise InputError(text) from error
-
-
-def _name(option: str, name: str, valid: Mapping[str, str]) -> str:
-    if name not in valid:
-        raise unknown_name(option, name, valid)
-    return name
-
-
-def _names(option: str, text: str, valid: Mapping[str, str]) -> tuple[str, ...]:
-    names = tuple(part.strip() for part in text.split(",") if part.strip())
-    if not names:
-        raise InputError(f"'{option}' must name at least one of {', '.join(sorted(valid))} (got {text!r})")
-    for name in names:
-        _name(option, name, valid)
-    return names
+    given: dict[str, Any] = {} if epochs is None else {"epochs": epochs}
+    if not dataset.startswith("ogbn-"):
+        return TrainSettings(**given)
+    chosen = [TrainSettings.large(encoder, **given) for encoder in encoders]
+    return min(chosen, key=lambda one: one.num_layers or 0)  # as deep as all of them can be
 
 
 def _check_json_path(path: str | None) -> None:
@@ -199,7 +208,7 @@ def _check_json_path(path: str | None) -> None:
         raise DataError(f"'--json' must be a file in a folder that exists (got '{path}'), or - for standard output")
 
 
-def _command(experiment: Experiment, dataset: str, device: str) -> str:
+def _command(experiment: Experiment, dataset: str, features: str | None, device: str) -> str:
     """The command that regenerates a result: every option that bears on it, none that only says where files lie."""
     settings, protocol = experiment.settings, experiment.protocol
     options: dict[str, object] = {
@@ -213,6 +222,8 @@ def _command(experiment: Experiment, dataset: str, device: str) -> str:
         "arms": ",".join(settings.arms),
         "device": device,
     }
+    if features is not None:
+        options["features"] = features
     if settings.anchor_space is not None:
         options["anchor-space"] = settings.anchor_space
     if settings.stitch_at is not None:
@@ -221,55 +232,3 @@ def _command(experiment: Experiment, dataset: str, device: str) -> str:
         options["split-seed"] = protocol.seed
     words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
     return shlex.join(["relgraph", "stitch", *words])
-
-
-def _console(*, stderr: bool) -> Console:
-    from rich.console import Console
-
-    console = Console(stderr=stderr, highlight=False)
-    # A pipe has no width: tables are made for 100 columns there, and sentences stay on one line each.
-    return console if console.is_terminal else Console(stderr=stderr, highlight=False, width=100, soft_wrap=True)
-
-
-@contextlib.contextmanager
-def _aside(wanted: bool) -> Iterator[None]:
-    """Keep standard output for the document, whatever a library prints meanwhile."""
-    if wanted:
-        with contextlib.redirect_stdout(sys.stderr):
-            yield
-    else:
-        yield
-
-
-@contextlib.contextmanager
-def _progress() -> Iterator[Progress]:
-    """A bar on standard error that goes away at the end; nothing at all on a pipe."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
-
-    words = {"start": "loading", "train": "training (epochs)", "stitch": "stitching (arms)", "write": "writing"}
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield lambda stage, done, total: None
-        return
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("left:"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, transient=True) as bar:
-        tasks: dict[str, Any] = {}
-
-        def tell(stage: str, done: int, total: int) -> None:
-            if stage not in tasks:
-                bar.refresh()  # a short stage can be over before the bar's own clock has ticked: show how it ended
-                for task in tasks.values():
-                    bar.update(task, visible=False)
-                tasks[stage] = bar.add_task(words.get(stage, stage), total=total or None)
-            bar.advance(tasks[stage], done)
-
-        yield tell
-        bar.refresh()

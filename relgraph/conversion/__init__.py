@@ -11,7 +11,7 @@ from relgraph.anchors import GraphChangedWarning
 from relgraph.conversion.auto import Choice, ChosenConversion
 from relgraph.conversion.kernel import KernelConversion
 from relgraph.conversion.methods import CONVERSIONS, convert
-from relgraph.conversion.published_head import PublishedHead, evaluating, publish
+from relgraph.conversion.published_head import Outputs, PublishedHead, evaluating, publish
 
 __all__ = [
     "CONVERSIONS",
@@ -19,6 +19,7 @@ __all__ = [
     "ChosenConversion",
     "GraphChangedWarning",
     "KernelConversion",
+    "Outputs",
     "PublishedHead",
     "convert",
     "evaluating",

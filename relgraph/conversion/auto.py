@@ -12,6 +12,7 @@ from relgraph.conversion.kernel import rbf
 from relgraph.conversion.kl import kl
 from relgraph.conversion.linear import linear
 from relgraph.conversion.pairing import Pairing
+from relgraph.conversion.published_head import Outputs
 from relgraph.translation import Shrinkage
 from relgraph.translation.leave_one_out import resolve_shrinkage
 
@@ -79,10 +80,10 @@ def auto(pairing: Pairing, shrinkage: Shrinkage | None = None) -> ChosenConversi
     """The module of :func:`relgraph.convert` with ``method="auto"``.
 
     The anchors are dealt into five folds. Each method reads each fold after a fit on the others, and its fidelity is
-    the share of all anchors on which its arg max is the head's. The highest is taken, of equals the simplest. (Margins
-    in favour of the simple were worse on Cora's validation nodes: ``benchmarks/stitching/choose.py``.) Similarity,
-    width and shrinkage are chosen once, by leave-one-out on all anchors, and kept in the folds; rbf takes part only
-    where a curved similarity was chosen.
+    the share of all anchors on which its arg max is the head's (of labels, the share of signs that are the head's).
+    The highest is taken, of equals the simplest. (Margins in favour of the simple were worse on Cora's validation
+    nodes: ``benchmarks/stitching/choose.py``.) Similarity, width and shrinkage are chosen once, by leave-one-out on all
+    anchors, and kept in the folds; rbf takes part only where a curved similarity was chosen.
 
     Args:
         pairing: Anchors and logits.
@@ -102,23 +103,33 @@ def auto(pairing: Pairing, shrinkage: Shrinkage | None = None) -> ChosenConversi
     if bent is not None and bent.similarity != "dot":  # else it is the linear one again
         using, bent_shrinkage = (bent.similarity, bent.width), bent.shrinkage
         methods["rbf"] = lambda part: rbf(part, bent_shrinkage, using=using)
-    said = pairing.logits.argmax(dim=1)
-    right = {name: (held_out(pairing, method) == said).double() for name, method in methods.items()}
-    scores = {name: float(hits.mean()) for name, hits in right.items()}
+    said = decided(pairing.logits, pairing.outputs)
+    scores = {name: float((held_out(pairing, method) == said).double().mean()) for name, method in methods.items()}
     chosen = max(scores, key=lambda name: scores[name])  # of equals the first, which is the simplest
     conversion = bent if bent is not None and chosen == "rbf" else methods[chosen](pairing)
     return ChosenConversion(conversion, Choice(chosen, scores, "highest fidelity on held-out anchors")).eval()
 
 
 def held_out(pairing: Pairing, method: Callable[[Pairing], nn.Module]) -> Tensor:
-    """What a method predicts for every anchor after a fit on the folds that it is not in, ``(K,)``."""
+    """What a method predicts for every anchor after a fit on the folds that it is not in; see :func:`decided`."""
     points = pairing.anchors + pairing.center
     folds = deal(pairing.ids)
-    predicted = torch.empty_like(folds)
+    logits = torch.empty_like(pairing.logits)
     for fold in range(FOLDS):
         held = folds == fold
-        predicted[held] = method(pairing.take((~held).nonzero().view(-1)))(points[held]).argmax(dim=1)
-    return predicted
+        logits[held] = method(pairing.take((~held).nonzero().view(-1)))(points[held])
+    return decided(logits, pairing.outputs)
+
+
+def decided(logits: Tensor, outputs: Outputs) -> Tensor:
+    """What logits ``(K, C)`` decide: the class of each row, ``(K,)``, or of every label whether it is true, ``(K, C)``.
+
+    Example:
+        >>> logits = torch.tensor([[-1.0, 2.0], [3.0, 1.0]])
+        >>> decided(logits, "classes").tolist(), decided(logits, "labels").tolist()
+        ([1, 0], [[False, True], [True, True]])
+    """
+    return logits > 0 if outputs == "labels" else logits.argmax(dim=1)
 
 
 def deal(ids: Tensor) -> Tensor:
@@ -136,7 +147,9 @@ def deal(ids: Tensor) -> Tensor:
 
 
 def _incomparable(pairing: Pairing) -> str:
-    if pairing.logits.size(1) < 2:
+    if pairing.outputs == "values":
+        return "values have no arg max to compare"
+    if pairing.outputs == "classes" and pairing.logits.size(1) < 2:
         return "a single output has no arg max to compare"
     if len(pairing.ids) < FEWEST:
         return f"fewer than {FEWEST} anchors are too few to compare"

@@ -58,7 +58,8 @@ def convert(
     That is the method ``"linear"``. The others:
 
     * ``"kl"``: a linear layer as well, *fitted* to the head's probabilities on the anchors by KL divergence, a convex
-      problem (:func:`relgraph.conversion.kl.kl`). Better where the map between the spaces is rough and the head has
+      problem (:func:`relgraph.conversion.kl.kl`): softmax of classes, sigmoid of labels
+      (:attr:`PublishedHead.outputs`). Better where the map between the spaces is rough and the head has
       many classes.
     * ``"rbf"``: kernel ridge regression with an intercept, the similarity (dot product, cosine, Gaussian) chosen by
       leave-one-out (:class:`relgraph.conversion.KernelConversion`). It can bend, and costs N K.
@@ -82,8 +83,8 @@ def convert(
 
     Raises:
         InputError: If the method is unknown, the two share too few anchors (:func:`relgraph.anchors.aligned_rows`),
-            ``shrinkage`` is negative, or 0 with anchors that do not span the space or for ``"rbf"``, or the head has
-            a single output for ``"kl"``.
+            ``shrinkage`` is negative, or 0 with anchors that do not span the space or for ``"rbf"``, or ``"kl"`` is
+            asked of a head of values, or of a single class.
 
     Warns:
         GraphChangedWarning: If the two were made on different graphs.

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.utils import skip_init
 
 from relgraph.anchors import AnchorSet
-from relgraph.conversion.published_head import PublishedHead
+from relgraph.conversion.published_head import Outputs, PublishedHead
 from relgraph.translation import centered
 
 
@@ -24,6 +24,7 @@ class Pairing:
         center: The centre of the space, ``(F,)``.
         mean: The head's mean logits, ``(C,)``.
         like: A tensor of the type and on the device that the result is to have.
+        outputs: What the logits are, see :class:`PublishedHead`.
     """
 
     ids: Tensor
@@ -32,6 +33,7 @@ class Pairing:
     center: Tensor
     mean: Tensor
     like: Tensor
+    outputs: Outputs = "classes"
 
     @classmethod
     def of(cls, published: PublishedHead, space: AnchorSet, head_rows: Tensor, rows: Tensor) -> Pairing:
@@ -43,6 +45,7 @@ class Pairing:
             space.center.cpu().to(torch.float64),
             published.mean_logits.cpu().to(torch.float64),
             space.embeddings,
+            published.outputs,
         )
 
     def take(self, rows: Tensor) -> Pairing:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -14,9 +14,13 @@ from torch import Tensor, nn
 from relgraph.anchors import AnchorSet
 from relgraph.anchors.anchor_set import check_ids, check_rows
 from relgraph.anchors.published_file import read_published, write_published
-from relgraph.errors import DataError, InputError
+from relgraph.errors import DataError, InputError, unknown_name
 
 FORMAT = "relgraph.head/1"
+
+# What a head's outputs are: logits of classes of which one is true, logits of labels each of which is true or not, or
+# the predicted values themselves.
+Outputs = Literal["classes", "labels", "values"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -31,9 +35,11 @@ class PublishedHead:
             given"``, or ``"anchors' mean"`` (the roughest).
         fingerprint: Of the graph; empty if unknown.
         space: Name of the :class:`relgraph.AnchorSet` it was published from.
+        outputs: What the logits are: ``"classes"`` (softmax), ``"labels"`` (a sigmoid each), or ``"values"`` (of a
+            regression, which are no logits). Only ``"kl"`` and ``"auto"`` of :func:`relgraph.convert` ask.
 
     Raises:
-        InputError: If shapes or types do not fit, an id is repeated, or a number is not finite.
+        InputError: If shapes or types do not fit, ``outputs`` is unknown, an id is repeated, or a number is not finite.
 
     Example:
         >>> PublishedHead(torch.tensor([7, 3]), torch.eye(2), torch.zeros(2), "head at the centre")
@@ -46,8 +52,11 @@ class PublishedHead:
     mean_from: str
     fingerprint: str = ""
     space: str = ""
+    outputs: Outputs = "classes"
 
     def __post_init__(self) -> None:
+        if self.outputs not in get_args(Outputs):
+            raise unknown_name("outputs", self.outputs, get_args(Outputs))
         check_ids(self.ids)
         check_rows("logits", self.logits)
         if self.logits.size(0) != self.ids.numel() or self.mean_logits.shape != self.logits.shape[1:]:
@@ -82,6 +91,7 @@ class PublishedHead:
             DataError: If the file cannot be written.
         """
         header = {"mean_from": self.mean_from, "fingerprint": self.fingerprint, "space": self.space}
+        header["outputs"] = self.outputs
         tensors = {"ids": self.ids, "logits": self.logits, "mean_logits": self.mean_logits}
         write_published(path, FORMAT, tensors, header)
 
@@ -101,12 +111,15 @@ class PublishedHead:
                 header.get("mean_from", ""),
                 header.get("fingerprint", ""),
                 header.get("space", ""),
+                header.get("outputs", "classes"),  # type: ignore[arg-type]  # checked there; older files have classes
             )
         except InputError as error:
             raise DataError(f"'{path}' holds no usable head: {error}") from error
 
 
-def publish(head: nn.Module, anchors: AnchorSet, *, embeddings: Tensor | None = None) -> PublishedHead:
+def publish(
+    head: nn.Module, anchors: AnchorSet, *, embeddings: Tensor | None = None, outputs: Outputs = "classes"
+) -> PublishedHead:
     """Publish a head: its logits on the anchors of its own space, and its mean.
 
     Args:
@@ -116,9 +129,10 @@ def publish(head: nn.Module, anchors: AnchorSet, *, embeddings: Tensor | None = 
         embeddings: That run's representations of all nodes, shape ``(N, F)``. They give the mean logits of a head that
             is not linear; a linear head needs none, since its mean is its value at the centre. Without them the mean
             over the anchors has to do, and :attr:`PublishedHead.mean_from` says so.
+        outputs: What the head's outputs are, see :class:`PublishedHead`.
 
     Raises:
-        InputError: If widths do not fit, or the head's output is not a finite matrix.
+        InputError: If widths do not fit, ``outputs`` is unknown, or the head's output is not a finite matrix.
 
     Example:
         >>> space = AnchorSet(torch.tensor([7, 3]), torch.eye(2), torch.zeros(2), space="mine")
@@ -146,7 +160,7 @@ def publish(head: nn.Module, anchors: AnchorSet, *, embeddings: Tensor | None = 
             mean, mean_from = head(embeddings.to(home)).mean(dim=0), "embeddings given"
         else:
             mean, mean_from = logits.mean(dim=0), "anchors' mean"
-    return PublishedHead(anchors.ids, logits, mean, mean_from, anchors.fingerprint, anchors.space)
+    return PublishedHead(anchors.ids, logits, mean, mean_from, anchors.fingerprint, anchors.space, outputs)
 
 
 def _is_linear(head: nn.Module) -> bool:

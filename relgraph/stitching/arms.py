@@ -16,10 +16,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from relgraph.anchors import AnchorSet
-from relgraph.conversion import PublishedHead, convert, publish
+from relgraph.conversion import Outputs, PublishedHead, convert, publish
 from relgraph.similarity import cosine_similarity
 from relgraph.training.posthoc import fit_linear_head
-from relgraph.translation import procrustes
+from relgraph.translation import Shrinkage, procrustes
 
 Kind = Literal["method", "baseline", "control"]
 
@@ -27,6 +27,8 @@ Kind = Literal["method", "baseline", "control"]
 @dataclass(frozen=True, eq=False)
 class Nodes:
     """Which nodes train, choose and test, their classes, and which are anchors; shared by all runs.
+
+    Of graph-level runs the rows are whole graphs, and ``y`` holds a column for each of the ``num_classes`` tasks.
 
     Args:
         y: Classes ``(N,)``.
@@ -50,13 +52,14 @@ class Run:
     """What a trained run shows to an arm: embeddings of all nodes ``(N, F)``, its head, and its anchors.
 
     Behind an inner layer the embeddings are the states there, and the head is the rest of the network, which is called
-    with the edges (and their weights) as well.
+    with the edges (and their weights) as well. ``outputs`` says what the head's outputs are (:class:`PublishedHead`).
     """
 
     z: Tensor
     head: nn.Module
     space: AnchorSet
     edges: tuple[Tensor, ...] = ()
+    outputs: Outputs = "classes"
 
 
 class Arm(ABC):
@@ -144,7 +147,8 @@ class Converted(Arm):
 
     def publish(self, run: Run, nodes: Nodes) -> _Published:
         """The space and the head, both seen through the anchors."""
-        return _Published(run.z[nodes.test], run.space, publish(run.head, run.space, embeddings=run.z))
+        head = publish(run.head, run.space, embeddings=run.z, outputs=run.outputs)
+        return _Published(run.z[nodes.test], run.space, head)
 
     def meet(self, source: _Published, target: _Published) -> Tensor | None:
         """The converted head on the source's embeddings."""
@@ -152,20 +156,22 @@ class Converted(Arm):
 
 
 class ConvertedBy(Converted):
-    """The foreign head rewritten by another method of :func:`relgraph.convert`, its shrinkage by leave-one-out.
+    """The foreign head rewritten by another method or shrinkage of :func:`relgraph.convert`.
 
     Args:
         method: Of :func:`relgraph.convert`.
         trains: What is fitted for it, in words.
+        shrinkage: ``None`` for the method's own.
     """
 
-    def __init__(self, method: str, trains: str = "nothing") -> None:
+    def __init__(self, method: str, trains: str = "nothing", *, shrinkage: Shrinkage | None = None) -> None:
         self.method = method
         self.trains = trains
+        self.shrinkage = shrinkage
 
     def meet(self, source: _Published, target: _Published) -> Tensor | None:
         """The converted head on the source's embeddings."""
-        return _apply(convert(target.head, source.space, self.method), source.z)
+        return _apply(convert(target.head, source.space, self.method, shrinkage=self.shrinkage), source.z)
 
 
 class PermutedAnchors(Converted):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,10 +44,10 @@ _MARKERS = "o^sDvP*Xd<>"
 
 
 def draw_matrix(document: dict[str, Any], path: Path) -> Path:
-    """Heat map of accuracy, encoder's run by head's run: absolute beside the best relative arm that is there.
+    """Heat map of the metric, encoder's run by head's run: absolute beside the best relative arm that is there.
 
     Args:
-        document: What :func:`relgraph.stitching.build_document` returns.
+        document: What :func:`relgraph.stitching.build_document` returns, or that of whole graphs.
         path: The PNG to write, whole or not at all.
 
     Returns:
@@ -60,17 +61,18 @@ def draw_matrix(document: dict[str, Any], path: Path) -> Path:
     shown = [name for name in ("absolute", _relative_arm(arms)) if name in arms]
     size = min(4.2, max(2.6, 0.9 + 0.3 * len(names)))
     undefined = any(None in row for name in shown for row in arms[name]["matrix"])
+    unit = _Unit.of(document)
     figure = _figure(size * len(shown) + 1.0, size + (0.85 if undefined else 0.65))
     axes = figure.subplots(1, len(shown), squeeze=False)[0]
     for place, (axis, name) in enumerate(zip(axes, shown, strict=True)):
-        image = _heat(axis, np.array(arms[name]["matrix"], dtype=float))
+        image = _heat(axis, np.array(arms[name]["matrix"], dtype=float), unit)
         _run_ticks(axis, names, [run["encoder"] for run in document["runs"]])
         axis.set_title(name, fontsize=10)
         axis.set_xlabel("head of run", fontsize=9)
         if place == 0:
             axis.set_ylabel("encoder of run", fontsize=9)
     bar = figure.colorbar(image, ax=list(axes), shrink=0.8, pad=0.02)
-    bar.set_label("accuracy (%)", fontsize=9)
+    bar.set_label(unit.label, fontsize=9)
     bar.ax.tick_params(labelsize=8)
     layer = document.get("stitch_at")  # older documents know the last layer only
     where = "" if layer is None else f", stitched behind layer {layer}"
@@ -152,15 +154,33 @@ def _save(figure: Figure, path: Path) -> Path:
     return path
 
 
-def _heat(axis: Axes, matrix: NDArray[np.float64]) -> Any:
-    values = np.ma.masked_invalid(100 * matrix)
+@dataclass(frozen=True)
+class _Unit:
+    """How a metric is drawn: shares in percent; errors, of which less is better, up to the floor's own and a half."""
+
+    label: str
+    factor: float
+    top: float
+    colours: str
+    digits: int
+
+    @classmethod
+    def of(cls, document: dict[str, Any]) -> _Unit:
+        metric = document["metric"]
+        if metric["direction"] == "higher":
+            return cls(f"{metric['name']} (%)", 100, 100, "cividis", 0)
+        return cls(metric["name"], 1, 1.5 * metric["floor"], "cividis_r", 2)
+
+
+def _heat(axis: Axes, matrix: NDArray[np.float64], unit: _Unit) -> Any:
+    values = np.ma.masked_invalid(unit.factor * matrix)
     axis.patch.set(facecolor="0.93", edgecolor="0.7", hatch="//////")  # seen through cells that are not defined
-    image = axis.imshow(values, vmin=0, vmax=100, cmap="cividis", interpolation="nearest")
+    image = axis.imshow(values, vmin=0, vmax=unit.top, cmap=unit.colours, interpolation="nearest")
     if len(matrix) <= MOST_NUMBERS:
         for (row, column), value in np.ndenumerate(matrix):
             if np.isfinite(value):
-                colour = "white" if value < 0.6 else "black"
-                text = f"{100 * value:.0f}"
+                dark = (unit.factor * value < 0.6 * unit.top) == (unit.colours == "cividis")
+                colour, text = "white" if dark else "black", f"{unit.factor * value:.{unit.digits}f}"
                 axis.text(column, row, text, ha="center", va="center", color=colour, fontsize=7)
     return image
 
