@@ -8,7 +8,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 from torch_geometric.nn import GINEConv, MessagePassing
-from torch_geometric.nn.inits import reset
 from torch_geometric.utils import degree
 
 
@@ -75,7 +74,8 @@ class EdgeSAGEConv(MessagePassing):  # type: ignore[misc]
 
     def reset_parameters(self) -> None:
         """Draw new weights from torch's global generator."""
-        reset([self.own, self.neighbours])
+        self.own.reset_parameters()
+        self.neighbours.reset_parameters()
 
     def forward(self, x: Tensor, edge_index: Tensor, edge_attr: Tensor) -> Tensor:
         """The next states ``(N, F)``."""

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 from torch_geometric.nn import global_mean_pool
-from torch_geometric.nn.inits import reset
 
 from relgraph.errors import InputError
 from relgraph.nn.dropout import dropout as drop
@@ -69,10 +68,6 @@ class GraphEncoder(nn.Module):
         self.convs = nn.ModuleList(conv(hidden_channels) for _ in range(num_layers))
         self.norms = nn.ModuleList(nn.BatchNorm1d(hidden_channels) for _ in range(num_layers))
         self.dropout = dropout
-
-    def reset_parameters(self) -> None:
-        """Draw new weights from torch's global generator, of all parts that can."""
-        reset([self.nodes, self.edges, self.convs, self.norms])
 
     def forward(self, data: Data) -> Tensor:
         """Embed a graph, or every graph of a batch."""
