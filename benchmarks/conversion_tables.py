@@ -237,12 +237,13 @@ def tasks():
                     f"{by_count[128]['converted']['mean'] / found['own']['mean']:.3f}",
                     short(by_count[128]["procrustes"]),
                     short(by_count[128]["nearest anchor"]),
+                    short(by_count[128]["permuted-anchors"]),
                     short(found["class means"]),
                 ]
             )
     counts = [row["anchors"] for row in rows_of(next(graphs("tasks"))[1]["log-degree"]["rows"])]
     header = ["graph", "task", "own", *(f"K={count}" for count in counts), "K=128 of own", "procrustes, K=128"]
-    return table([*header, "nearest anchor, K=128", "class means"], rows)
+    return table([*header, "nearest anchor, K=128", "permuted, K=128", "class means"], rows)
 
 
 def unseen():
@@ -271,7 +272,7 @@ def photo():
     """Random splits of Photo."""
     rows = []
     for row in results("stitching", "photo")["summary"]:
-        if row["retention"] is not None:
+        if " > " not in row["across"]:
             rows.append(
                 [
                     row["anchors"],
@@ -284,6 +285,19 @@ def photo():
                 ]
             )
     return table(["anchors", "arm", "across", "retention", "worst pair", "fidelity", "decisive fidelity"], rows)
+
+
+def photo_cells():
+    """Mean and least retention of every ordered pair of kinds on random splits of Photo."""
+    rows, kinds = [], results("stitching", "photo")["encoders"]
+    for arm, count in (("converted, leave-one-out", 128), ("converted-kl", 512)):
+        found = {
+            row["across"]: f"{row['retention']['mean']:.3f} ({row['worst']:.3f})"
+            for row in results("stitching", "photo")["summary"]
+            if (row["arm"], row["anchors"]) == (arm, count)
+        }
+        rows += [[f"{arm}, {count}", a, *(found[f"{a} > {b}"] for b in kinds)] for a in kinds]
+    return table(["by", "source / head", *kinds], rows)
 
 
 TABLES = {
@@ -302,4 +316,5 @@ TABLES = {
     "tasks": tasks,
     "unseen": unseen,
     "photo": photo,
+    "photo-cells": photo_cells,
 }

@@ -83,11 +83,23 @@ def nearest_anchor(source, target, rows, look):
 def learned_from_predictions(source, target, rows, look):
     """Logistic regression on the head's arg max at the anchors: the rival of conversion.
 
-    It sees what conversion sees, but for the logits' size. Columns are standardised over all nodes and the strength is
-    chosen by four-fold cross-validation on the anchors.
+    It sees what conversion sees, but for the logits' size.
     """
-    said = target.head(target.z[rows]).argmax(1).numpy()
-    out = torch.full((int(look.sum()), target.head.out_features), float("-inf"), dtype=torch.float64)
+    return _learned(source, target.head(target.z[rows]).argmax(1).numpy(), target.head.out_features, rows, look)
+
+
+def learned_from_labels(y):
+    """Logistic regression on the anchors' true labels: no foreign head at all, but labels."""
+
+    def meet(source, target, rows, look):
+        return _learned(source, y[rows].numpy(), target.head.out_features, rows, look)
+
+    return meet
+
+
+def _learned(source, said, classes, rows, look):
+    """Columns are standardised over all nodes, the strength is chosen by four-fold cross-validation on the anchors."""
+    out = torch.full((int(look.sum()), classes), float("-inf"), dtype=torch.float64)
     if len(set(said)) == 1:
         out[:, said[0]] = 0
         return out
@@ -98,7 +110,7 @@ def learned_from_predictions(source, target, rows, look):
         best = max(STRENGTHS, key=lambda strength: _cross_validated(points[rows], said, strength))
         model = LogisticRegression(C=best, max_iter=300).fit(points[rows], said)
         found = model.predict(points[look])
-    return F.one_hot(torch.from_numpy(found).long(), target.head.out_features)
+    return F.one_hot(torch.from_numpy(found).long(), classes)
 
 
 def least_squares_on_predictions(source, target, rows, look):

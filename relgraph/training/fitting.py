@@ -13,7 +13,7 @@ from torch import nn
 
 from relgraph.conversion import evaluating
 from relgraph.errors import InputError, unknown_name
-from relgraph.graph import anchor_index
+from relgraph.graph import anchor_index, num_nodes
 from relgraph.nn.encoders import ENCODERS, make_encoder
 from relgraph.nn.model import Model, RelativeModel, call_encoder
 from relgraph.nn.relative import RelativeLayer
@@ -22,6 +22,7 @@ from relgraph.training.memory import runs_that_fit
 from relgraph.training.protocols import apply_protocol, has_masks, labels, num_classes
 from relgraph.training.settings import TrainedRun, TrainSettings
 from relgraph.training.stacked import can_stack, train_stacked
+from relgraph.training.whole_graph import LARGE, WholeGraph, can_see_whole
 
 if TYPE_CHECKING:
     from torch_geometric.data import Data
@@ -70,7 +71,7 @@ def fit_many(
     *,
     head: Head = "linear",
     settings: TrainSettings | None = None,
-    path: Literal["auto", "loop"] = "auto",
+    path: Literal["auto", "whole", "loop"] = "auto",
     progress: Callable[[int], None] | None = None,
 ) -> list[TrainedRun]:
     """Train the same model from several seeds; each comes out as if it had been trained alone.
@@ -82,7 +83,9 @@ def fit_many(
         head: As in :func:`fit`.
         settings: Settings of all runs.
         path: ``"auto"`` trains side by side what can be (GCN and GraphSAGE of two layers with a linear or
-            relative-cosine head) and everything else in the plain loop; ``"loop"`` forces that.
+            relative-cosine head), GCN and GraphSAGE with a linear head on a graph of 50,000 nodes and more one after
+            the other by :class:`~relgraph.training.whole_graph.WholeGraph`, and everything else in the plain loop.
+            ``"whole"`` and ``"loop"`` force that.
         progress: Called with the number of epochs done since the last call, summed over the runs.
 
     Returns:
@@ -96,20 +99,28 @@ def fit_many(
         data, _ = apply_protocol(data, "random")
     _check(data)
     name = encoder if isinstance(encoder, str) else type(encoder).__name__ if isinstance(encoder, nn.Module) else ""
-    models = [_build(data, encoder, seed, head, settings) for seed in seeds]
+    models = [build(data, encoder, seed, head, settings) for seed in seeds]
     name = name or type(models[0].encoder).__name__
-    if path == "auto" and can_stack(models[0]):
+    able = can_see_whole(models[0].encoder) and type(models[0]) is Model
+    if path == "whole" and not able:
+        raise InputError(
+            f"'path' must be 'auto' or 'loop' for the encoder '{name}' and this head (got 'whole'); GCN and GraphSAGE "
+            "with a linear head can be trained so"
+        )
+    whole = path == "whole" or (path == "auto" and able and num_nodes(data) >= LARGE)
+    if path == "auto" and not whole and can_stack(models[0]):
         runs: list[TrainedRun] = []
         size = runs_that_fit(data, settings, stacked=True)
         for start in range(0, len(models), size):
             part = slice(start, start + size)
             runs += train_stacked(models[part], data, seeds[part], settings, name, progress)
         return runs
-    runs_that_fit(data, settings, stacked=False)
+    runs_that_fit(data, settings, stacked=whole)
+    graph = WholeGraph(data) if whole else None
     runs = []
     for model, seed in zip(models, seeds, strict=True):
         with seeded(seed, data.x.device):
-            runs.append(train_loop(model, data, seed, settings, name, progress))
+            runs.append(train_loop(model, data, seed, settings, name, progress, graph))
     return runs
 
 
@@ -122,7 +133,8 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
         yield
 
 
-def _build(data: Data, encoder: EncoderLike, seed: int, head: Head, settings: TrainSettings) -> Model:
+def build(data: Data, encoder: EncoderLike, seed: int, head: Head, settings: TrainSettings) -> Model:
+    """A model as training starts from it, its weights drawn from the seed."""
     if isinstance(encoder, str) and encoder not in ENCODERS:
         raise unknown_name("encoder", encoder, ENCODERS)
     if head not in ("linear", "relative-cosine"):

@@ -5,14 +5,19 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
+from relgraph.conversion import evaluating
+from relgraph.nn.encoders import LayeredEncoder
 from relgraph.nn.model import Model
 from relgraph.training.protocols import labels
-from relgraph.training.settings import History, TrainedRun, TrainSettings
+from relgraph.training.settings import History, Path, TrainedRun, TrainSettings
+from relgraph.training.whole_graph import WholeGraph
 
 if TYPE_CHECKING:
     from torch_geometric.data import Data
@@ -25,6 +30,7 @@ def train_loop(
     settings: TrainSettings,
     encoder: str,
     progress: Callable[[int], None] | None = None,
+    graph: WholeGraph | None = None,
 ) -> TrainedRun:
     """Train one model full batch with Adam and keep the epoch of highest validation accuracy.
 
@@ -37,10 +43,15 @@ def train_loop(
         settings: Settings of the run.
         encoder: Name of the encoder, for the result.
         progress: Called with 1 after every epoch.
+        graph: The graph laid out as a whole, by which the encoder's layers are then computed.
     """
     start = time.perf_counter()
     y = labels(data)
     train, validation, test = (data[name] & (y >= 0) for name in ("train_mask", "val_mask", "test_mask"))
+    forward = partial(model, data)
+    if graph is not None:
+        y, train, validation, test = (graph.inside(values) for values in (y, train, validation, test))
+        forward = partial(_whole, model, graph)
     head = {id(parameter) for parameter in model.head.parameters()}
     optimizer = torch.optim.Adam(
         [
@@ -57,10 +68,11 @@ def train_loop(
     for epoch in range(1, settings.epochs + 1):
         model.train()
         optimizer.zero_grad()
-        loss = F.cross_entropy(model(data)[train], y[train])
+        loss = F.cross_entropy(forward()[train], y[train])
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
-        logits = model.predict(data)
+        with evaluating(model):
+            logits = forward()
         hits = (logits.argmax(-1) == y).double()
         found = (float(hits[validation].mean()), -float(F.cross_entropy(logits[validation], y[validation])))
         history.train_loss.append(float(loss.detach()))
@@ -74,4 +86,13 @@ def train_loop(
             progress(1)
     model.load_state_dict(best_state)
     seconds = time.perf_counter() - start
-    return TrainedRun(model.eval(), encoder, seed, "loop", best_epoch, best[0], history, seconds)
+    path: Path = "loop" if graph is None else "whole"
+    return TrainedRun(model.eval(), encoder, seed, path, best_epoch, best[0], history, seconds)
+
+
+def _whole(model: Model, graph: WholeGraph) -> Tensor:
+    """Outputs of the head for every node, in the order of the graph."""
+    encoder = model.encoder
+    assert isinstance(encoder, LayeredEncoder)
+    out: Tensor = model.head(graph.part(encoder, graph.x, 0, encoder.num_layers))
+    return out

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from relgraph.errors import InputError
 from relgraph.nn.model import Model
 
-Path = Literal["stacked", "loop"]
+Path = Literal["stacked", "whole", "loop"]
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,8 @@ class TrainedRun:
         model: The model with the parameters of the best epoch, in evaluation mode.
         encoder: Name of the encoder (its class's name if it has none).
         seed: Seed of its initialisation and dropout.
-        path: ``"stacked"`` if it was trained side by side with its sisters, ``"loop"`` if by the plain loop.
+        path: ``"stacked"`` if it was trained side by side with its sisters, ``"whole"`` if by products with a large
+            graph laid out as a whole, ``"loop"`` if by the plain loop.
         best_epoch: Epoch (from 1) of the highest validation accuracy, of these the one of lowest validation loss; of
             graph-level models the metric of the data set stands for accuracy, here and below.
         validation: That accuracy.
