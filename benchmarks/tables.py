@@ -13,6 +13,7 @@ import sys
 
 import conversion_tables
 import inference_tables
+import molecule_tables
 from advice_table import advice
 from conversion_targets import targets
 from formatting import NAMES, ROOT, interval, results, short, table
@@ -254,6 +255,7 @@ TABLES = {
     "conversion-targets": targets,
     **conversion_tables.TABLES,
     **inference_tables.TABLES,
+    **molecule_tables.TABLES,
 }
 
 
