@@ -91,8 +91,16 @@ GRAPH_ARMS = {
 
 SPLITS = {
     "public": "the masks that come with the data set",
+    "ogb": "the masks that come with a set of OGB, as its leaderboard has them",
     "random": "20 nodes of each class for training, 30 for validation, the rest for testing",
     "paper": "90 % training, 10 % validation and no test nodes, as in Moschella et al. (2023); optimistic",
+}
+
+FEATURES = {
+    "raw": "as stored",
+    "file": "as stored; for sets of OGB the word of its file",
+    "spectral": "made of the edges alone by a singular value decomposition; not the published ones",
+    "fastrp": "made of the edges alone by random projections; not the published ones",
 }
 
 DATASETS = {

@@ -14,7 +14,7 @@ import torch
 from torch_geometric.data import Data
 
 import relgraph
-from relgraph import names
+from relgraph import load_dataset, names
 
 
 def _registry(module: str, name: str) -> list[str]:
@@ -44,6 +44,14 @@ def test_data_sets_are_the_embedded_one_pygs_and_ogbs() -> None:
     assert list(names.GRAPH_DATASETS) == _registry("relgraph.datasets.ogb_files", "OGB_GRAPH_SETS")
 
 
+def test_features_are_those_that_loading_knows() -> None:
+    from relgraph.datasets.structural import KINDS
+
+    assert set(names.FEATURES) == {"raw", "file", *KINDS}
+    for kind in names.FEATURES:
+        load_dataset("digits", features=kind)
+
+
 @pytest.mark.parametrize("split", names.SPLITS)
 def test_every_split_is_understood(split: str) -> None:
     from relgraph.training import apply_protocol
@@ -51,12 +59,13 @@ def test_every_split_is_understood(split: str) -> None:
     rows = torch.arange(200)
     data = Data(x=torch.zeros(200, 1), y=rows % 2)
     data.train_mask, data.val_mask, data.test_mask = rows < 50, (rows >= 50) & (rows < 90), rows >= 90
+    data.dataset_name = "ogbn-small" if split == "ogb" else "small"
     assert apply_protocol(data, split)[1].name == split
 
 
 def test_every_name_has_one_line_of_meaning() -> None:
     tables = [value for key, value in vars(names).items() if key.isupper()]
-    assert len(tables) == 12
+    assert len(tables) == 13
     for table in tables:
         assert all(meaning and "\n" not in meaning for meaning in table.values())
 

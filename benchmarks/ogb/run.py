@@ -25,11 +25,14 @@ from rich.progress import Progress, TimeRemainingColumn
 from sklearn.metrics import cohen_kappa_score
 
 import relgraph as rg
+from relgraph.conversion.kernel import rbf
+from relgraph.conversion.kl import kl
+from relgraph.conversion.pairing import Pairing
 from relgraph.datasets.evaluate import evaluate
 from relgraph.stitching import intervals, scores
 from relgraph.translation import ridge_affine
 
-from cases import anchor_rows, rounded, write  # isort: skip  # the folder that graph.py put on the path
+from cases import anchor_rows, head_of, rounded, space_of, write  # isort: skip  # the folder that graph.py put on the path
 from meetings import (  # isort: skip
     absolute, class_centroid, converted, learned_from_labels, learned_from_predictions, permuted, rotated, said_by,
     short, square,
@@ -38,8 +41,15 @@ from meetings import (  # isort: skip
 HERE = Path(__file__).parent
 SEEDS, DRAWS, ANCHORS = range(4), range(3), 512
 FEWER_AND_MORE = (128, 2048)
-# Draw by draw; those that take long meet the next run's head only, the references one draw.
-SLOW = {"converted-rbf": 1, "linear head on the anchors' labels": 1, "linear head on the head's predictions": 1}
+# Arms that take long meet the heads of the next few runs only; other numbers of anchors the next two, the references
+# one draw.
+SLOW = {
+    "converted-rbf": 1,
+    "converted, Gaussian kernel": 3,
+    "converted-kl": 3,
+    "linear head on the anchors' labels": 1,
+    "linear head on the head's predictions": 1,
+}
 STRATEGIES = {
     "random training nodes": "training",
     "random nodes": "random",
@@ -55,6 +65,24 @@ def anchors(data, count, strategy, seed):
     return rows[torch.randperm(rows.numel(), generator=torch.Generator().manual_seed(seed))[:count]]
 
 
+def pairing_of(source, target, rows):
+    """Anchors and logits, as the methods of conversion take them."""
+    every = torch.arange(len(rows))
+    return Pairing.of(head_of(target, rows), space_of(source.z, rows), every, every)
+
+
+def unsharpened(source, target, rows, look):
+    """The fit by KL divergence to probabilities as they are, on validation nodes here (choose.py) the better one."""
+    return kl(pairing_of(source, target, rows), sharpness=1.0)(source.z[look])
+
+
+def gaussian(source, target, rows, look):
+    """Kernel ridge regression by a Gaussian twice as wide as the median distance, not by what leave-one-out takes."""
+    pairing = pairing_of(source, target, rows)
+    width = 2 * float(torch.pdist(pairing.anchors).median())
+    return rbf(pairing, using=("rbf", width))(source.z[look])
+
+
 def last_layer(data):
     """Arms at the last layer: name to a meeting of a source, a target, anchors and the nodes to predict."""
     classes = int(data.y.max()) + 1
@@ -63,7 +91,9 @@ def last_layer(data):
         "converted": converted(),
         "converted, leave-one-out": converted(shrinkage="loo"),
         "converted-rbf": converted("rbf"),
+        "converted, Gaussian kernel": gaussian,
         "converted-kl": converted("kl"),
+        "converted-kl, not sharpened": unsharpened,
         "procrustes": rotated,
         "permuted-anchors": permuted(),
         "class-centroid": class_centroid(data.y, data.train_mask, classes),
@@ -105,7 +135,7 @@ def one_layer_earlier(graph):
     }
 
 
-def measure(arms, runs, draws, look, y, said, kinds, tell):
+def measure(arms, runs, draws, look, y, said, kinds, tell, reach=None):
     """Losses, accuracy and fidelity of every arm, across seeds and encoders; means over draws, worst over all."""
     own = (said == y).mean(1)
     groups = {"seeds": scores.cross_seed(kinds), "encoders": scores.cross_encoder(kinds)}
@@ -115,7 +145,7 @@ def measure(arms, runs, draws, look, y, said, kinds, tell):
         fixed = arm in ("absolute", "class-centroid")
         once = fixed or arm.startswith("linear head")
         for draw in draws[: 1 if once else None]:
-            predictions = square(meet, runs, runs, [draw] * len(runs), look, SLOW.get(arm))
+            predictions = square(meet, runs, runs, [draw] * len(runs), look, reach or SLOW.get(arm))
             accuracy = scores.accuracy_matrix(predictions, y)
             found.append((accuracy, own[None, :] - accuracy, scores.fidelity_matrix(predictions, said)))
             if arm == "permuted-anchors":
@@ -211,9 +241,9 @@ def main():
         document["earlier"][name] = measure(one_layer_earlier(graph), runs, draws, look, y, said, kinds, tell)
         save()
         for count in FEWER_AND_MORE:
-            some = {arm: arms[arm] for arm in ("converted, leave-one-out", "converted-kl")}
+            some = {arm: arms[arm] for arm in ("converted, leave-one-out", "converted-kl, not sharpened")}
             draw = [anchors(data, count, strategy, 0)]
-            rows = measure(some, runs, draw, look, y, said, kinds, tell)
+            rows = measure(some, runs, draw, look, y, said, kinds, tell, reach=2)
             document["other_numbers"].setdefault(name, {})[count] = rows
         save()
     console.print_json(json.dumps(rounded({"own": document["own"], "seconds": seconds}, 4)))

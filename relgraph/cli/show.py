@@ -112,8 +112,8 @@ def _heading(document: dict[str, Any]) -> list[str]:
         anchors["space"], f" in the embeddings of {document['encoders'][0]} {document['seeds'][0]}"
     )
     return [
-        f"{data['name']}: {data['num_nodes']:,} nodes, {data['num_edges']:,} edges, {data['num_features']:,} features, "
-        f"{data['num_classes']} classes ({data['source']})",
+        f"{data['name']}: {data['num_nodes']:,} nodes, {data['num_edges']:,} edges, {data['num_features']:,} features "
+        f"({data['features']}), {data['num_classes']} classes ({data['source']})",
         f"{split['name']} split{seed}: {split['train']:,} training, {split['validation']:,} validation, "
         f"{split['test']:,} test nodes; {split['note']}",
         f"{', '.join(document['encoders'])} from {len(document['seeds'])} seeds, {document['train']['epochs']} epochs"

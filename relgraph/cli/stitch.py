@@ -15,10 +15,11 @@ from relgraph.cli.device import KNOWN, check_device_name, find_device
 from relgraph.cli.stitch_graphs import HELP_ON_GRAPHS, stitch_graphs
 from relgraph.cli.terminal import aside, console, name, names, options_named, progress
 from relgraph.errors import DataError, InputError
-from relgraph.names import ARMS, DATASETS, ENCODERS, GRAPH_DATASETS, SPACES, SPLITS, STRATEGIES
+from relgraph.names import ARMS, DATASETS, ENCODERS, FEATURES, GRAPH_DATASETS, SPACES, SPLITS, STRATEGIES
 
 if TYPE_CHECKING:
     from relgraph.stitching import Experiment
+    from relgraph.training import TrainSettings
 
 
 def _listed(title: str, names: Mapping[str, str]) -> str:
@@ -36,6 +37,7 @@ HELP = "\n\n".join(
         _listed("Anchor strategies", STRATEGIES),
         _listed("Anchor spaces, for the strategies that measure distances in one", SPACES),
         _listed("Splits", SPLITS),
+        _listed("Features", FEATURES),
         _listed("Data sets of whole graphs", GRAPH_DATASETS),
         HELP_ON_GRAPHS,
     ]
@@ -47,6 +49,14 @@ def stitch(
     dataset: Annotated[str, typer.Option(metavar="NAME|PATH", help="A data set, or a saved PyG Data.")] = "digits",
     data_root: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder with raw files; else RELGRAPH_DATA, else a download.")
+    ] = None,
+    features: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help=f"Instead of what the field uses: {', '.join(FEATURES)}.",
+            show_default="what the field uses",
+        ),
     ] = None,
     encoders: Annotated[
         str, typer.Option(metavar="A,B", help=f"Encoders, separated by commas: {', '.join(ENCODERS)}.")
@@ -74,7 +84,10 @@ def stitch(
     split_seed: Annotated[
         int, typer.Option(metavar="SEED", min=0, max=2**32 - 1, help="Seed of a split that is drawn.")
     ] = 0,
-    epochs: Annotated[int, typer.Option(metavar="N", help="Passes over the training nodes.")] = 200,
+    epochs: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Passes over the training nodes.", show_default="200, 100 for sets of OGB"),
+    ] = None,
     arms: Annotated[
         str | None,
         typer.Option(metavar="A,B", help=f"Only these arms: {', '.join(ARMS)}.", show_default="all that fit"),
@@ -114,6 +127,8 @@ def stitch(
         named["arms"] = names("--arms", arms, ARMS)
     name("--anchor-strategy", anchor_strategy, STRATEGIES)
     name("--anchor-space", anchor_space, SPACES)
+    if features is not None:
+        name("--features", features, FEATURES)
     if split is not None:
         name("--split", split, SPLITS)
     is_path = dataset.endswith(".pt") or "/" in dataset or "\\" in dataset
@@ -131,10 +146,12 @@ def stitch(
     with progress() as tell, aside(json_path == "-"), options_named():
         tell("start", 0, 0)
         from relgraph.datasets import load_dataset
+        from relgraph.datasets.search import cache_folder
+        from relgraph.graph import num_nodes
         from relgraph.stitching import StitchSettings, build_document, run_experiment, to_json, write_document
         from relgraph.stitching.output import output_folder, written_whole
         from relgraph.stitching.pictures import draw_matrix, draw_spaces
-        from relgraph.training import TrainSettings
+        from relgraph.training.whole_graph import LARGE
 
         settings = StitchSettings(
             seeds=tuple(range(seeds)),
@@ -143,16 +160,18 @@ def stitch(
             space=anchor_space,
             split=split,
             split_seed=split_seed,
-            train=TrainSettings(epochs=epochs),
+            train=training_settings(dataset, named["encoders"], epochs),
             stitch_at=stitch_at,
             **named,
         )
         place = find_device(device)
         with output_folder(folder) as work:
-            data = load_dataset(dataset, data_root).to(place)
-            experiment = run_experiment(data, settings, tell)
+            data = load_dataset(dataset, data_root, features=features).to(place)
+            # Long training is worth keeping: a command that was killed goes on where it was.
+            keep = cache_folder() / "runs" if num_nodes(data) >= LARGE else None
+            experiment = run_experiment(data, settings, tell, keep)
             tell("write", 0, 0)
-            document = build_document(experiment, command=_command(experiment, dataset, str(place)))
+            document = build_document(experiment, command=_command(experiment, dataset, features, str(place)))
             text = to_json(document)
             written = [write_document(document, work)]
             written.append(draw_matrix(document, work / "matrix.png"))
@@ -169,6 +188,17 @@ def stitch(
     show(document, shown_on, files)
 
 
+def training_settings(dataset: str, encoders: tuple[str, ...], epochs: int | None) -> TrainSettings:
+    """What the field uses for small graphs; for sets of OGB, what was chosen on the validation nodes of one."""
+    from relgraph.training import TrainSettings
+
+    given: dict[str, Any] = {} if epochs is None else {"epochs": epochs}
+    if not dataset.startswith("ogbn-"):
+        return TrainSettings(**given)
+    chosen = [TrainSettings.large(encoder, **given) for encoder in encoders]
+    return min(chosen, key=lambda one: one.num_layers or 0)  # as deep as all of them can be
+
+
 def _check_json_path(path: str | None) -> None:
     if path in (None, "-"):
         return
@@ -178,7 +208,7 @@ def _check_json_path(path: str | None) -> None:
         raise DataError(f"'--json' must be a file in a folder that exists (got '{path}'), or - for standard output")
 
 
-def _command(experiment: Experiment, dataset: str, device: str) -> str:
+def _command(experiment: Experiment, dataset: str, features: str | None, device: str) -> str:
     """The command that regenerates a result: every option that bears on it, none that only says where files lie."""
     settings, protocol = experiment.settings, experiment.protocol
     options: dict[str, object] = {
@@ -192,6 +222,8 @@ def _command(experiment: Experiment, dataset: str, device: str) -> str:
         "arms": ",".join(settings.arms),
         "device": device,
     }
+    if features is not None:
+        options["features"] = features
     if settings.anchor_space is not None:
         options["anchor-space"] = settings.anchor_space
     if settings.stitch_at is not None:

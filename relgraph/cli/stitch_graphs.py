@@ -25,6 +25,7 @@ NEEDLESS = {
     "split": "--split",
     "split_seed": "--split-seed",
     "anchor_space": "--anchor-space",
+    "features": "--features",
 }
 
 
@@ -38,7 +39,7 @@ def stitch_graphs(
     seeds: int,
     num_anchors: int,
     strategy: str,
-    epochs: int,
+    epochs: int | None,
     out: Path | None,
     device: str,
     json_path: str | None,
@@ -88,7 +89,7 @@ def stitch_graphs(
         from relgraph.stitching.pictures import draw_matrix
         from relgraph.training import GraphTrainSettings
 
-        train = GraphTrainSettings(epochs=epochs) if "epochs" in given else GraphTrainSettings()
+        train = GraphTrainSettings() if epochs is None else GraphTrainSettings(epochs=epochs)
         settings = GraphStitchSettings(seeds=tuple(range(seeds)), strategy=strategy, train=train, **named)
         with output_folder(folder) as work:
             graphs = load_graphs(dataset, data_root)

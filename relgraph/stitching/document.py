@@ -44,6 +44,7 @@ def build_document(experiment: Experiment, *, command: str) -> dict[str, Any]:
             "num_nodes": int(data.num_nodes),
             "num_edges": int(data.edge_index.size(1)),
             "num_features": int(data.x.size(1)),
+            "features": data.features if "features" in data else "as given",
             "num_classes": nodes.num_classes,
             "source": data.source if "source" in data else "given in memory",
             "fingerprint": experiment.fingerprint,

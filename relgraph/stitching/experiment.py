@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,6 +24,8 @@ from relgraph.stitching.arms import ARMS, Arm, Nodes, PermutedAnchors, Run
 from relgraph.stitching.inner_arms import arms_at
 from relgraph.stitching.scores import Ints
 from relgraph.training import Protocol, TrainedRun, TrainSettings, apply_protocol, fit_many, labels, num_classes
+from relgraph.training.fitting import Head
+from relgraph.training.kept import fit_kept
 from relgraph.transforms import AddAnchors
 
 if TYPE_CHECKING:
@@ -182,13 +186,16 @@ class Experiment:
         return ids
 
 
-def run_experiment(data: Data, settings: StitchSettings, progress: Progress | None = None) -> Experiment:
+def run_experiment(
+    data: Data, settings: StitchSettings, progress: Progress | None = None, keep: Path | None = None
+) -> Experiment:
     """Train, stitch, and keep every prediction.
 
     Args:
         data: A graph with features and labels.
         settings: What to stitch.
         progress: Told of every step.
+        keep: Folder in which trained runs are kept, and found by an experiment that was killed.
 
     Raises:
         InputError: If the graph lacks what an arm needs, or there are more anchors than nodes.
@@ -212,14 +219,15 @@ def run_experiment(data: Data, settings: StitchSettings, progress: Progress | No
         seconds["anchors"] = time.perf_counter() - start
         return anchored
 
-    def fit_all(graph: Data, head: str) -> None:
+    def fit_all(graph: Data, head: Head) -> None:
         start = time.perf_counter()
         for encoder in settings.encoders:
-            trained[head] += fit_many(
+            fit = fit_many if keep is None else partial(fit_kept, folder=keep)
+            trained[head] += fit(
                 graph,
                 encoder,
                 settings.seeds,
-                head=head,  # type: ignore[arg-type]
+                head=head,
                 settings=settings.train,
                 progress=lambda done: tell("train", done, total),
             )

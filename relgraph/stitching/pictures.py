@@ -76,7 +76,10 @@ def draw_matrix(document: dict[str, Any], path: Path) -> Path:
     bar.ax.tick_params(labelsize=8)
     layer = document.get("stitch_at")  # older documents know the last layer only
     where = "" if layer is None else f", stitched behind layer {layer}"
-    figure.suptitle(f"{document['dataset']['name']}: every encoder with every head{where}", fontsize=11)
+    figure.suptitle(
+        f"{document['dataset']['name']}{_made_up(document['dataset'].get('features'))}: every encoder with every head{where}",
+        fontsize=11,
+    )
     if undefined:
         figure.supxlabel("hatched: the head cannot read a space of another width", fontsize=8)
     return _save(figure, path)
@@ -120,6 +123,7 @@ def draw_spaces(experiment: Experiment, path: Path) -> Path:
     name = experiment.data.dataset_name if "dataset_name" in experiment.data else "unnamed graph"
     layer = experiment.settings.stitch_at
     which = "two spaces" if layer is None else f"two spaces behind layer {layer}"
+    name += _made_up(experiment.data.get("features"))
     figure.suptitle(f"{name}: {which} before and after ({count})", fontsize=11)
     figure.supxlabel(
         f"Each row in one projection, the principal axes of seed {experiment.seeds[0]}; "
@@ -127,6 +131,11 @@ def draw_spaces(experiment: Experiment, path: Path) -> Path:
         fontsize=8,
     )
     return _save(figure, path)
+
+
+def _made_up(features: object) -> str:
+    """What a title adds where features are not the published ones."""
+    return " (structural features)" if "structural" in str(features) else ""
 
 
 def _relative_arm(arms: dict[str, Any]) -> str:

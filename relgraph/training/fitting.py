@@ -83,7 +83,7 @@ def fit_many(
         head: As in :func:`fit`.
         settings: Settings of all runs.
         path: ``"auto"`` trains side by side what can be (GCN and GraphSAGE of two layers with a linear or
-            relative-cosine head), GCN and GraphSAGE with a linear head on a graph of 50,000 nodes and more one after
+            relative-cosine head), GCN and GraphSAGE of any depth on a graph of 50,000 nodes and more one after
             the other by :class:`~relgraph.training.whole_graph.WholeGraph`, and everything else in the plain loop.
             ``"whole"`` and ``"loop"`` force that.
         progress: Called with the number of epochs done since the last call, summed over the runs.
@@ -101,11 +101,11 @@ def fit_many(
     name = encoder if isinstance(encoder, str) else type(encoder).__name__ if isinstance(encoder, nn.Module) else ""
     models = [build(data, encoder, seed, head, settings) for seed in seeds]
     name = name or type(models[0].encoder).__name__
-    able = can_see_whole(models[0].encoder) and type(models[0]) is Model
+    able = can_see_whole(models[0].encoder)
     if path == "whole" and not able:
         raise InputError(
-            f"'path' must be 'auto' or 'loop' for the encoder '{name}' and this head (got 'whole'); GCN and GraphSAGE "
-            "with a linear head can be trained so"
+            f"'path' must be 'auto' or 'loop' for the encoder '{name}' (got 'whole'); GCN and GraphSAGE can be "
+            "trained so"
         )
     whole = path == "whole" or (path == "auto" and able and num_nodes(data) >= LARGE)
     if path == "auto" and not whole and can_stack(models[0]):

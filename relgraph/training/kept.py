@@ -16,7 +16,7 @@ from torch import Tensor
 
 from relgraph.errors import DataError
 from relgraph.nn.model import Model
-from relgraph.training.fitting import build, fit_many
+from relgraph.training.fitting import Head, build, fit_many
 from relgraph.training.settings import History, TrainedRun, TrainSettings
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ def fit_kept(
     seeds: Sequence[int],
     folder: Path,
     *,
+    head: Head = "linear",
     settings: TrainSettings | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> list[TrainedRun]:
@@ -42,9 +43,10 @@ def fit_kept(
 
     Args:
         data: The graph with its masks.
-        encoder: Name of the encoder; the head is linear.
+        encoder: Name of the encoder.
         seeds: One run for each.
         folder: Where the runs lie; it is made if it is not there.
+        head: As in :func:`relgraph.training.fit_many`.
         settings: Settings of all runs.
         progress: Called with the number of epochs done since the last call, those of a run that was read at once.
 
@@ -61,15 +63,16 @@ def fit_kept(
         True
     """
     settings = settings or TrainSettings()
-    graph = _digest(data)
+    graph = _digest(data, head)
     runs = []
     for seed in seeds:
-        what = {"version": VERSION, "graph": graph, "encoder": encoder, "seed": seed, "settings": settings.to_dict()}
+        what = {"version": VERSION, "graph": graph, "encoder": encoder, "head": head, "seed": seed}
+        what |= {"settings": settings.to_dict()}
         name = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]
         path = folder / f"{encoder}-{seed}-{name}.safetensors"
-        run = _read(path, data, encoder, seed, settings)
+        run = _read(path, data, encoder, seed, head, settings)
         if run is None:
-            run = fit_many(data, encoder, [seed], settings=settings, progress=progress)[0]
+            run = fit_many(data, encoder, [seed], head=head, settings=settings, progress=progress)[0]
             _write(run, path)
         elif progress is not None:
             progress(settings.epochs)
@@ -77,10 +80,10 @@ def fit_kept(
     return runs
 
 
-def _digest(data: Data) -> str:
-    """Hash of all that training reads of a graph: features, edges, weights, labels and masks."""
-    total = hashlib.sha256()
-    for name in ("x", "edge_index", "edge_weight", "y", "train_mask", "val_mask", "test_mask"):
+def _digest(data: Data, head: Head) -> str:
+    """Hash of all that training reads of a graph: features, edges, weights, labels, masks, and anchors if any."""
+    total, anchors = hashlib.sha256(), ("anchor_rank",) if head != "linear" else ()
+    for name in ("x", "edge_index", "edge_weight", "y", "train_mask", "val_mask", "test_mask", *anchors):
         value = data.get(name)
         if isinstance(value, Tensor):
             array = np.ascontiguousarray(value.detach().cpu().numpy())
@@ -88,14 +91,14 @@ def _digest(data: Data) -> str:
     return total.hexdigest()
 
 
-def _read(path: Path, data: Data, encoder: str, seed: int, settings: TrainSettings) -> TrainedRun | None:
+def _read(path: Path, data: Data, encoder: str, seed: int, head: Head, settings: TrainSettings) -> TrainedRun | None:
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(path, framework="pt") as file:
             told = json.loads(file.metadata()["run"])
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no dictionary
-        model: Model = build(data, encoder, seed, "linear", settings)
+        model: Model = build(data, encoder, seed, head, settings)
         model.load_state_dict(state)
         history = History(**told.pop("history"))
         return TrainedRun(model.to(data.x.device).eval(), encoder, seed, history=history, **told)

@@ -13,8 +13,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from relgraph.conversion import evaluating
+from relgraph.graph import anchor_index
 from relgraph.nn.encoders import LayeredEncoder
-from relgraph.nn.model import Model
+from relgraph.nn.model import Model, RelativeModel
 from relgraph.training.protocols import labels
 from relgraph.training.settings import History, Path, TrainedRun, TrainSettings
 from relgraph.training.whole_graph import WholeGraph
@@ -51,7 +52,8 @@ def train_loop(
     forward = partial(model, data)
     if graph is not None:
         y, train, validation, test = (graph.inside(values) for values in (y, train, validation, test))
-        forward = partial(_whole, model, graph)
+        anchors = graph.places(anchor_index(data)) if isinstance(model, RelativeModel) else None
+        forward = partial(_whole, model, graph, anchors)
     head = {id(parameter) for parameter in model.head.parameters()}
     optimizer = torch.optim.Adam(
         [
@@ -90,9 +92,11 @@ def train_loop(
     return TrainedRun(model.eval(), encoder, seed, path, best_epoch, best[0], history, seconds)
 
 
-def _whole(model: Model, graph: WholeGraph) -> Tensor:
+def _whole(model: Model, graph: WholeGraph, anchors: Tensor | None) -> Tensor:
     """Outputs of the head for every node, in the order of the graph."""
     encoder = model.encoder
     assert isinstance(encoder, LayeredEncoder)
-    out: Tensor = model.head(graph.part(encoder, graph.x, 0, encoder.num_layers))
+    z = graph.part(encoder, graph.x, 0, encoder.num_layers)
+    read: Tensor = model.layer(z, anchor_index=anchors) if isinstance(model, RelativeModel) else z
+    out: Tensor = model.head(read)
     return out

@@ -46,6 +46,7 @@ def apply_protocol(data: Data, name: str | None = None, *, seed: int = 0) -> tup
     """A copy of the graph with the masks of a protocol, and what to say of it.
 
     * ``public``: the masks that the graph brings.
+    * ``ogb``: the same of a set of OGB: its own split, and accuracy as its Evaluator has it.
     * ``random``: 20 nodes of each class for training, 30 for validation, the rest for testing. A class of fewer than
       100 nodes gives a fifth and three tenths instead. One split for all runs, drawn from ``seed``.
     * ``paper``: the original paper's, 90 % of all nodes for training and the rest for validation; there are no test
@@ -53,11 +54,13 @@ def apply_protocol(data: Data, name: str | None = None, *, seed: int = 0) -> tup
 
     Args:
         data: A graph with labels ``y``.
-        name: The protocol; ``None`` takes ``public`` if the graph has masks, else ``random``.
+        name: The protocol; ``None`` takes ``ogb`` for a set of OGB, ``public`` for another graph with masks, else
+            ``random``.
         seed: Seed of a split that is drawn.
 
     Raises:
-        InputError: If the graph has no labels, or ``public`` is asked of a graph without masks.
+        InputError: If the graph has no labels, ``public`` is asked of a graph without masks, or ``ogb`` of one that is
+            none of OGB's.
 
     Example:
         >>> from torch_geometric.data import Data
@@ -67,17 +70,24 @@ def apply_protocol(data: Data, name: str | None = None, *, seed: int = 0) -> tup
         (40, 60, 100)
     """
     y = labels(data)
+    of_ogb = str(data.get("dataset_name", "")).startswith("ogbn-") and has_masks(data)
     if name is None:
-        name = "public" if has_masks(data) else "random"
+        name = "ogb" if of_ogb else "public" if has_masks(data) else "random"
     if name not in SPLITS:
         raise unknown_name("split", name, SPLITS)
+    if name == "ogb" and not of_ogb:
+        raise InputError(
+            "'split' must be 'public', 'random' or 'paper' for a graph that is no set of OGB (got 'ogb'); leave it out"
+        )
     data = copy.copy(data)
-    if name == "public":
+    if name in ("public", "ogb"):
         if not has_masks(data):
             raise InputError(
                 "'split' must be 'random' or 'paper' for a graph that brings no masks of its own (got 'public')"
             )
         note = "the split that comes with the data set; test nodes choose nothing"
+        if name == "ogb":
+            note += "; accuracy as OGB's Evaluator has it, standard deviations over seeds unbiased"
         drawn = None
     else:
         generator = torch.Generator().manual_seed(seed)

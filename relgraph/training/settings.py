@@ -67,6 +67,25 @@ class TrainSettings:
             if not 0 <= getattr(self, name) < 1:
                 raise InputError(f"'{name}' must be at least 0 and below 1 (got {getattr(self, name)})")
 
+    @classmethod
+    def large(cls, encoder: str = "gcn", **others: Any) -> TrainSettings:
+        """Settings for a graph with many labels, chosen on the validation nodes of ogbn-arxiv.
+
+        Three layers where the encoder can have them, 64 wide, 100 epochs, inputs not dropped
+        (``benchmarks/ogb/choose.py``).
+
+        Args:
+            encoder: Name of the encoder.
+            **others: Fields to set otherwise.
+
+        Example:
+            >>> TrainSettings.large("gat", epochs=10).num_layers is None
+            True
+        """
+        layers = 3 if encoder in ("gcn", "sage", "gcn2") else None
+        chosen = {"epochs": 100, "num_layers": layers, "input_dropout": 0.0, "weight_decay": 2e-3}
+        return cls(**(chosen | others))
+
     def to_dict(self) -> dict[str, Any]:
         """The settings as plain values for JSON."""
         return asdict(self)

@@ -69,6 +69,10 @@ class WholeGraph:
         """Values of all nodes ``(N, ...)`` in the graph's own order again."""
         return values[self._back]
 
+    def places(self, rows: Tensor) -> Tensor:
+        """Where rows of the graph stand inside."""
+        return self._back[rows]
+
     def spread(self, name: str, h: Tensor) -> Tensor:
         """A propagation of a state, by its name in :func:`relgraph.training.two_hop.propagation`."""
         if h is self.x:

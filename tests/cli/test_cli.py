@@ -19,10 +19,11 @@ from relgraph import __version__
 from relgraph.cli import app, main
 from relgraph.cli.device import find_device
 from relgraph.cli.show import show
-from relgraph.cli.stitch import stitch
+from relgraph.cli.stitch import stitch, training_settings
 from relgraph.errors import DataError
-from relgraph.names import ARMS, DATASETS, ENCODERS, SPACES, SPLITS, STRATEGIES
+from relgraph.names import ARMS, DATASETS, ENCODERS, FEATURES, SPACES, SPLITS, STRATEGIES
 from relgraph.stitching import StitchSettings, schema
+from relgraph.training import TrainSettings
 
 TINY = ["stitch", "--epochs", "3", "--seeds", "2", "--anchors", "16", "--device", "cpu"]
 FILES = ["matrix.png", "spaces.png", "stitching.json"]
@@ -131,7 +132,7 @@ def test_help_and_version_are_quick_and_import_nothing_heavy() -> None:
 def test_help_lists_every_name_and_defaults_are_the_librarys(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["stitch", "--help"]) == 0
     shown = capsys.readouterr().out
-    for names in (ENCODERS, ARMS, STRATEGIES, SPACES, SPLITS, DATASETS):
+    for names in (ENCODERS, ARMS, STRATEGIES, SPACES, SPLITS, DATASETS, FEATURES):
         assert all(f"{name} " in shown and meaning in shown for name, meaning in names.items())
     defaults = {name: parameter.default for name, parameter in inspect.signature(stitch).parameters.items()}
     settings = StitchSettings()
@@ -140,13 +141,27 @@ def test_help_lists_every_name_and_defaults_are_the_librarys(capsys: pytest.Capt
     assert (defaults["anchors"], defaults["anchor_strategy"]) == (settings.num_anchors, settings.strategy)
     assert defaults["anchor_space"] == settings.space
     assert (defaults["split"], defaults["split_seed"]) == (settings.split, settings.split_seed)
-    assert defaults["epochs"] == settings.train.epochs
+    assert defaults["epochs"] is None and training_settings("digits", ("gcn",), None) == settings.train
     assert settings.arms == tuple(ARMS) and defaults["stitch_at"] == settings.stitch_at
     assert main([]) == 0
     assert "stitch" in capsys.readouterr().out
 
 
+def test_sets_of_ogb_are_trained_as_was_chosen_for_one() -> None:
+    assert training_settings("ogbn-arxiv", ("gcn", "sage"), None) == TrainSettings.large()
+    assert training_settings("ogbn-arxiv", ("gcn", "gat"), 7) == TrainSettings.large("gat", epochs=7)
+    assert training_settings("cora", ("gcn",), 7) == TrainSettings(epochs=7)
+
+
+def test_features_made_of_the_graph_are_named_everywhere(here: Path) -> None:
+    assert main([*TINY, "--features", "fastrp", "--out", "out"]) == 0
+    document = json.loads((here / "out" / "stitching.json").read_text())
+    assert document["dataset"]["features"] == "fastrp (structural, not the published ones)"
+    assert "--features fastrp" in document["command"]
+
+
 USAGE = {
+    "--features words": "'--features' must be one of fastrp, file, raw, spectral",
     "--dataset digit": "did you mean 'digits'",
     "--encoders gnc": "did you mean 'gcn'",
     "--encoders ,": "at least one of gat, gcn, gcn2, gin, mlp, sage, transformer",

@@ -264,6 +264,7 @@ def test_what_was_asked_is_written_down(pair: tuple[Experiment, Document]) -> No
         "num_nodes": data.num_nodes,
         "num_edges": data.edge_index.size(1),
         "num_features": 12,
+        "features": "as given",
         "num_classes": 3,
         "source": "given in memory",
         "fingerprint": fingerprint(data),

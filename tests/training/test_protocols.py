@@ -82,3 +82,15 @@ def test_wrong_names():
         apply_protocol(graph(), "public")
     with pytest.raises(InputError, match="did you mean 'random'"):
         apply_protocol(graph(), "randon")
+
+
+def test_a_set_of_ogb_has_a_protocol_of_its_own():
+    data = apply_protocol(graph(), "random")[0]
+    data.dataset_name = "ogbn-arxiv"
+    split, protocol = apply_protocol(data)
+    assert protocol.name == "ogb" and "Evaluator" in protocol.note and protocol.seed is None
+    assert all(torch.equal(split[name], data[name]) for name in ("train_mask", "val_mask", "test_mask"))
+    assert apply_protocol(data, "public")[1].name == "public"
+    data.dataset_name = "cora"
+    with pytest.raises(InputError, match="no set of OGB"):
+        apply_protocol(data, "ogb")
