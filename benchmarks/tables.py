@@ -13,6 +13,7 @@ import sys
 
 import conversion_tables
 import inference_tables
+import molecule_tables
 import ogb_tables
 from advice_table import advice
 from conversion_targets import targets
@@ -256,6 +257,7 @@ TABLES = {
     **conversion_tables.TABLES,
     **inference_tables.TABLES,
     **ogb_tables.TABLES,
+    **molecule_tables.TABLES,
 }
 
 

@@ -27,20 +27,18 @@ from relgraph.training import GraphTrainSettings
 HERE = Path(__file__).parent
 DATASETS = ("ogbg-molbace", "ogbg-molbbbp", "ogbg-molesol", "ogbg-molfreesolv")
 COMMAND = "python benchmarks/molecules/run.py --data-root DIR"
-METHODS = ("converted", "converted-loo", "converted-strong", "converted-rbf", "converted-kl", "converted-auto")
+# Chosen on the validation graphs of ogbg-molesol (choose.py).
+JUDGED = "converted-strong"
 
 
 def targets(document):
-    """What was wanted of the arm that is best by each figure, what came out, and whether it is enough."""
+    """What was wanted of the arm that is judged, what came out, and whether it is enough."""
     metric, arms, own = document["metric"], document["arms"], document["reference"]["own"]["mean"]
     higher = metric["direction"] == "higher"
     rows = []
     for pairs in ("cross_seed", "cross_encoder"):
-        best = (max if higher else min)(
-            (name for name in METHODS if name in arms), key=lambda name: arms[name][pairs]["mean"]
-        )
-        figure, control = arms[best][pairs], arms["permuted-anchors"][pairs]["mean"]
-        label = f"{best}, {pairs.replace('_', '-')}"
+        figure, control = arms[JUDGED][pairs], arms["permuted-anchors"][pairs]["mean"]
+        label = f"{JUDGED}, {pairs.replace('_', '-')}"
         if higher:
             gap = (own - figure["mean"]) * 100
             rows.append((f"{label}: points of ROC-AUC below own", gap, "<=", 2.0, gap <= 2.0))

@@ -76,7 +76,8 @@ def draw_matrix(document: dict[str, Any], path: Path) -> Path:
     bar.ax.tick_params(labelsize=8)
     layer = document.get("stitch_at")  # older documents know the last layer only
     where = "" if layer is None else f", stitched behind layer {layer}"
-    name = document["dataset"]["name"] + _made_up(document["dataset"].get("features"))
+    data = document["dataset"]
+    name = f"{data['name']}{_made_up(data.get('features'))}"
     figure.suptitle(f"{name}: every encoder with every head{where}", fontsize=11)
     if undefined:
         figure.supxlabel("hatched: the head cannot read a space of another width", fontsize=8)
