@@ -5,7 +5,7 @@
 Four runs of each encoder (three layers, trained on the whole graph, one after the other, kept in ``--runs`` and read
 from there the next time), all ordered pairs, anchors drawn three times. Losses are in points of accuracy on the test
 nodes of the time split: that of the head's own model minus stitched. Writes ``results.json``, or one named after other
-features.
+features; finished choices of anchors are kept unless ``--again`` is given.
 """
 
 from __future__ import annotations
@@ -193,6 +193,8 @@ def main():
     parser.add_argument("--seeds", type=int, default=len(SEEDS))
     parser.add_argument("--runs", type=Path, default=RUNS)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--strategies", nargs="+", default=list(STRATEGIES), choices=STRATEGIES)
+    parser.add_argument("--again", action="store_true", help="measure finished choices of anchors anew")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     console, start = Console(), time.perf_counter()
@@ -221,17 +223,21 @@ def main():
             for kind in args.encoders
         },
         "agreement": {across: float(1 - apart[which].mean()) for across, which in groups.items() if which.any()},
-        "last": {}, "earlier": {}, "other_numbers": {},
     }  # fmt: skip
     path = HERE / ("results.json" if args.features == "spectral" else f"{args.features}.json")
+    before = json.loads(path.read_text()) if path.exists() and not args.again else {}
+    parts = {part: before.get(part, {}) for part in ("last", "earlier", "other_numbers")}
+    document |= parts
+    spent = before.get("seconds", {}).get("stitch", 0.0)
 
     def save():
-        seconds["stitch"] = time.perf_counter() - start
+        seconds["stitch"] = spent + time.perf_counter() - start
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
         write(path, rounded(document | {"seconds": seconds, "peak_gib": peak}, 5))
 
     tell = console.print
-    for name, strategy in STRATEGIES.items():
+    for name in [name for name in args.strategies if name not in parts["other_numbers"]]:
+        strategy = STRATEGIES[name]
         draws = [anchors(data, ANCHORS, strategy, seed) for seed in DRAWS]
         tell(f"[bold]{name}")
         arms = last_layer(data)
@@ -244,7 +250,7 @@ def main():
             some = {arm: arms[arm] for arm in ("converted, leave-one-out", "converted-kl, not sharpened")}
             draw = [anchors(data, count, strategy, 0)]
             rows = measure(some, runs, draw, look, y, said, kinds, tell, reach=2)
-            document["other_numbers"].setdefault(name, {})[count] = rows
+            document["other_numbers"].setdefault(name, {})[str(count)] = rows
         save()
     console.print_json(json.dumps(rounded({"own": document["own"], "seconds": seconds}, 4)))
 
