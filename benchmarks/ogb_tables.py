@@ -5,7 +5,6 @@ from __future__ import annotations
 from formatting import results, table
 
 KMEANS, TRAINING = "k-means medoids of propagated features", "random training nodes"
-WHERE = {"last": "last", "earlier": "one earlier"}
 REFERENCES = ("linear head on the anchors' labels", "linear head on the head's predictions", "class-centroid")
 OUTSIDE = ("absolute", "permuted-anchors", *REFERENCES)
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import sys
 import time
 from pathlib import Path
 
@@ -23,6 +24,10 @@ import relgraph as rg
 from relgraph.stitching.graphs import GraphStitchSettings, build_graph_document, run_graph_experiment
 from relgraph.stitching.pictures import draw_matrix
 from relgraph.training import GraphTrainSettings
+
+sys.path.append(str(Path(__file__).parents[1] / "stitching"))
+
+from cases import rounded
 
 HERE = Path(__file__).parent
 DATASETS = ("ogbg-molbace", "ogbg-molbbbp", "ogbg-molesol", "ogbg-molfreesolv")
@@ -87,17 +92,6 @@ def own_by_encoder(document):
     for run in document["runs"]:
         found.setdefault(run["encoder"], []).append(run["own"])
     return found
-
-
-def rounded(value, digits=6):
-    """The same with six decimals."""
-    if isinstance(value, float):
-        return round(value, digits)
-    if isinstance(value, list | tuple):
-        return [rounded(one, digits) for one in value]
-    if isinstance(value, dict):
-        return {key: rounded(one, digits) for key, one in value.items()}
-    return value
 
 
 def main():

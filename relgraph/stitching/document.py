@@ -67,12 +67,14 @@ def build_document(experiment: Experiment, *, command: str) -> dict[str, Any]:
         "runs": _runs(experiment, floor),
         "robustness": _robustness(experiment, own),
         "command": command,
-        "versions": {
-            "python": platform.python_version(),
-            **{name: version(name).split("+")[0] for name in ("torch", "torch-geometric", "numpy", "relgraph")},
-        },
+        "versions": versions("torch", "torch-geometric", "numpy", "relgraph"),
         "seconds": {name: round(value, 3) for name, value in experiment.seconds.items()},
     }
+
+
+def versions(*packages: str) -> dict[str, str]:
+    """Python's version and those of packages, without what names a build."""
+    return {"python": platform.python_version(), **{name: version(name).split("+")[0] for name in packages}}
 
 
 def schema() -> dict[str, Any]:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import platform
-from importlib.metadata import version
 from importlib.resources import files
 from typing import Any
 
 import numpy as np
 
 from relgraph.stitching import intervals
+from relgraph.stitching.document import versions
 from relgraph.stitching.graphs import scores
 from relgraph.stitching.graphs.arms import GRAPH_ARMS
 from relgraph.stitching.graphs.experiment import GraphArmResult, GraphExperiment
@@ -83,10 +82,7 @@ def build_graph_document(experiment: GraphExperiment, *, command: str) -> dict[s
             for run, value in zip(experiment.runs, own, strict=True)
         ],
         "command": command,
-        "versions": {
-            "python": platform.python_version(),
-            **{name: version(name).split("+")[0] for name in ("torch", "torch-geometric", "ogb", "numpy", "relgraph")},
-        },
+        "versions": versions("torch", "torch-geometric", "ogb", "numpy", "relgraph"),
         "seconds": {name: round(value, 3) for name, value in experiment.seconds.items()},
     }
 
