@@ -34,17 +34,18 @@ def test_kl_of_labels_finds_the_minimum_of_the_formula() -> None:
     space, there, _ = pieces()
     rows = torch.arange(40)
     pairing = Pairing.of(there, space, rows, rows)
-    found, start = kl(pairing), convert(there, space, shrinkage="loo")
-    a = pairing.anchors
-    covariance = a.T @ a / len(a)
-    covariance += 0.01 * covariance.diagonal().mean() * torch.eye(4, dtype=a.dtype)
-    goal = (4 * pairing.logits).sigmoid()
+    found, a = kl(pairing, 0.1), pairing.anchors
+    sizes = (pairing.logits - pairing.mean).norm(dim=1)
+    w = torch.diag(1 / (1 + (sizes / sizes.median()) ** 2))
+    square = a.T @ w @ a
+    square += 0.1 * square.trace() / 4 * torch.eye(4, dtype=a.dtype)
+    start = torch.linalg.solve(square, a.T @ w @ (pairing.logits - pairing.mean)).T
+    goal = (2 * pairing.logits).sigmoid()
 
     def loss(weight: Tensor, bias: Tensor) -> Tensor:
-        said = 4 * (a @ weight.T + bias)
+        said = 2 * (a @ weight.T + bias)
         cross = -(goal * nn.functional.logsigmoid(said) + (1 - goal) * nn.functional.logsigmoid(-said)).sum()
-        away = weight - start.weight
-        return cross + 3 / 2 * 16 * (away @ covariance * away).sum()
+        return cross + 4 / 2 * a.square().mean() * (weight - start).square().sum()
 
     def flat(values: np.ndarray) -> tuple[float, np.ndarray]:
         both = torch.from_numpy(values).view(2, 5).requires_grad_()

@@ -181,22 +181,37 @@ def test_ridge_errors_are_those_of_fitting_without_each_row(count: int, shrinkag
 @pytest.mark.parametrize("using", [("dot", 1.0), ("cosine", 1.0), ("rbf", 1.5), ("rbf", 6.0)])
 @pytest.mark.parametrize("count", [4, 12])
 @pytest.mark.parametrize("shrinkage", [1e-3, 0.3])
+@pytest.mark.parametrize("weighted", [False, True])
 def test_kernel_errors_are_those_of_fitting_without_each_row(
-    using: tuple[str, float], count: int, shrinkage: float
+    using: tuple[str, float], count: int, shrinkage: float, weighted: bool
 ) -> None:
     a, b = normal(count, 5), normal(count, 3, seed=1) + 4
-    gram, middle = kernel(a, a, *using), torch.eye(count, dtype=F64) - 1 / count
-    penalty = shrinkage * (middle @ gram @ middle).trace() / 5
+    weights = normal(count, seed=2).exp() if weighted else None
+    w = torch.ones(count, dtype=F64) if weights is None else weights / weights.mean()
+    gram, share = kernel(a, a, *using), w / count
+    penalty = shrinkage * ((w * gram.diagonal()).sum() - count * share @ gram @ share) / 5
     slow = []
     for row in range(count):
         rest = torch.arange(count) != row
         # The optimality conditions of kernel ridge regression with a free constant.
         system = torch.ones(count, count, dtype=F64)
-        system[:-1, :-1] = gram[rest][:, rest] + penalty * torch.eye(count - 1, dtype=F64)
+        system[:-1, :-1] = gram[rest][:, rest] + penalty * torch.diag(1 / w[rest])
         system[-1, -1] = 0
         solution = torch.linalg.solve(system, torch.cat([b[rest], torch.zeros(1, 3, dtype=F64)]))
-        slow.append((b[row] - gram[row, rest] @ solution[:-1] - solution[-1]).square().sum())
-    torch.testing.assert_close(kernel_errors(a, b, using, [shrinkage])[0], torch.stack(slow), rtol=1e-6, atol=1e-9)
+        slow.append(w[row] * (b[row] - gram[row, rest] @ solution[:-1] - solution[-1]).square().sum())
+    fast = kernel_errors(a, b, using, [shrinkage], weights)[0]
+    torch.testing.assert_close(fast, torch.stack(slow), rtol=1e-6, atol=1e-9)
+
+
+def test_a_robust_kernel_map_is_not_bent_by_a_few_far_anchors() -> None:
+    x = normal(400, 3)
+    y = x @ rotation(3)
+    y[:12] = 500 * normal(12, 3, seed=5)  # of these nodes the two runs say nothing alike
+    a, b = AnchorSet(torch.arange(200), x[:200], x.mean(0)), AnchorSet(torch.arange(200), y[:200], torch.zeros(3))
+    plain, robust = (
+        float((kernel_ridge(a, b, robust=robust)(x[200:]) - y[200:]).square().mean()) for robust in (False, True)
+    )
+    assert robust < 0.2 * plain
 
 
 def test_the_smallest_shrinkage_within_half_a_standard_error_is_taken() -> None:

@@ -15,6 +15,7 @@ import json
 import resource
 import time
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -25,14 +26,11 @@ from rich.progress import Progress, TimeRemainingColumn
 from sklearn.metrics import cohen_kappa_score
 
 import relgraph as rg
-from relgraph.conversion.kernel import rbf
-from relgraph.conversion.kl import kl
-from relgraph.conversion.pairing import Pairing
 from relgraph.datasets.evaluate import evaluate
 from relgraph.stitching import intervals, scores
-from relgraph.translation import ridge_affine
+from relgraph.translation import kernel_ridge, ridge_affine
 
-from cases import anchor_rows, head_of, rounded, space_of, write  # isort: skip  # the folder that graph.py put on the path
+from cases import anchor_rows, rounded, write  # isort: skip  # the folder that graph.py put on the path
 from meetings import (  # isort: skip
     absolute, class_centroid, converted, learned_from_labels, learned_from_predictions, permuted, rotated, said_by,
     short, square,
@@ -41,15 +39,16 @@ from meetings import (  # isort: skip
 HERE = Path(__file__).parent
 SEEDS, DRAWS, ANCHORS = range(4), range(3), 512
 FEWER_AND_MORE = (128, 2048)
-# Arms that take long meet the heads of the next few runs only; other numbers of anchors the next two, the references
-# one draw.
+# Arms that take long meet the heads of the next few runs only, other numbers of anchors the next two.
 SLOW = {
-    "converted-rbf": 1,
-    "converted, Gaussian kernel": 3,
-    "converted-kl": 3,
+    "converted-rbf": 3,
+    "translated by a kernel, then ReLU": 3,
     "linear head on the anchors' labels": 1,
     "linear head on the head's predictions": 1,
 }
+# One draw of anchors is enough of what takes long, of controls and references, and of what does not depend on anchors.
+ONCE = {*SLOW, "absolute", "class-centroid", "permuted-anchors"}
+COMPARED = ("converted, leave-one-out", "converted-kl")
 STRATEGIES = {
     "random training nodes": "training",
     "random nodes": "random",
@@ -65,24 +64,6 @@ def anchors(data, count, strategy, seed):
     return rows[torch.randperm(rows.numel(), generator=torch.Generator().manual_seed(seed))[:count]]
 
 
-def pairing_of(source, target, rows):
-    """Anchors and logits, as the methods of conversion take them."""
-    every = torch.arange(len(rows))
-    return Pairing.of(head_of(target, rows), space_of(source.z, rows), every, every)
-
-
-def unsharpened(source, target, rows, look):
-    """The fit by KL divergence to probabilities as they are, on validation nodes here (choose.py) the better one."""
-    return kl(pairing_of(source, target, rows), sharpness=1.0)(source.z[look])
-
-
-def gaussian(source, target, rows, look):
-    """Kernel ridge regression by a Gaussian twice as wide as the median distance, not by what leave-one-out takes."""
-    pairing = pairing_of(source, target, rows)
-    width = 2 * float(torch.pdist(pairing.anchors).median())
-    return rbf(pairing, using=("rbf", width))(source.z[look])
-
-
 def last_layer(data):
     """Arms at the last layer: name to a meeting of a source, a target, anchors and the nodes to predict."""
     classes = int(data.y.max()) + 1
@@ -91,9 +72,7 @@ def last_layer(data):
         "converted": converted(),
         "converted, leave-one-out": converted(shrinkage="loo"),
         "converted-rbf": converted("rbf"),
-        "converted, Gaussian kernel": gaussian,
         "converted-kl": converted("kl"),
-        "converted-kl, not sharpened": unsharpened,
         "procrustes": rotated,
         "permuted-anchors": permuted(),
         "class-centroid": class_centroid(data.y, data.train_mask, classes),
@@ -115,23 +94,23 @@ def one_layer_earlier(graph):
         at = inside[rows]
         return [rg.AnchorSet(rows, run.inner[at], run.inner.mean(dim=0)) for run in (source, target)]
 
-    def translated(nonlinear, shuffled=None):
+    def translated(fit, shuffled=None):
         def meet(source, target, rows, look):
             here, there = spaces(source, target, rows)
             if shuffled is not None:
                 there = rg.AnchorSet(
                     rows, there.embeddings[torch.randperm(len(rows), generator=shuffled)], there.center
                 )
-            h = ridge_affine(here, there, shrinkage="loo")(source.inner)
-            return back(target, h.relu() if nonlinear else h, look)
+            return back(target, fit(here, there)(source.inner).relu(), look)
 
         return meet
 
+    ridge = partial(ridge_affine, shrinkage="loo")
     return {
         "absolute": lambda source, target, rows, look: back(target, source.inner, look),
-        "translated": translated(nonlinear=False),
-        "translated, then ReLU": translated(nonlinear=True),
-        "permuted-anchors": translated(nonlinear=True, shuffled=torch.Generator().manual_seed(0)),
+        "translated, then ReLU": translated(ridge),
+        "translated by a kernel, then ReLU": translated(partial(kernel_ridge, robust=True)),
+        "permuted-anchors": translated(ridge, shuffled=torch.Generator().manual_seed(0)),
     }
 
 
@@ -142,9 +121,7 @@ def measure(arms, runs, draws, look, y, said, kinds, tell, reach=None):
     rows = []
     for arm, meet in arms.items():
         start, found, kappas = time.perf_counter(), [], []
-        fixed = arm in ("absolute", "class-centroid")
-        once = fixed or arm.startswith("linear head")
-        for draw in draws[: 1 if once else None]:
+        for draw in draws[: 1 if arm in ONCE else None]:
             predictions = square(meet, runs, runs, [draw] * len(runs), look, reach or SLOW.get(arm))
             accuracy = scores.accuracy_matrix(predictions, y)
             found.append((accuracy, own[None, :] - accuracy, scores.fidelity_matrix(predictions, said)))
@@ -249,7 +226,7 @@ def main():
         document["earlier"][name] = measure(one_layer_earlier(graph), runs, draws, look, y, said, kinds, tell)
         save()
         for count in FEWER_AND_MORE:
-            some = {arm: arms[arm] for arm in ("converted, leave-one-out", "converted-kl, not sharpened")}
+            some = {arm: arms[arm] for arm in COMPARED}
             draw = [anchors(data, count, strategy, 0)]
             rows = measure(some, runs, draw, look, y, said, kinds, tell, reach=2)
             document["other_numbers"].setdefault(name, {})[str(count)] = rows

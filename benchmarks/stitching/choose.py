@@ -30,7 +30,7 @@ from relgraph.translation.leave_one_out import SHRINKAGES
 HERE = Path(__file__).parent
 SEEDS = range(100, 105)
 COUNTS = (16, 32, 128, 512)
-WORTHS, SHARPNESSES = (1.0, 3.0, 10.0, 30.0), (1.0, 2.0, 4.0, 8.0)
+WORTHS, SHARPNESSES = (0.3, 1.0, 3.0, 10.0), (1.0, 2.0, 4.0, 8.0)
 LEAST = (1e-5, 1e-4, 1e-3, 1e-2)
 OURS = {"linear": "linear", "kl": f"kl {ANCHORS_WORTH:g} x{SHARPNESS:g}", "rbf": f"rbf {LEAST[0]:g}"}
 COMMAND = "python benchmarks/stitching/choose.py --data-root DIR"
@@ -39,7 +39,9 @@ COMMAND = "python benchmarks/stitching/choose.py --data-root DIR"
 def bent(pairing, least):
     """Kernel conversion with a bound on the shrinkage."""
     allowed = [number for number in SHRINKAGES if number >= least]
-    fit = fit_kernel_ridge(pairing.anchors, pairing.logits, center=pairing.mean, shrinkages=allowed)
+    fit = fit_kernel_ridge(
+        pairing.anchors, pairing.logits, center=pairing.mean, shrinkages=allowed, weights=pairing.weights()
+    )
     module = KernelConversion(
         pairing.center, pairing.anchors, fit.coefficients, fit.bias, fit.similarity, fit.width, fit.shrinkage
     )

@@ -24,6 +24,9 @@ def rbf(
 ) -> KernelConversion:
     """The module of :func:`relgraph.convert` with ``method="rbf"``.
 
+    Anchors count as :meth:`relgraph.conversion.pairing.Pairing.weights` says, in the fit and in the leave-one-out error
+    that chooses: a few enormous logits would else be all that either of them sees.
+
     Args:
         pairing: Anchors and logits.
         shrinkage: A number above 0, or ``"loo"``, which ``None`` stands for.
@@ -35,6 +38,7 @@ def rbf(
         center=pairing.mean,
         shrinkage="loo" if shrinkage is None else shrinkage,
         using=using,
+        weights=pairing.weights(),
     )
     module = KernelConversion(
         pairing.center, pairing.anchors, fit.coefficients, fit.bias, fit.similarity, fit.width, fit.shrinkage

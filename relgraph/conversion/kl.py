@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from relgraph.conversion.pairing import Pairing
 from relgraph.errors import InputError
@@ -16,8 +16,8 @@ from relgraph.translation import Shrinkage, ridge
 from relgraph.translation.leave_one_out import resolve_shrinkage
 
 # Both chosen on Cora's validation nodes: benchmarks/stitching/choose.py.
-ANCHORS_WORTH = 3.0
-SHARPNESS = 4.0
+ANCHORS_WORTH = 1.0
+SHARPNESS = 2.0
 MAX_ITERATIONS = 200
 
 
@@ -57,16 +57,18 @@ def kl(
     r"""The linear layer of :func:`relgraph.convert` with ``method="kl"``.
 
     .. math:: \min_{W, b} \sum_k \mathrm{KL}\bigl(\mathrm{softmax}(\beta L_k) \,\big\Vert\,
-        \mathrm{softmax}(\beta (W' a_k + b))\bigr) + \frac{\rho \beta^2}{2} \lVert S^{1/2} (W - W_0) \rVert_F^2
+        \mathrm{softmax}(\beta (W' a_k + b))\bigr) + \frac{\rho \beta^2 s^2}{2} \lVert W - W_0 \rVert_F^2
 
     (for a head of labels the sum over labels of the divergences between two coins, with the sigmoid in place of the
-    softmax), the anchors ``a`` around the centre of the space, their covariance ``S`` (shrinkage 0.01) and the linear
-    conversion :math:`W_0`. Least squares on logits spends its effort on what is certain anyway; the divergence looks
-    where the probabilities move. Networks trained with dropout and decay are right more often than they are sure, so
-    the probabilities are sharpened, by :math:`\beta = 4`: what they decide then weighs more. The penalty keeps few
-    anchors from being interpolated: it holds the map to the linear conversion with the weight of :math:`\rho = 3`
-    anchors, so that it fades as anchors are added. The problem is strictly convex in ``W``; L-BFGS starts from
-    :math:`W_0` and runs in float64, so the result depends on nothing else.
+    softmax), the anchors ``a`` around the centre of the space, their mean variance :math:`s^2` per coordinate, and the
+    weighted linear conversion :math:`W_0`: ridge regression of the logits with the weights of
+    :meth:`relgraph.conversion.pairing.Pairing.weights`. Least squares on logits spends its effort on what is certain
+    anyway; the divergence looks where the probabilities move. Networks trained with dropout and decay are right more
+    often than they are sure, so the probabilities are sharpened, by :math:`\beta = 2`: what they decide then weighs
+    more. The penalty keeps few anchors from being interpolated: it holds the map to :math:`W_0` with the weight of
+    :math:`\rho = 1` anchor in every direction, so that it fades as anchors are added, and fastest where they vary most.
+    The problem is strictly convex in ``W``; L-BFGS starts from :math:`W_0` and runs in float64, so the result depends
+    on nothing else.
 
     Args:
         pairing: Anchors and logits.
@@ -88,21 +90,21 @@ def kl(
             'or publish a head of one label with outputs="labels"'
         )
     log_total, probabilities = FAMILIES[pairing.outputs]
-    anchors, offset = pairing.anchors, pairing.logits - pairing.mean
-    number = resolve_shrinkage(anchors, offset, "loo" if shrinkage is None else shrinkage)
-    start = sharpness * ridge(anchors, offset, number)
-    root, back = _whitening(pairing)
-    prior = (back @ start).numpy()
-    inputs = np.hstack([(anchors @ root).numpy(), np.ones((count, 1))])
     goal = probabilities((sharpness * pairing.logits).numpy())
+    basis, penalty = _coordinates(pairing.anchors, worth, float((goal * (1 - goal)).mean()))
+    rows, logits_of_rows = weighted(pairing)
+    number = resolve_shrinkage(rows, logits_of_rows, "loo" if shrinkage is None else shrinkage)
+    prior = torch.linalg.solve(basis, sharpness * ridge(rows, logits_of_rows, number)).numpy()
+    inputs = np.hstack([(pairing.anchors @ basis).numpy(), np.ones((count, 1))])
 
     def loss(flat: NDArray[Any]) -> tuple[float, NDArray[Any]]:
         weight = flat.reshape(-1, width)
         logits = inputs @ weight
         away = weight[:-1] - prior
-        value = worth / 2 * (away * away).sum() + log_total(logits) - (goal * logits).sum()
+        pull = penalty * away
+        value = (pull * away).sum() / 2 + log_total(logits) - (goal * logits).sum()
         slope = inputs.T @ (probabilities(logits) - goal)
-        slope[:-1] += worth * away
+        slope[:-1] += pull
         return value / count, slope.ravel() / count
 
     found = minimize(
@@ -110,17 +112,24 @@ def kl(
         np.vstack([prior, sharpness * pairing.mean.numpy()[None]]).ravel(),
         jac=True,
         method="L-BFGS-B",
-        options={"maxiter": MAX_ITERATIONS, "ftol": 1e-12, "gtol": 1e-7},
+        options={"maxiter": MAX_ITERATIONS, "ftol": 1e-11, "gtol": 1e-7},
     )
     weight = torch.from_numpy(found.x.reshape(-1, width)) / sharpness
-    return pairing.linear(root @ weight[:-1], weight[-1])
+    return pairing.linear(basis @ weight[:-1], weight[-1])
 
 
-def _whitening(pairing: Pairing) -> tuple[torch.Tensor, torch.Tensor]:
-    """``S^-1/2`` and ``S^1/2``: in whitened coordinates the descent needs tens of steps and not thousands."""
-    anchors = pairing.anchors
-    covariance = anchors.mT @ anchors / anchors.size(0)
-    covariance.diagonal().add_(0.01 * covariance.diagonal().mean())
-    values, vectors = torch.linalg.eigh(covariance)
-    values = torch.where(values > 0, values, 1)  # a constant space: no direction, and none is needed
-    return vectors * values.rsqrt() @ vectors.mT, vectors * values.sqrt() @ vectors.mT
+def weighted(pairing: Pairing) -> tuple[Tensor, Tensor]:
+    """Anchors and logits whose plain ridge regression is the weighted one: rows times the root of their weight."""
+    roots = pairing.weights().sqrt().unsqueeze(1)
+    return roots * pairing.anchors, roots * pairing.offset
+
+
+def _coordinates(anchors: Tensor, worth: float, curvature: float) -> tuple[Tensor, NDArray[Any]]:
+    """Axes ``(F, F)`` along which the loss curves about alike, and the penalty along each, ``(F, 1)``.
+
+    Along the embeddings' own coordinates the descent would need thousands of steps.
+    """
+    values, vectors = torch.linalg.eigh(anchors.mT @ anchors)
+    held = worth * float(anchors.square().mean()) or 1.0  # a constant space: no direction, and none is needed
+    lengths = (curvature * values.clamp(min=0) + held).rsqrt()
+    return vectors * lengths, (held * lengths.square()).unsqueeze(1).numpy()

@@ -11,6 +11,7 @@ from torch.nn.utils import skip_init
 from relgraph.anchors import AnchorSet
 from relgraph.conversion.published_head import Outputs, PublishedHead
 from relgraph.translation import centered
+from relgraph.translation.weights import moderate_weights
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +53,20 @@ class Pairing:
         """Some of the anchors; centre and mean stay those of all nodes, and the result stays in float64."""
         part = replace(self, ids=self.ids[rows], anchors=self.anchors[rows], logits=self.logits[rows])
         return replace(part, like=self.anchors)
+
+    @property
+    def offset(self) -> Tensor:
+        """The logits around their mean, ``(K, C)``; of classes without what all have in common: no softmax sees it."""
+        offset = self.logits - self.mean
+        return offset - offset.mean(dim=1, keepdim=True) if self.outputs == "classes" else offset
+
+    def weights(self) -> Tensor:
+        """How much each anchor counts in least squares on logits, ``(K,)``: little where they are enormous.
+
+        :func:`relgraph.translation.weights.moderate_weights` of :attr:`offset`; 1 for a head of values, which are
+        themselves what is wanted, and not what is decided by them.
+        """
+        return torch.ones_like(self.logits[:, 0]) if self.outputs == "values" else moderate_weights(self.offset)
 
     def linear(self, weight: Tensor, bias: Tensor) -> nn.Linear:
         """The frozen layer on the space's own coordinates, of weights ``(F, C)`` and logits at the centre ``(C,)``."""

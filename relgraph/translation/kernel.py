@@ -8,9 +8,12 @@ from relgraph.anchors import AnchorSet
 from relgraph.translation.affine import paired
 from relgraph.translation.kernel_regression import KernelRidge, fit_kernel_ridge
 from relgraph.translation.leave_one_out import Shrinkage
+from relgraph.translation.weights import moderate_weights
 
 
-def kernel_ridge(source: AnchorSet, target: AnchorSet, *, shrinkage: Shrinkage = "loo") -> KernelRidge:
+def kernel_ridge(
+    source: AnchorSet, target: AnchorSet, *, shrinkage: Shrinkage = "loo", robust: bool = False
+) -> KernelRidge:
     r"""Kernel ridge regression of the target's anchors on the source's.
 
     .. math:: y = s(x - m_s, A_c) \, R \, B_c + \beta + m_t
@@ -23,6 +26,8 @@ def kernel_ridge(source: AnchorSet, target: AnchorSet, *, shrinkage: Shrinkage =
         source: Space to map from, width ``F``.
         target: Space to map to, width ``G``.
         shrinkage: ``g``, relative to the mean variance of the anchors under the similarity, or ``"loo"``.
+        robust: Let anchors that lie far out in either space count less, by
+            :func:`relgraph.translation.weights.moderate_weights` of both.
 
     Returns:
         The map, on the device of the source, whose type it gives back; fitted in float64, and a curved one stays so.
@@ -39,7 +44,9 @@ def kernel_ridge(source: AnchorSet, target: AnchorSet, *, shrinkage: Shrinkage =
         ('rbf', True)
     """
     a, b = paired(source, target)
-    fit = fit_kernel_ridge(a, b, center=b.new_zeros(b.size(1)), shrinkage=shrinkage)
+    fit = fit_kernel_ridge(
+        a, b, center=b.new_zeros(b.size(1)), shrinkage=shrinkage, weights=moderate_weights(a, b) if robust else None
+    )
     bias = fit.bias + target.center.cpu().to(torch.float64)
     center = source.center.cpu().to(torch.float64)
     module = KernelRidge(center, a, fit.coefficients, bias, fit.similarity, fit.width, fit.shrinkage)

@@ -139,6 +139,7 @@ def fit_kernel_ridge(
     shrinkage: Shrinkage = "loo",
     using: tuple[str, float] | None = None,
     shrinkages: Sequence[float] = SHRINKAGES,
+    weights: Tensor | None = None,
 ) -> KernelFit:
     r"""Kernel ridge regression of ``b`` on ``a`` with an intercept, similarity and ridge by leave-one-out.
 
@@ -153,6 +154,9 @@ def fit_kernel_ridge(
     shrinkages the smallest by the same rule (:func:`relgraph.translation.choose_shrinkage` says when not). With at most
     24 rows, or no more rows than dimensions, it is the dot product.
 
+    With weights ``w`` of mean 1, ``G`` is :math:`s(a, a) + \lambda \operatorname{diag}(w)^{-1}`, the traces are those
+    of :math:`W^{1/2} s(a, a) W^{1/2}`, ``J`` takes the weighted mean off, and squared errors count ``w`` times.
+
     Args:
         a: Rows around the centre, ``(K, F)``, float64.
         b: Rows to map to, ``(K, G)``, float64.
@@ -162,6 +166,7 @@ def fit_kernel_ridge(
         shrinkage: ``g``, or ``"loo"``.
         using: A similarity and width, instead of choosing them.
         shrinkages: Those that ``"loo"`` chooses from, the smallest first.
+        weights: How much each row counts, above 0, ``(K,)``; by default all the same. Only their ratios matter.
 
     Raises:
         InputError: If ``shrinkage`` is not a number above 0 or ``"loo"``.
@@ -173,7 +178,7 @@ def fit_kernel_ridge(
     straight = few or a.size(0) <= a.size(1)  # a linear map goes through that many anchors already
     pairs = [using] if using else [("dot", 1.0)] if straight else list(candidates(a))
     tried = (float(shrinkage),) if shrinkage != "loo" else (CAUTIOUS,) if few else shrinkages
-    grams = [_Gram(a, pair, center if pair[0] == "dot" else None) for pair in pairs]
+    grams = [_Gram(a, pair, center if pair[0] == "dot" else None, weights) for pair in pairs]
     grams = [gram for gram in grams if gram.scale > 0]  # 0: all anchors are one point, nothing to tell apart
     if not grams:
         constant = b.mean(dim=0) if center is None else center
@@ -188,22 +193,36 @@ def fit_kernel_ridge(
     return KernelFit(*gram.pair, chosen, *gram.solve(b, chosen))
 
 
-def kernel_errors(a: Tensor, b: Tensor, using: tuple[str, float], shrinkages: Sequence[float] = SHRINKAGES) -> Tensor:
-    """Squared leave-one-out errors of the kernel ridge regression with an intercept of ``b`` on ``a``, ``(S, K)``."""
-    return _Gram(a, using).errors(b, shrinkages)
+def kernel_errors(
+    a: Tensor,
+    b: Tensor,
+    using: tuple[str, float],
+    shrinkages: Sequence[float] = SHRINKAGES,
+    weights: Tensor | None = None,
+) -> Tensor:
+    """Squared leave-one-out errors of the kernel ridge regression with an intercept of ``b`` on ``a``, ``(S, K)``.
+
+    Each counted as often as the weights, scaled to mean 1, say.
+    """
+    return _Gram(a, using, weights=weights).errors(b, shrinkages)
 
 
 class _Gram:
     """The anchors' similarities to each other under one similarity, and what the regression makes of them.
 
-    With a constant given, ``R = G^-1`` and the constant is taken off the targets; else it is fitted.
+    With a constant given, ``R = G^-1`` and the constant is taken off the targets; else it is fitted. Rows of weight
+    ``w`` are rows multiplied by ``w^1/2``, the column of ones that the constant stands on included.
     """
 
-    def __init__(self, a: Tensor, pair: tuple[str, float], constant: Tensor | None = None) -> None:
+    def __init__(
+        self, a: Tensor, pair: tuple[str, float], constant: Tensor | None = None, weights: Tensor | None = None
+    ) -> None:
         self.pair, self.constant = pair, constant
-        self.similarities, num_features = kernel(a, a, *pair), a.size(1)
+        ones = a.new_ones(a.size(0)) if weights is None else (weights / weights.mean()).sqrt()
+        self.ones = ones.unsqueeze(1)
+        self.similarities, num_features = self.ones * kernel(a, a, *pair) * ones, a.size(1)
         count, trace = a.size(0), self.similarities.diagonal().sum()
-        spread = trace if constant is not None else trace - self.similarities.sum() / count
+        spread = trace if constant is not None else trace - ones @ self.similarities @ ones / count
         self.scale = float(spread) / num_features if spread > 1e-12 * count * trace else 0.0
 
     def solve(self, b: Tensor, shrinkage: float) -> tuple[Tensor, Tensor]:
@@ -212,11 +231,11 @@ class _Gram:
         ridged.diagonal().add_(shrinkage * self.scale)
         factor = torch.linalg.cholesky(ridged)
         if self.constant is not None:
-            return torch.cholesky_solve(b - self.constant, factor), self.constant
-        solved = torch.cholesky_solve(torch.cat([b, torch.ones_like(b[:, :1])], dim=1), factor)
+            return self.ones * torch.cholesky_solve(self.ones * (b - self.constant), factor), self.constant
+        solved = torch.cholesky_solve(torch.cat([self.ones * b, self.ones], dim=1), factor)
         inner, ones = solved[:, :-1], solved[:, -1:]
-        bias = inner.sum(dim=0) / ones.sum()
-        return inner - ones * bias, bias
+        bias = (self.ones * inner).sum(dim=0) / (self.ones * ones).sum()
+        return self.ones * (inner - ones * bias), bias
 
     def errors(self, b: Tensor, shrinkages: Sequence[float]) -> Tensor:
         """Squared leave-one-out errors, one row per ridge: one decomposition serves all of them."""
@@ -225,12 +244,12 @@ class _Gram:
         inverse = 1 / (values + values.new_tensor(shrinkages).unsqueeze(1) * self.scale)  # one row per ridge
         diagonal = inverse @ vectors.square().mT  # of G^-1, and of R below
         if self.constant is not None:
-            solved = vectors @ (inverse.unsqueeze(2) * (vectors.mT @ (b - self.constant)))
+            solved = vectors @ (inverse.unsqueeze(2) * (vectors.mT @ (self.ones * (b - self.constant))))
         else:
-            sums = vectors.sum(dim=0)
-            inner = inverse.unsqueeze(2) * (vectors.mT @ b)
+            sums = (vectors.mT @ self.ones).squeeze(1)
+            inner = inverse.unsqueeze(2) * (vectors.mT @ (self.ones * b))
             ones = (inverse * sums) @ vectors.mT  # G^-1 1
-            total = ones.sum(dim=1, keepdim=True)
+            total = ones @ self.ones
             constants = (sums @ inner) / total
             solved = vectors @ inner - ones.unsqueeze(2) * constants.unsqueeze(1)
             diagonal = diagonal - ones.square() / total
