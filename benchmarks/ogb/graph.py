@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from torch import Tensor, nn
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 import relgraph as rg
 from relgraph.training import TrainSettings, apply_protocol
 from relgraph.training.kept import fit_kept
-from relgraph.training.whole_graph import WholeGraph
+from relgraph.training.whole_graph import WholeGraph, can_see_whole
 
 sys.path.append(str(Path(__file__).parents[1] / "stitching"))
 
@@ -26,7 +26,7 @@ RUNS = Path("runs") / "ogb"
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """A trained run: embeddings of all nodes ``(N, F)``, and in WholeGraph's order the state one layer earlier."""
+    """A trained run: embeddings of all nodes ``(N, F)``, and their states one layer earlier."""
 
     encoder: str
     seed: int
@@ -47,14 +47,29 @@ def arxiv(root, features):
     return apply_protocol(rg.load_dataset(NAME, root, features=None if features == "file" else features))[0]
 
 
-def trained(data, graph, encoder, seeds, folder, settings=SETTINGS, progress=None):
+def settings_of(encoder):
+    """Training settings: GAT has two layers and no other form."""
+    return replace(SETTINGS, num_layers=None) if encoder == "gat" else SETTINGS
+
+
+def part(graph, encoder, h, start, stop):
+    """Layers ``start`` to ``stop`` of an encoder on states of all nodes (``None``: the features), in the graph's order.
+
+    As sparse products where :class:`WholeGraph` knows the encoder, else by passing messages.
+    """
+    if can_see_whole(encoder):
+        return graph.outside(graph.part(encoder, graph.x if h is None else graph.inside(h), start, stop))
+    return encoder.part(graph.data.x if h is None else h, start, stop, graph.data.edge_index)
+
+
+def trained(graph, encoder, seeds, folder, progress=None):
     """The runs of an encoder, read where they are there, else trained and kept."""
     runs = []
-    for one in fit_kept(data, encoder, seeds, folder, settings=settings, progress=progress):
+    for one in fit_kept(graph.data, encoder, seeds, folder, settings=settings_of(encoder), progress=progress):
         one.model.requires_grad_(False)
         last = one.model.encoder.num_layers
-        inner = graph.inside(graph.encode(one.model.encoder, last - 1))
-        z = graph.outside(graph.part(one.model.encoder, inner, last - 1, last))
+        inner = part(graph, one.model.encoder, None, 0, last - 1)
+        z = part(graph, one.model.encoder, inner, last - 1, last)
         runs.append(Run(encoder, one.seed, z, inner, one.model, one.validation, one.seconds))
     return runs
 

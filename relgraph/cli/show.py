@@ -172,7 +172,7 @@ def _collapsed(document: dict[str, Any]) -> dict[str, int]:
 
 def _paths(document: dict[str, Any]) -> str:
     """Which encoders were trained side by side, and which one after the other."""
-    words = {"stacked": "side by side", "loop": "one after the other"}
+    words = {"stacked": "side by side", "loop": "one after the other", "whole": "one after the other"}
     ways: dict[str, set[str]] = {}
     for run in document["runs"]:
         ways.setdefault(run["encoder"], set()).update(words[arm["path"]] for arm in run["arms"].values())

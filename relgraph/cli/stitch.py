@@ -6,6 +6,7 @@ import os
 import shlex
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,6 +21,10 @@ from relgraph.names import ARMS, DATASETS, ENCODERS, FEATURES, GRAPH_DATASETS, S
 if TYPE_CHECKING:
     from relgraph.stitching import Experiment
     from relgraph.training import TrainSettings
+
+
+FEW, MANY = 32, 256
+"""Anchors by default, and of large graphs, which have more classes and more room between them."""
 
 
 def _listed(title: str, names: Mapping[str, str]) -> str:
@@ -62,7 +67,10 @@ def stitch(
         str, typer.Option(metavar="A,B", help=f"Encoders, separated by commas: {', '.join(ENCODERS)}.")
     ] = "gcn",
     seeds: Annotated[int, typer.Option(metavar="N", min=0, help="How many seeds, 0 to N-1.")] = 5,
-    anchors: Annotated[int, typer.Option(metavar="K", help="Number of anchors.")] = 32,
+    anchors: Annotated[
+        int | None,
+        typer.Option(metavar="K", help="Number of anchors.", show_default=f"{FEW}, {MANY} from 50,000 nodes on"),
+    ] = None,
     anchor_strategy: Annotated[
         str, typer.Option(metavar="NAME", help=f"How anchors are chosen: {', '.join(STRATEGIES)}.")
     ] = "random",
@@ -115,7 +123,7 @@ def stitch(
             arms,
             given=given,
             seeds=seeds,
-            num_anchors=anchors,
+            num_anchors=FEW if anchors is None else anchors,
             strategy=anchor_strategy,
             epochs=epochs,
             out=out,
@@ -155,7 +163,7 @@ def stitch(
 
         settings = StitchSettings(
             seeds=tuple(range(seeds)),
-            num_anchors=anchors,
+            num_anchors=FEW if anchors is None else anchors,
             strategy=anchor_strategy,
             space=anchor_space,
             split=split,
@@ -167,8 +175,11 @@ def stitch(
         place = find_device(device)
         with output_folder(folder) as work:
             data = load_dataset(dataset, data_root, features=features).to(place)
+            large = num_nodes(data) >= LARGE
+            if large and anchors is None:
+                settings = replace(settings, num_anchors=MANY)
             # Long training is worth keeping: a command that was killed goes on where it was.
-            keep = cache_folder() / "runs" if num_nodes(data) >= LARGE else None
+            keep = cache_folder() / "runs" if large else None
             experiment = run_experiment(data, settings, tell, keep)
             tell("write", 0, 0)
             document = build_document(experiment, command=_command(experiment, dataset, features, str(place)))

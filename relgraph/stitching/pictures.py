@@ -123,7 +123,7 @@ def draw_spaces(experiment: Experiment, path: Path) -> Path:
     layer = experiment.settings.stitch_at
     which = "two spaces" if layer is None else f"two spaces behind layer {layer}"
     name += _made_up(experiment.data.get("features"))
-    figure.suptitle(f"{name}: {which} before and after ({count})", fontsize=11)
+    figure.suptitle(f"{name}: {which} before and after\n({count})", fontsize=11)
     figure.supxlabel(
         f"Each row in one projection, the principal axes of seed {experiment.seeds[0]}; "
         f"{100 * WITHIN:.0f} % of the points are inside.",

@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from torch.nn.utils import skip_init
 
 STRENGTHS = (0.1, 1.0, 10.0, 100.0, 1000.0)
+MOST_ROWS = 20_000
+"""More training rows than these are sampled: the head of a graph of 170,000 nodes would else take minutes."""
 
 
 def fit_linear_head(
@@ -25,7 +27,7 @@ def fit_linear_head(
     Args:
         r: Vectors of all nodes, ``(N, K)``.
         y: Classes, ``(N,)``.
-        train: Rows to train on.
+        train: Rows to train on; of more than :data:`MOST_ROWS` so many, always the same ones.
         validation: Rows to choose the strength on; ties go to the stronger penalty.
         num_classes: Number of classes; one without training nodes is never predicted.
         strengths: What to choose from, rising: the inverse of the penalty, scikit-learn's ``C``.
@@ -44,7 +46,7 @@ def fit_linear_head(
     from threadpoolctl import threadpool_limits
 
     values, labels = r.detach().cpu().double(), y.cpu()
-    train, validation = train.cpu(), validation.cpu()
+    train, validation = _sample(train.cpu()), validation.cpu()
     classes = torch.bincount(labels[train], minlength=num_classes).nonzero().view(-1)
     best: tuple[float, nn.Linear] | None = None
     for strength in strengths if classes.numel() > 1 else ():
@@ -64,6 +66,12 @@ def fit_linear_head(
     if best is None:
         best = 0.0, _linear(torch.zeros(1, values.size(1)).double(), torch.zeros(1).double(), classes, num_classes)
     return best[1].to(r.device, r.dtype)
+
+
+def _sample(rows: Tensor) -> Tensor:
+    if rows.numel() <= MOST_ROWS:
+        return rows
+    return rows[torch.randperm(rows.numel(), generator=torch.Generator().manual_seed(0))[:MOST_ROWS]]
 
 
 def _linear(weight: Tensor, bias: Tensor, classes: Tensor, num_classes: int) -> nn.Linear:

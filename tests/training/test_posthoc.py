@@ -41,3 +41,16 @@ def test_strengths_that_are_given_are_the_only_ones():
     rows = torch.arange(60)
     weak, strong = (fit_linear_head(r, y, rows, rows, 3, strengths=[c]).weight.norm() for c in (100.0, 0.1))
     assert weak > 2 * strong
+
+
+def test_of_many_training_rows_a_sample_is_used_always_the_same(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("relgraph.training.posthoc.MOST_ROWS", 50)
+    generator = torch.Generator().manual_seed(0)
+    y = torch.arange(400) % 3
+    r = torch.eye(3)[y] + 0.3 * torch.randn(400, 3, generator=generator)
+    rows = torch.arange(200)
+    one, again = (fit_linear_head(r, y, rows, torch.arange(200, 300), 3) for _ in range(2))
+    assert torch.equal(one.weight, again.weight)
+    assert (one(r[300:]).argmax(-1) == y[300:]).float().mean() > 0.9
+    monkeypatch.undo()
+    assert not torch.equal(one.weight, fit_linear_head(r, y, rows, torch.arange(200, 300), 3).weight)
