@@ -203,6 +203,28 @@ def test_kernel_errors_are_those_of_fitting_without_each_row(
     torch.testing.assert_close(fast, torch.stack(slow), rtol=1e-6, atol=1e-9)
 
 
+@pytest.mark.parametrize("using", [("cosine", 1.0), ("rbf", 2.0)])
+def test_a_kernel_map_takes_points_a_part_at_a_time(using: tuple[str, float], monkeypatch: pytest.MonkeyPatch) -> None:
+    a, b, x = normal(20, 3), normal(20, 2, seed=1), (1e3 * normal(57, 3, seed=2)).requires_grad_()
+    fit = fit_kernel_ridge(a, b, using=using)
+    module = KernelRidge(torch.zeros(3, dtype=F64), a, fit.coefficients, fit.bias, fit.similarity, fit.width)
+    whole = module(x)
+    monkeypatch.setattr("relgraph.translation.kernel_regression.SIMILARITIES", 100)
+    parts = module(x)
+    torch.testing.assert_close(parts, whole)
+    (one,), (other,) = torch.autograd.grad(whole.sum(), x), torch.autograd.grad(parts.sum(), x)
+    torch.testing.assert_close(one, other)
+    assert module(x[:0]).shape == (0, 2)
+
+
+def test_the_quick_kernel_of_double_precision_equals_the_exact_distances() -> None:
+    x, a = 1e3 * normal(30, 5), normal(12, 5, seed=1)
+    for width in (0.5, 3.0, 2000.0):
+        exact = (-(x.unsqueeze(1) - a).square().sum(2) / (2 * width**2)).exp()
+        torch.testing.assert_close(kernel(x, a, "rbf", width), exact, rtol=1e-6, atol=1e-12)
+    assert torch.equal(kernel(a, a, "rbf", 1.0).diagonal().round(decimals=9), torch.ones(12, dtype=F64))
+
+
 def test_a_robust_kernel_map_is_not_bent_by_a_few_far_anchors() -> None:
     x = normal(400, 3)
     y = x @ rotation(3)

@@ -1,34 +1,43 @@
 """How runs on ogbn-arxiv are trained, and do the constants of conversion suit forty classes? On validation nodes.
 
-    python benchmarks/ogb/choose.py --data-root DIR [--device cuda]
+    python benchmarks/ogb/choose.py --data-root DIR [--device cuda] [--parts grid stitched constants]
 
-A small grid of widths, dropouts and weight decays with a seed that nothing else uses, and conversions from 512 random
-training nodes between two more such runs of every encoder (one draw), with other constants than the chosen. No test
-node is read. Writes ``choice.json``.
+Three parts, each of which replaces its own figures in ``choice.json``: the accuracy of a small *grid* of widths,
+dropouts and weight decays with a seed that nothing else uses; what is lost when two more runs of every encoder are
+*stitched*, trained by some settings of that grid; and conversions between the runs of the settings that were chosen
+with other *constants* (from 512 random training nodes, one draw). No test node is read. Runs of the last two parts are
+kept in ``--runs``.
 """
 
 from __future__ import annotations
 
 import argparse
 import itertools
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import torch
-from graph import SETTINGS, arxiv
+from graph import RUNS, SETTINGS, arxiv
 
 import relgraph as rg
 from relgraph.conversion.kl import ANCHORS_WORTH, SHARPNESS, kl
 from relgraph.conversion.pairing import Pairing
 from relgraph.training import fit_many
+from relgraph.training.kept import fit_kept
 
 from cases import head_of, rounded, space_of, write  # isort: skip  # the folder that graph.py put on the path
 
 HERE = Path(__file__).parent
 SEED, PAIR = 1000, (1001, 1002)
 GRID = {"hidden_channels": (64, 128), "dropout": (0.2, 0.5), "weight_decay": (0.0, 5e-4, 2e-3)}
-CONSTANTS = list(itertools.product((1.0, 3.0, 10.0), (1.0, 2.0, 4.0, 8.0)))
-ANCHORS, DRAWS = 512, range(1)
+# Of the grid: what was chosen, and others of the same width.
+STITCHED = [
+    {"hidden_channels": 64, "dropout": dropout, "weight_decay": decay}
+    for dropout, decay in ((0.5, 2e-3), (0.5, 0.0), (0.2, 2e-3), (0.2, 0.0))
+]
+CONSTANTS = list(itertools.product((0.3, 1.0, 3.0), (1.0, 2.0, 4.0)))
+ANCHORS = 512
 
 
 def grid(data):
@@ -44,40 +53,67 @@ def grid(data):
 
 
 class Bare:
-    """Embeddings on the processor and a head, which is all that conversion reads."""
+    """Embeddings on the processor and a head, which is all that conversion reads, and the kind of the encoder."""
 
     def __init__(self, run, data):
+        self.kind = run.encoder
         self.z = run.model.encode(data).cpu()
         self.head = run.model.head.cpu().requires_grad_(False)
 
 
-def constants(data):
-    """Mean validation accuracy of conversions between the runs, and their own."""
-    runs = []
-    for encoder in ("gcn", "sage"):
-        runs += [Bare(run, data) for run in fit_many(data, encoder, PAIR, settings=SETTINGS, path="whole")]
+def pair_of_runs(data, settings, folder):
+    """Two runs of every encoder."""
+    encoders = ("gcn", "sage")
+    return [Bare(run, data) for name in encoders for run in fit_kept(data, name, PAIR, folder, settings=settings)]
+
+
+def meet(data, runs, convert):
+    """Mean validation accuracy of all ordered pairs within a kind and across kinds, by one way of conversion."""
+    look, y, train = data.val_mask.cpu(), data.y.cpu(), data.train_mask.cpu().nonzero().view(-1)
+    picked = train[torch.randperm(len(train), generator=torch.Generator().manual_seed(1000))[:ANCHORS]]
+    found = {"seeds": [], "encoders": []}
+    for source, target in itertools.permutations(runs, 2):
+        module = convert(head_of(target, picked), space_of(source.z, picked))
+        right = (module(source.z[look]).argmax(1) == y[look]).double().mean()
+        found["seeds" if source.kind == target.kind else "encoders"].append(float(right))
+    return {across: sum(values) / len(values) for across, values in found.items()}
+
+
+def own(data, runs):
+    """Mean validation accuracy of the models themselves."""
     look, y = data.val_mask.cpu(), data.y.cpu()
-    own = [float((run.head(run.z[look]).argmax(1) == y[look]).double().mean()) for run in runs]
-    train = data.train_mask.cpu().nonzero().view(-1)
+    return sum(float((run.head(run.z[look]).argmax(1) == y[look]).double().mean()) for run in runs) / len(runs)
+
+
+def stitched(data, folder):
+    """What least squares and the fit by KL divergence lose between runs of other settings."""
+    rows = []
+    for options in STITCHED:
+        runs = pair_of_runs(data, replace(SETTINGS, **options), folder)
+        for name, method in {"linear, leave-one-out": "linear", "kl": "kl"}.items():
+            found = meet(data, runs, lambda head, space, m=method: rg.convert(head, space, m, shrinkage="loo"))
+            rows.append({**options, "own": own(data, runs), "method": name, **found})
+            print(rows[-1], flush=True)
+    return rows
+
+
+def constants(data, folder):
+    """Conversions with other constants, between runs of the settings that were chosen."""
+    runs = pair_of_runs(data, SETTINGS, folder)
     methods = {
         f"kl, worth {worth:g}, sharpness {sharp:g}": lambda head, space, w=worth, s=sharp: kl(
             Pairing.of(head, space, torch.arange(ANCHORS), torch.arange(ANCHORS)), worth=w, sharpness=s
         )
         for worth, sharp in CONSTANTS
     }
+    methods["rbf"] = lambda head, space: rg.convert(head, space, "rbf")
     methods["linear, leave-one-out"] = lambda head, space: rg.convert(head, space, shrinkage="loo")
     methods["linear, 0.01"] = lambda head, space: rg.convert(head, space)
     rows = []
     for name, convert in methods.items():
-        found = []
-        for draw in DRAWS:
-            picked = train[torch.randperm(len(train), generator=torch.Generator().manual_seed(1000 + draw))[:ANCHORS]]
-            for i, j in itertools.permutations(range(len(runs)), 2):
-                module = convert(head_of(runs[j], picked), space_of(runs[i].z, picked))
-                found.append(float((module(runs[i].z[look]).argmax(1) == y[look]).double().mean()))
-        rows.append({"method": name, "validation": sum(found) / len(found)})
+        rows.append({"method": name, **meet(data, runs, convert)})
         print(rows[-1], flush=True)
-    return {"own": sum(own) / len(own), "rows": rows}
+    return {"own": own(data, runs), "rows": rows, "taken": {"worth": ANCHORS_WORTH, "sharpness": SHARPNESS}}
 
 
 def main():
@@ -85,13 +121,19 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data-root", required=True)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--runs", type=Path, default=RUNS)
+    parts = {"grid": grid, "stitched": stitched, "constants": constants}
+    parser.add_argument("--parts", nargs="+", default=list(parts), choices=parts)
     args = parser.parse_args()
-    data = arxiv(args.data_root, "spectral").to(args.device)
-    rows, found = grid(data), constants(data)
-    document = {"command": "python benchmarks/ogb/choose.py --data-root DIR --device cuda", "grid": rows}
-    document |= {"anchors": ANCHORS, "conversion": found}
-    document |= {"chosen": {"worth": ANCHORS_WORTH, "sharpness": SHARPNESS}}
-    write(HERE / "choice.json", rounded(document, 5))
+    torch.set_num_threads(args.threads)
+    path, data = HERE / "choice.json", arxiv(args.data_root, "spectral").to(args.device)
+    document = json.loads(path.read_text()) if path.exists() else {}
+    for part in args.parts:
+        document[part] = parts[part](data, *([] if part == "grid" else [args.runs]))
+        document |= {"command": "python benchmarks/ogb/choose.py --data-root DIR", "anchors": ANCHORS}
+        document.setdefault("devices", {})[part] = args.device
+        write(path, rounded(document, 5))
 
 
 if __name__ == "__main__":

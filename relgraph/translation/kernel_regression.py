@@ -25,6 +25,9 @@ KERNELS = ("dot", "cosine", "rbf")
 WIDTHS = (4.0, 2.0, 1.0, 0.5)
 """Widths that are tried, as multiples of the median distance between two anchors; wide ones, nearly linear, first."""
 
+SIMILARITIES = 1 << 22
+"""How many similarities are held at once, of the points that a map is given."""
+
 
 class KernelRidge(nn.Module):
     r"""A weighted sum of similarities to anchors, and a constant.
@@ -78,8 +81,12 @@ class KernelRidge(nn.Module):
         offset = x.to(self.center.dtype) - self.center
         if self.weight is not None:
             return (offset @ self.weight + self.bias).to(x.dtype)
-        similarities = kernel(offset, self.anchors, self.similarity, self.width)
-        return (similarities @ self.coefficients + self.bias).to(x.dtype)
+        rows = max(1, SIMILARITIES // self.anchors.size(0))
+        parts = [
+            kernel(part, self.anchors, self.similarity, self.width) @ self.coefficients
+            for part in torch.split(offset, rows)
+        ]
+        return (torch.cat(parts) + self.bias).to(x.dtype)
 
     def placed(self, like: Tensor) -> Self:
         """The module on the device of a tensor, and in its type where that is precise enough.
@@ -117,7 +124,11 @@ def kernel(x: Tensor, anchors: Tensor, similarity: str, width: float = 1.0) -> T
         return x @ anchors.mT
     if similarity == "cosine":
         return cosine_similarity(x, anchors)
-    return (euclidean_distance(x, anchors) / width).square().div(-2).exp()
+    if x.dtype != torch.float64:
+        return (euclidean_distance(x, anchors) / width).square().div(-2).exp()
+    # Around the centre and in double precision the quick way to distances loses nothing that the width would see.
+    norms = x.square().sum(dim=1, keepdim=True) + anchors.square().sum(dim=1)
+    return torch.addmm(norms, x, anchors.mT, alpha=-2).clamp(min=0).div(-2 * width**2).exp()
 
 
 def candidates(a: Tensor) -> Iterator[tuple[str, float]]:
