@@ -10,13 +10,21 @@ from relgraph.conversion import convert, publish
 from relgraph.errors import InputError
 from relgraph.nn.cut import CutModel, check_layer, cut
 from relgraph.nn.model import Model, RelativeModel
-from relgraph.translation import translate_then
+from relgraph.translation import TRANSLATIONS, Shrinkage, translate_then
 
 if TYPE_CHECKING:
     from torch_geometric.data import Data
 
 
-def stitch(source: Model, target: Model, data: Data, at: int | None = None) -> Model:
+def stitch(
+    source: Model,
+    target: Model,
+    data: Data,
+    at: int | None = None,
+    *,
+    method: str | None = None,
+    shrinkage: Shrinkage | None = None,
+) -> Model:
     """The source's encoder read by the target's head, as one module; nothing is trained.
 
     Both models embed the anchors that the graph carries; the head is converted to the source's space from those alone
@@ -31,14 +39,18 @@ def stitch(source: Model, target: Model, data: Data, at: int | None = None) -> M
         target: Its head is used, or all that it has behind the layer.
         data: A graph with anchors (:class:`relgraph.AddAnchors`) that both can embed.
         at: Layer of both encoders, from 1; ``None`` for the last, where the head is all that is left.
+        method: How the head is converted, see :func:`relgraph.convert` (``"linear"``); with ``at`` how the space is
+            translated, one of :data:`relgraph.translation.TRANSLATIONS` (``"ridge-affine"``).
+        shrinkage: Of the method; by default as :func:`relgraph.convert` has it, and ``"loo"`` with ``at``.
 
     Returns:
-        A :class:`relgraph.Model`, in the source's mode, whose head is a frozen linear map of the source's width; with
-        ``at`` a :class:`relgraph.nn.cut.CutModel`, whose head is called with the edges as well.
+        A :class:`relgraph.Model`, in the source's mode, whose head is frozen, and a linear map of the source's width
+        unless the method bends; with ``at`` a :class:`relgraph.nn.cut.CutModel`, whose head is called with the edges
+        as well.
 
     Raises:
-        InputError: If the graph carries no anchors, the target's head reads relative vectors, or a model has no such
-            layer.
+        InputError: If the graph carries no anchors, the target's head reads relative vectors, a model has no such
+            layer, or the method is unknown or takes no shrinkage.
 
     Example:
         >>> import relgraph as rg
@@ -57,21 +69,29 @@ def stitch(source: Model, target: Model, data: Data, at: int | None = None) -> M
     if isinstance(target, CutModel):
         raise InputError("'target' must be a whole model (got one that was cut); stitch the one that it was cut from")
     if at is not None:
-        return _stitch_at(source, target, data, at)
+        return _stitch_at(source, target, data, at, method or "ridge-affine", shrinkage)
     z, foreign = source.encode(data), target.encode(data)
     head = publish(target.head, AnchorSet.from_embeddings(foreign, data), embeddings=foreign)
-    stitched = Model(source.encoder, convert(head, AnchorSet.from_embeddings(z, data)))
+    space = AnchorSet.from_embeddings(z, data)
+    stitched = Model(source.encoder, convert(head, space, method or "linear", shrinkage=shrinkage))
     stitched.training = source.training  # the encoder's own mode stays as it is
     return stitched
 
 
-def _stitch_at(source: Model, target: Model, data: Data, layer: int) -> Model:
+def _stitch_at(source: Model, target: Model, data: Data, layer: int, method: str, shrinkage: Shrinkage | None) -> Model:
+    shrunk = method in ("ridge-affine", "kernel-ridge")
+    if shrinkage is not None and not shrunk and method in TRANSLATIONS:
+        raise InputError(
+            f"'shrinkage' must be left out for '{method}' (got {shrinkage}), which has none; ridge-affine and "
+            "kernel-ridge have"
+        )
+    options = {"shrinkage": "loo" if shrinkage is None else shrinkage} if shrunk else {}
     for model in (source, target):
         check_layer(model, layer, "at")
     (front, rest), (other_front, back) = cut(source, layer), cut(target, layer)
     h, foreign = CutModel(front, rest).encode(data), CutModel(other_front, back).encode(data)
     here, there = AnchorSet.from_embeddings(h, data), AnchorSet.from_embeddings(foreign, data)
     back = copy.deepcopy(back).requires_grad_(False)  # whatever the target does next, this one stays
-    stitched = CutModel(front, translate_then(back, here, there, shrinkage="loo").eval())
+    stitched = CutModel(front, translate_then(back, here, there, method, **options).eval())
     stitched.training = source.training
     return stitched

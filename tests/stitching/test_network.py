@@ -9,9 +9,10 @@ from torch_geometric.utils import stochastic_blockmodel_graph
 
 import relgraph as rg
 from relgraph.errors import InputError
+from relgraph.nn.cut import cut
 from relgraph.stitching import Experiment, StitchSettings, build_document, run_experiment
 from relgraph.training import TrainSettings
-from relgraph.translation import translate_then
+from relgraph.translation import TRANSLATIONS, translate_then
 
 
 def blocks() -> Data:
@@ -38,6 +39,40 @@ def test_it_is_the_conversion_by_hand(experiment: Experiment) -> None:
     torch.testing.assert_close(rg.stitch(a, b, data)(data), by_hand)
     again = rg.relative_head(head)(rg.RelativeLayer("whitened")(za, anchors=rg.AnchorSet.from_embeddings(za, data)))
     torch.testing.assert_close(again, by_hand, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("method", ["kl", "rbf", "auto"])
+def test_other_methods_are_the_conversion_by_hand_as_well(experiment: Experiment, method: str) -> None:
+    data, (a, b) = experiment.data, (experiment.absolute[row].model for row in (0, 3))
+    za, zb = a.encode(data), b.encode(data)
+    head, space = rg.publish(b.head, rg.AnchorSet.from_embeddings(zb, data)), rg.AnchorSet.from_embeddings(za, data)
+    by_hand = rg.convert(head, space, method, shrinkage=0.1)(za)
+    torch.testing.assert_close(rg.stitch(a, b, data, method=method, shrinkage=0.1)(data), by_hand)
+    with pytest.raises(InputError, match="'method' must be one of"):
+        rg.stitch(a, b, data, method="ridge-affine")
+
+
+@pytest.mark.parametrize("method", TRANSLATIONS)
+def test_behind_an_inner_layer_the_method_is_a_translation(experiment: Experiment, method: str) -> None:
+    data, (a, b) = experiment.data, (experiment.absolute[row].model for row in (0, 1))
+    network = rg.stitch(a, b, data, at=1, method=method)
+    (front, _), (other, back) = cut(a, 1), cut(b, 1)
+    edges = data.edge_index
+    h, foreign = front(data.x, edges).detach(), other(data.x, edges).detach()
+    here, there = rg.AnchorSet.from_embeddings(h, data), rg.AnchorSet.from_embeddings(foreign, data)
+    options = {"shrinkage": "loo"} if method == "ridge-affine" else {}
+    by_hand = back(TRANSLATIONS[method].fit(here, there, **options)(h), edges)
+    torch.testing.assert_close(network(data), by_hand, rtol=1e-4, atol=1e-4)
+
+
+def test_a_translation_without_shrinkage_is_given_none(experiment: Experiment) -> None:
+    a, b = (experiment.absolute[row].model for row in (0, 1))
+    with pytest.raises(
+        InputError, match="'shrinkage' must be left out for 'procrustes' .got 0.1., which has none; rid"
+    ):
+        rg.stitch(a, b, experiment.data, at=1, method="procrustes", shrinkage=0.1)
+    with pytest.raises(InputError, match="'method' must be one of"):
+        rg.stitch(a, b, experiment.data, at=1, method="kl")
 
 
 def test_it_has_the_accuracy_of_the_matrix(experiment: Experiment) -> None:
