@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
 from collections.abc import Mapping
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from relgraph.cli.device import KNOWN, check_device_name, find_device
+from relgraph.cli.process import prepare_process
 from relgraph.cli.stitch_graphs import HELP_ON_GRAPHS, stitch_graphs
 from relgraph.cli.terminal import aside, console, name, names, options_named, progress
 from relgraph.errors import DataError, InputError
@@ -146,8 +146,7 @@ def stitch(
     _check_json_path(json_path)
     folder = out or Path("runs") / "-".join([Path(dataset).stem if is_path else dataset, *named["encoders"]])
 
-    # Threads that wait by spinning make the many small steps of training tens of times slower on a busy machine.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read once, when torch is loaded
+    prepare_process()
 
     # From here on torch is needed: seconds, which the user watches pass.
     shown_on = console(stderr=json_path == "-")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
 from collections.abc import Set
 from pathlib import Path
 from typing import Any
 
+from relgraph.cli.process import prepare_process
 from relgraph.cli.terminal import aside, console, names, options_named, progress
 from relgraph.errors import InputError
 from relgraph.names import GRAPH_ARMS, GRAPH_ENCODERS, GRAPH_STRATEGIES
@@ -77,7 +77,7 @@ def stitch_graphs(
     if "anchors" in given:
         named["num_anchors"] = num_anchors
     folder = out or Path("runs") / "-".join([dataset, *named["encoders"]])
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # see relgraph.cli.stitch
+    prepare_process()
 
     shown_on = console(stderr=json_path == "-")
     with progress() as tell, aside(json_path == "-"), options_named():

@@ -19,7 +19,7 @@ from relgraph import __version__
 from relgraph.cli import app, main
 from relgraph.cli.device import find_device
 from relgraph.cli.show import show
-from relgraph.cli.stitch import stitch, training_settings
+from relgraph.cli.stitch import FEW, stitch, training_settings
 from relgraph.errors import DataError
 from relgraph.names import ARMS, DATASETS, ENCODERS, FEATURES, SPACES, SPLITS, STRATEGIES
 from relgraph.stitching import StitchSettings, schema
@@ -112,6 +112,25 @@ def test_files_and_table_of_one_encoder(here: Path, capsys: pytest.CaptureFixtur
     assert json.loads(old.read_text()) == json.loads((here / "copy.json").read_text())
 
 
+def test_a_large_graph_has_more_anchors_and_keeps_its_runs(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for place in ("whole_graph", "fitting"):
+        monkeypatch.setattr(f"relgraph.training.{place}.LARGE", 1000)
+    monkeypatch.setenv("RELGRAPH_CACHE", str(here / "cache"))
+    command = ["stitch", "--epochs", "2", "--seeds", "2", "--device", "cpu", "--arms", "absolute,converted", "--json"]
+    assert main([*command, "-"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["anchors"]["count"] == 256
+    assert {arm["path"] for run in document["runs"] for arm in run["arms"].values()} == {"whole"}
+    kept = sorted((here / "cache" / "runs").iterdir())
+    assert len(kept) == 2
+    assert main([*command, "out.json", "--anchors", "20"]) == 0
+    assert "Trained gcn one after the other" in " ".join(capsys.readouterr().out.split())
+    assert json.loads((here / "out.json").read_text())["anchors"]["count"] == 20
+    assert sorted((here / "cache" / "runs").iterdir()) == kept  # neither depends on the anchors
+
+
 def test_help_and_version_are_quick_and_import_nothing_heavy() -> None:
     code = (
         "import sys; from relgraph.cli import main; status = main({args!r}); "
@@ -138,7 +157,7 @@ def test_help_lists_every_name_and_defaults_are_the_librarys(capsys: pytest.Capt
     settings = StitchSettings()
     assert defaults["encoders"] == ",".join(settings.encoders)
     assert range(defaults["seeds"]) == range(len(settings.seeds))
-    assert (defaults["anchors"], defaults["anchor_strategy"]) == (settings.num_anchors, settings.strategy)
+    assert (FEW, defaults["anchor_strategy"]) == (settings.num_anchors, settings.strategy)
     assert defaults["anchor_space"] == settings.space
     assert (defaults["split"], defaults["split_seed"]) == (settings.split, settings.split_seed)
     assert defaults["epochs"] is None and training_settings("digits", ("gcn",), None) == settings.train
