@@ -90,6 +90,8 @@ class InnerPermutedAnchors(PermutedAnchors):
 INNER_ARMS: dict[str, Arm] = {
     "absolute": InnerAbsolute(),
     "converted": Translated("ridge-affine", shrinkage="loo"),
+    # States of a GCN grow with the number of neighbours; well connected anchors must not decide for all others.
+    "converted-rbf": Translated("kernel-ridge", robust=True),
     "procrustes": Translated("procrustes"),
     "class-centroid": ARMS["class-centroid"],
     "permuted-anchors": InnerPermutedAnchors(),
@@ -101,6 +103,6 @@ def arms_at(layer: int | None) -> dict[str, Arm]:
 
     Example:
         >>> sorted(set(arms_at(None)) - set(arms_at(1)))  # these need what the last layer's head says on the anchors
-        ['converted-auto', 'converted-kl', 'converted-rbf', 'relative-cosine', 'relative-cosine-posthoc']
+        ['converted-auto', 'converted-kl', 'relative-cosine', 'relative-cosine-posthoc']
     """
     return ARMS if layer is None else INNER_ARMS

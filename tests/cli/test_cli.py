@@ -74,7 +74,7 @@ def test_stitched_behind_a_layer(here: Path, capsys: pytest.CaptureFixture[str])
     assert "3 epochs, stitched behind layer 1; 16 random anchors" in shown
     document = json.loads((here / "runs" / "digits-gcn-gat" / "stitching.json").read_text())
     jsonschema.validate(document, schema())
-    arms = ["absolute", "converted", "procrustes", "class-centroid", "permuted-anchors"]
+    arms = ["absolute", "converted", "converted-rbf", "procrustes", "class-centroid", "permuted-anchors"]
     assert (document["stitch_at"], list(document["arms"])) == (1, arms)
     assert "--stitch-at 1" in document["command"]
     assert main([*document["command"].split()[1:], "--json", "-"]) == 0

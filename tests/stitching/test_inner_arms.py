@@ -20,7 +20,7 @@ from relgraph.stitching import ARMS, Experiment, StitchSettings, build_document,
 from relgraph.stitching.arms import Nodes, Run
 from relgraph.stitching.inner_arms import INNER_ARMS, arms_at
 from relgraph.training import TrainSettings
-from relgraph.translation import procrustes, ridge_affine
+from relgraph.translation import kernel_ridge, procrustes, ridge_affine
 
 ENCODERS = ("gcn", "sage", "gat", "gcn2")
 
@@ -67,12 +67,16 @@ def space(experiment: Experiment, row: int, layer: int) -> rg.AnchorSet:
 
 
 @pytest.mark.parametrize("layer", [1, 2])
-@pytest.mark.parametrize("name", ["absolute", "converted", "procrustes"])
+@pytest.mark.parametrize("name", ["absolute", "converted", "converted-rbf", "procrustes"])
 def test_each_arm_is_what_it_says(experiment: Experiment, name: str, layer: int) -> None:
     data, test = experiment.data, experiment.nodes.test
     done = experiment if layer == 1 else run_experiment(blocks(), settings_at(2, ("gcn", "sage", "gat")))
     count = len(done.kinds)
-    fits = {"converted": lambda s, t: ridge_affine(s, t, shrinkage="loo"), "procrustes": procrustes}
+    fits = {
+        "converted": lambda s, t: ridge_affine(s, t, shrinkage="loo"),
+        "converted-rbf": lambda s, t: kernel_ridge(s, t, robust=True),
+        "procrustes": procrustes,
+    }
     for i in range(count):
         for j in range(count):
             h, back = states(done, i, layer), cut(done.absolute[j].model, layer)[1]
