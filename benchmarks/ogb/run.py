@@ -43,6 +43,7 @@ FEWER_AND_MORE = (128, 2048)
 # Arms that take long meet the heads of the next few runs only, other numbers of anchors the next two.
 SLOW = {
     "converted-rbf": 3,
+    "translated, then ReLU": 3,
     "translated by a kernel, then ReLU": 3,
     "linear head on the anchors' labels": 1,
     "linear head on the head's predictions": 1,
