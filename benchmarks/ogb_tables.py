@@ -63,7 +63,7 @@ def numbers():
 
 
 def choice():
-    """Validation accuracy of settings of training, and of constants of conversion."""
+    """Validation accuracy of settings of training."""
     found = results("ogb", "choice")
     rows = [
         [

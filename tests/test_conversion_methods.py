@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import FrozenInstanceError
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 from torch import Tensor, nn
@@ -15,10 +16,12 @@ from relgraph.anchors import AnchorSet, GraphChangedWarning
 from relgraph.conversion import CONVERSIONS, Choice, KernelConversion, PublishedHead, convert, publish
 from relgraph.conversion.auto import ChosenConversion, deal, held_out
 from relgraph.conversion.kernel import rbf
+from relgraph.conversion.kl import kl
 from relgraph.conversion.linear import linear as linear_method
 from relgraph.conversion.pairing import Pairing
 from relgraph.errors import InputError
 from relgraph.translation import choose_shrinkage
+from relgraph.translation.kernel_regression import fit_kernel_ridge, kernel
 
 F64 = torch.float64
 EVERY_METHOD = pytest.mark.parametrize("method", CONVERSIONS)
@@ -95,6 +98,7 @@ def test_the_order_of_the_anchors_does_not_matter(method: str, count: int) -> No
 
 @EVERY_METHOD
 @given(seed=st.integers(0, 999), count=st.integers(11, 40), factor=st.floats(1e-2, 1e2))
+@example(seed=73, count=23, factor=1.0)  # a head so sure that nothing but the penalty holds the constant of kl
 @settings(max_examples=6, deadline=None)
 def test_turning_moving_or_scaling_the_space_changes_no_logit(
     method: str, seed: int, count: int, factor: float
@@ -251,7 +255,8 @@ def test_kl_finds_the_minimum_of_the_formula(count: int) -> None:
             (2 * (space.embeddings @ weight.mT + bias)).log_softmax(1), (2 * there.logits).log_softmax(1),
             log_target=True, reduction="sum",
         )  # fmt: skip
-        return divergence + 4 * a.square().mean() * (weight - start).square().sum() / 2
+        held = divergence + 4 * a.square().mean() * (weight - start).square().sum() / 2
+        return held + 0.01 * 4 * (bias + weight @ space.center - there.mean_logits).square().sum() / 2
 
     def flat(values: object) -> tuple[float, object]:
         t = torch.tensor(values, requires_grad=True)
@@ -283,7 +288,9 @@ def test_kl_is_a_linear_layer_that_is_not_led_astray_by_large_logits() -> None:
 
 
 @pytest.mark.parametrize("method", ["kl", "rbf", "auto"])
-def test_anchors_with_enormous_logits_do_not_decide_for_all_others(method: str) -> None:
+def test_anchors_with_enormous_logits_do_not_decide_for_all_others(
+    method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """One run's embeddings grow with the number of neighbours, the other's do not."""
     z, degree = normal(1500, 5), normal(1500, 1, seed=3).abs().exp() ** 3
     head = linear(5, 4)
@@ -293,7 +300,31 @@ def test_anchors_with_enormous_logits_do_not_decide_for_all_others(method: str) 
     def fidelity(module: nn.Module) -> float:
         return float((module(z[300:]).argmax(1) == logits[300:].argmax(1)).double().mean())
 
-    assert fidelity(convert(there, space, method)) > fidelity(convert(there, space, shrinkage="loo")) + 0.05
+    weighed = fidelity(convert(there, space, method))
+    assert weighed > fidelity(convert(there, space, shrinkage="loo")) + 0.05
+    monkeypatch.setattr(Pairing, "weights", lambda pairing: torch.ones_like(pairing.logits[:, 0]))
+    assert weighed > fidelity(convert(there, space, method))
+
+
+def test_values_all_count_the_same() -> None:
+    z, space, there = two_runs(80)
+    there = PublishedHead(
+        there.ids, there.logits * 1e3 ** (torch.arange(80) % 40 == 0).view(-1, 1), there.mean_logits, ""
+    )
+    values = PublishedHead(there.ids, there.logits, there.mean_logits, "", outputs="values")
+    a, b = space.embeddings - space.center, there.logits
+    fit = fit_kernel_ridge(a, b, center=there.mean_logits)
+    similarities = kernel(z - space.center, a, fit.similarity, fit.width)
+    got = convert(values, space, "rbf")
+    assert isinstance(got, KernelConversion) and got.similarity == fit.similarity
+    torch.testing.assert_close(got(z), similarities @ fit.coefficients + fit.bias)
+    assert not torch.allclose(convert(there, space, "rbf")(z), got(z))
+
+
+def test_no_penalty_at_all_is_refused() -> None:
+    _, space, there = two_runs(40)
+    with pytest.raises(InputError, match=r"'worth' must be above 0 \(got 0\); 1 is a good start"):
+        kl(pairing_of(space, there), worth=0)
 
 
 def test_kl_needs_two_outputs() -> None:
@@ -309,14 +340,20 @@ def test_auto_scores_what_a_slow_cross_validation_scores() -> None:
     _, space, there = two_runs(50, noise=1.5)
     module = convert(there, space, "auto", shrinkage=0.01)
     assert isinstance(module, ChosenConversion) and list(module.choice.scores) == ["kl", "rbf", "linear"]
-    folds, right = deal(space.ids), 0
-    for row in range(50):
-        rows = folds != folds[row]
-        part = AnchorSet(space.ids[rows], space.embeddings[rows], space.center)
-        head = PublishedHead(part.ids, there.logits[rows], there.mean_logits, "")
-        said = convert(head, part, shrinkage=0.01)(space.embeddings[row : row + 1])
-        right += int(said.argmax()) == int(there.logits[row].argmax())
-    assert module.choice.scores["linear"] == pytest.approx(right / 50)
+    pairing, folds = pairing_of(space, there), deal(space.ids)
+    bent = rbf(pairing, 0.01)
+    slow: dict[str, Callable[[Pairing], nn.Module]] = {
+        "kl": lambda part: kl(part, 0.01),
+        "rbf": lambda part: rbf(part, 0.01, using=(bent.similarity, bent.width)),
+        "linear": lambda part: linear_method(part, 0.01),
+    }
+    for name, method in slow.items():
+        right = 0
+        for row in range(50):
+            rest = (folds != folds[row]).nonzero().view(-1)
+            said = method(pairing.take(rest))(space.embeddings[row : row + 1])
+            right += int(said.argmax()) == int(there.logits[row].argmax())
+        assert module.choice.scores[name] == pytest.approx(right / 50), name
 
 
 def test_auto_takes_kl_where_all_are_right() -> None:

@@ -25,6 +25,7 @@ from relgraph.translation import (
 )
 from relgraph.translation.kernel_regression import candidates, fit_kernel_ridge, kernel, kernel_errors
 from relgraph.translation.leave_one_out import ridge_errors, smallest_good
+from relgraph.translation.weights import moderate_weights
 
 F64 = torch.float64
 EVERY_TRANSLATION = pytest.mark.parametrize("name", TRANSLATIONS)
@@ -225,6 +226,15 @@ def test_the_quick_kernel_of_double_precision_equals_the_exact_distances() -> No
     assert torch.equal(kernel(a, a, "rbf", 1.0).diagonal().round(decimals=9), torch.ones(12, dtype=F64))
 
 
+@pytest.mark.parametrize("away", [1e6, 1e7, 1e9])
+def test_a_centre_far_from_the_anchors_does_not_spoil_the_kernel(away: float) -> None:
+    x = normal(160, 3)
+    a = AnchorSet(torch.arange(80), x[:80], x.mean(0) + away)
+    b = AnchorSet(torch.arange(80), x[:80].sin(), torch.zeros(3))
+    mapped = kernel_ridge(a, b)(x[80:])
+    assert (mapped - x[80:].sin()).square().mean() < 0.02
+
+
 def test_a_robust_kernel_map_is_not_bent_by_a_few_far_anchors() -> None:
     x = normal(400, 3)
     y = x @ rotation(3)
@@ -234,6 +244,17 @@ def test_a_robust_kernel_map_is_not_bent_by_a_few_far_anchors() -> None:
         float((kernel_ridge(a, b, robust=robust)(x[200:]) - y[200:]).square().mean()) for robust in (False, True)
     )
     assert robust < 0.2 * plain
+
+
+def test_weights_are_of_the_usual_size_of_rows() -> None:
+    rows = torch.tensor([[3.0, 4.0], [0.0, 5.0], [0.0, 50.0], [0.0, 0.0]], dtype=F64)
+    torch.testing.assert_close(moderate_weights(rows[:3]), torch.tensor([1 / 2, 1 / 2, 1 / 101], dtype=F64))
+    both = moderate_weights(rows[:3], 2 * rows[:3].flip(0))
+    torch.testing.assert_close(both, torch.tensor([1 / 102, 1 / 3, 1 / 102], dtype=F64))
+    few = torch.cat([torch.full((60, 1), 1e-16), torch.ones(40, 1)]).double()  # rounding is no size
+    torch.testing.assert_close(moderate_weights(few)[60:], torch.full((40,), 1 / (1 + (1 / 0.4) ** 2), dtype=F64))
+    for dtype in (torch.float16, torch.float32, F64):
+        assert torch.equal(moderate_weights(torch.zeros(3, 2, dtype=dtype)), torch.ones(3, dtype=dtype))
 
 
 def test_the_smallest_shrinkage_within_half_a_standard_error_is_taken() -> None:

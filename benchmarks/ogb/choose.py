@@ -128,7 +128,8 @@ def main():
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     path, data = HERE / "choice.json", arxiv(args.data_root, "spectral").to(args.device)
-    document = json.loads(path.read_text()) if path.exists() else {}
+    before = json.loads(path.read_text()) if path.exists() else {}
+    document = {key: before[key] for key in ("command", "anchors", "devices", *parts) if key in before}
     for part in args.parts:
         document[part] = parts[part](data, *([] if part == "grid" else [args.runs]))
         document |= {"command": "python benchmarks/ogb/choose.py --data-root DIR", "anchors": ANCHORS}

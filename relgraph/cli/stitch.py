@@ -123,7 +123,7 @@ def stitch(
             arms,
             given=given,
             seeds=seeds,
-            num_anchors=FEW if anchors is None else anchors,
+            num_anchors=anchors,
             strategy=anchor_strategy,
             epochs=epochs,
             out=out,
@@ -175,7 +175,7 @@ def stitch(
         with output_folder(folder) as work:
             data = load_dataset(dataset, data_root, features=features).to(place)
             large = num_nodes(data) >= LARGE
-            if large and anchors is None:
+            if large and anchors is None and anchor_strategy != "class-stratified":  # labels may be few
                 settings = replace(settings, num_anchors=MANY)
             # Long training is worth keeping: a command that was killed goes on where it was.
             keep = cache_folder() / "runs" if large else None

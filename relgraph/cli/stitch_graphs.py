@@ -37,7 +37,7 @@ def stitch_graphs(
     *,
     given: Set[str],
     seeds: int,
-    num_anchors: int,
+    num_anchors: int | None,
     strategy: str,
     epochs: int | None,
     out: Path | None,

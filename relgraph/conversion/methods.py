@@ -66,6 +66,10 @@ def convert(
     * ``"auto"``: the one of the three that reads held-out anchors best
       (:func:`relgraph.conversion.auto.auto`); the module's ``choice`` says which, and why.
 
+    In ``"kl"`` and ``"rbf"`` an anchor counts the less the larger its logits are (of a head of values, which has to be
+    published as one, all count the same: :attr:`PublishedHead.outputs`), and the shrinkage of ``"kl"`` is that of the
+    weighted linear map it is held to.
+
     A pure function of one published space and one published head and of nothing else: no label, weight or further
     node is seen, and nothing is drawn at random.
 

@@ -36,7 +36,7 @@ class PublishedHead:
         fingerprint: Of the graph; empty if unknown.
         space: Name of the :class:`relgraph.AnchorSet` it was published from.
         outputs: What the logits are: ``"classes"`` (softmax), ``"labels"`` (a sigmoid each), or ``"values"`` (of a
-            regression, which are no logits). Only ``"kl"`` and ``"auto"`` of :func:`relgraph.convert` ask.
+            regression, which are no logits). All methods of :func:`relgraph.convert` but ``"linear"`` ask.
 
     Raises:
         InputError: If shapes or types do not fit, ``outputs`` is unknown, an id is repeated, or a number is not finite.

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from relgraph.anchors import AnchorSet
-from relgraph.conversion import convert, publish
-from relgraph.errors import InputError
+from relgraph.conversion import CONVERSIONS, convert, publish
+from relgraph.errors import InputError, unknown_name
 from relgraph.nn.cut import CutModel, check_layer, cut
 from relgraph.nn.model import Model, RelativeModel
 from relgraph.translation import TRANSLATIONS, Shrinkage, translate_then
@@ -40,7 +40,8 @@ def stitch(
         data: A graph with anchors (:class:`relgraph.AddAnchors`) that both can embed.
         at: Layer of both encoders, from 1; ``None`` for the last, where the head is all that is left.
         method: How the head is converted, see :func:`relgraph.convert` (``"linear"``); with ``at`` how the space is
-            translated, one of :data:`relgraph.translation.TRANSLATIONS` (``"ridge-affine"``).
+            translated, one of :data:`relgraph.translation.TRANSLATIONS` (``"ridge-affine"``; of ``"kernel-ridge"`` the
+            robust form).
         shrinkage: Of the method; by default as :func:`relgraph.convert` has it, and ``"loo"`` with ``at``.
 
     Returns:
@@ -69,23 +70,31 @@ def stitch(
     if isinstance(target, CutModel):
         raise InputError("'target' must be a whole model (got one that was cut); stitch the one that it was cut from")
     if at is not None:
-        return _stitch_at(source, target, data, at, method or "ridge-affine", shrinkage)
+        return _stitch_at(source, target, data, at, "ridge-affine" if method is None else method, shrinkage)
+    method = "linear" if method is None else method
+    if method not in CONVERSIONS:
+        raise unknown_name("method", method, CONVERSIONS)
     z, foreign = source.encode(data), target.encode(data)
     head = publish(target.head, AnchorSet.from_embeddings(foreign, data), embeddings=foreign)
     space = AnchorSet.from_embeddings(z, data)
-    stitched = Model(source.encoder, convert(head, space, method or "linear", shrinkage=shrinkage))
+    stitched = Model(source.encoder, convert(head, space, method, shrinkage=shrinkage))
     stitched.training = source.training  # the encoder's own mode stays as it is
     return stitched
 
 
 def _stitch_at(source: Model, target: Model, data: Data, layer: int, method: str, shrinkage: Shrinkage | None) -> Model:
-    shrunk = method in ("ridge-affine", "kernel-ridge")
-    if shrinkage is not None and not shrunk and method in TRANSLATIONS:
+    if method not in TRANSLATIONS:
+        raise unknown_name("method", method, TRANSLATIONS)
+    if shrinkage is not None and not TRANSLATIONS[method].shrinks:
+        able = " and ".join(name for name, entry in TRANSLATIONS.items() if entry.shrinks)
         raise InputError(
-            f"'shrinkage' must be left out for '{method}' (got {shrinkage}), which has none; ridge-affine and "
-            "kernel-ridge have"
+            f"'shrinkage' must be left out for '{method}' (got {shrinkage}), which has none; {able} have one"
         )
-    options = {"shrinkage": "loo" if shrinkage is None else shrinkage} if shrunk else {}
+    options: dict[str, Any] = {}
+    if TRANSLATIONS[method].shrinks:
+        options["shrinkage"] = "loo" if shrinkage is None else shrinkage
+    if method == "kernel-ridge":
+        options["robust"] = True  # as the command has it
     for model in (source, target):
         check_layer(model, layer, "at")
     (front, rest), (other_front, back) = cut(source, layer), cut(target, layer)

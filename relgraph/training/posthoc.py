@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import skip_init
@@ -27,7 +28,8 @@ def fit_linear_head(
     Args:
         r: Vectors of all nodes, ``(N, K)``.
         y: Classes, ``(N,)``.
-        train: Rows to train on; of more than :data:`MOST_ROWS` so many, always the same ones.
+        train: Rows to train on; of more than :data:`MOST_ROWS` about so many, always the same ones of the same rows,
+            and at least one of each class.
         validation: Rows to choose the strength on; ties go to the stronger penalty.
         num_classes: Number of classes; one without training nodes is never predicted.
         strengths: What to choose from, rising: the inverse of the penalty, scikit-learn's ``C``.
@@ -46,7 +48,7 @@ def fit_linear_head(
     from threadpoolctl import threadpool_limits
 
     values, labels = r.detach().cpu().double(), y.cpu()
-    train, validation = _sample(train.cpu()), validation.cpu()
+    train, validation = _sample(train.cpu(), labels), validation.cpu()
     classes = torch.bincount(labels[train], minlength=num_classes).nonzero().view(-1)
     best: tuple[float, nn.Linear] | None = None
     for strength in strengths if classes.numel() > 1 else ():
@@ -68,10 +70,13 @@ def fit_linear_head(
     return best[1].to(r.device, r.dtype)
 
 
-def _sample(rows: Tensor) -> Tensor:
+def _sample(rows: Tensor, labels: Tensor) -> Tensor:
     if rows.numel() <= MOST_ROWS:
         return rows
-    return rows[torch.randperm(rows.numel(), generator=torch.Generator().manual_seed(0))[:MOST_ROWS]]
+    shuffled = rows[torch.randperm(rows.numel(), generator=torch.Generator().manual_seed(0))]
+    first = np.unique(labels[shuffled].numpy(), return_index=True)[1]  # of every class, which a sample may miss
+    chosen = np.union1d(np.arange(MOST_ROWS), first)
+    return shuffled[torch.from_numpy(chosen)]
 
 
 def _linear(weight: Tensor, bias: Tensor, classes: Tensor, num_classes: int) -> nn.Linear:

@@ -124,9 +124,11 @@ def kernel(x: Tensor, anchors: Tensor, similarity: str, width: float = 1.0) -> T
         return x @ anchors.mT
     if similarity == "cosine":
         return cosine_similarity(x, anchors)
-    if x.dtype != torch.float64:
+    if x is anchors or x.dtype != torch.float64:
         return (euclidean_distance(x, anchors) / width).square().div(-2).exp()
-    # Around the centre and in double precision the quick way to distances loses nothing that the width would see.
+    # In double precision the quick way to distances is exact enough, from a point among the anchors.
+    middle = anchors.mean(dim=0)
+    x, anchors = x - middle, anchors - middle
     norms = x.square().sum(dim=1, keepdim=True) + anchors.square().sum(dim=1)
     return torch.addmm(norms, x, anchors.mT, alpha=-2).clamp(min=0).div(-2 * width**2).exp()
 

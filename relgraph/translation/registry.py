@@ -26,6 +26,7 @@ class TranslationMethod:
         invariant_to: Changes of the source space after which every node still lands where it did.
         follows: Changes of the target space that the landing places undergo as well.
         linear: Whether the map is affine in the points.
+        shrinks: Whether its fit takes a ``shrinkage``.
     """
 
     name: str
@@ -33,6 +34,7 @@ class TranslationMethod:
     invariant_to: frozenset[str]
     follows: frozenset[str]
     linear: bool = True
+    shrinks: bool = False
 
 
 TRANSLATIONS: dict[str, TranslationMethod] = {
@@ -41,8 +43,10 @@ TRANSLATIONS: dict[str, TranslationMethod] = {
         TranslationMethod("procrustes", procrustes, SIMILAR, SIMILAR),
         TranslationMethod("l-ortho", orthogonal_linear, SIMILAR, SIMILAR),
         # Least squares treats every coordinate of the target for itself, so any affine change passes through.
-        TranslationMethod("ridge-affine", ridge_affine, SIMILAR, SIMILAR | {"coordinate-scaling", "affine"}),
-        TranslationMethod("kernel-ridge", kernel_ridge, SIMILAR, SIMILAR, linear=False),
+        TranslationMethod(
+            "ridge-affine", ridge_affine, SIMILAR, SIMILAR | {"coordinate-scaling", "affine"}, shrinks=True
+        ),
+        TranslationMethod("kernel-ridge", kernel_ridge, SIMILAR, SIMILAR, linear=False, shrinks=True),
         TranslationMethod("inverse-relative", inverse_relative_projection, SIMILAR, SIMILAR, linear=False),
     )
 }

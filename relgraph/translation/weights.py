@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
+
+ROUNDING = 1e-6
 
 
 def moderate_weights(*offsets: Tensor) -> Tensor:
@@ -14,6 +17,8 @@ def moderate_weights(*offsets: Tensor) -> Tensor:
     anchors then decide the map, though what holds for them need not hold for the many. The function is Cauchy's of
     robust regression (`Holland & Welsch, 1977 <https://doi.org/10.1080/03610927708827533>`_), but of the rows
     themselves and not of residuals, so that nothing has to be iterated.
+
+    A median of 0, or one so small beside the largest that rounding made it, gives way to the mean.
 
     Args:
         offsets: Matrices of ``K`` rows around the point that counts as the middle, ``(K, *)`` each.
@@ -29,6 +34,6 @@ def moderate_weights(*offsets: Tensor) -> Tensor:
     total = offsets[0].new_zeros(offsets[0].size(0))
     for offset in offsets:
         sizes = offset.norm(dim=1)
-        usual = sizes.median() if bool(sizes.median() > 0) else sizes.mean()
-        total = total + (sizes / usual.clamp(min=1e-300 if sizes.element_size() == 8 else 1e-30)).square()
+        usual = sizes.median() if bool(sizes.median() > ROUNDING * sizes.max()) else sizes.mean()
+        total = total + (sizes / usual.clamp(min=torch.finfo(sizes.dtype).tiny)).square()
     return 1 / (1 + total)

@@ -129,6 +129,8 @@ def test_a_large_graph_has_more_anchors_and_keeps_its_runs(
     assert "Trained gcn one after the other" in " ".join(capsys.readouterr().out.split())
     assert json.loads((here / "out.json").read_text())["anchors"]["count"] == 20
     assert sorted((here / "cache" / "runs").iterdir()) == kept  # neither depends on the anchors
+    assert main([*command, "few.json", "--anchor-strategy", "class-stratified"]) == 0
+    assert json.loads((here / "few.json").read_text())["anchors"]["count"] == 32  # labels may be few
 
 
 def test_help_and_version_are_quick_and_import_nothing_heavy() -> None:

@@ -60,15 +60,20 @@ def test_behind_an_inner_layer_the_method_is_a_translation(experiment: Experimen
     edges = data.edge_index
     h, foreign = front(data.x, edges).detach(), other(data.x, edges).detach()
     here, there = rg.AnchorSet.from_embeddings(h, data), rg.AnchorSet.from_embeddings(foreign, data)
-    options = {"shrinkage": "loo"} if method == "ridge-affine" else {}
+    options = {"ridge-affine": {"shrinkage": "loo"}, "kernel-ridge": {"robust": True}}.get(method, {})
     by_hand = back(TRANSLATIONS[method].fit(here, there, **options)(h), edges)
     torch.testing.assert_close(network(data), by_hand, rtol=1e-4, atol=1e-4)
+    if method in ("ridge-affine", "kernel-ridge"):
+        by_hand = back(TRANSLATIONS[method].fit(here, there, **(options | {"shrinkage": 0.2}))(h), edges)
+        smooth = rg.stitch(a, b, data, at=1, method=method, shrinkage=0.2)
+        torch.testing.assert_close(smooth(data), by_hand, rtol=1e-4, atol=1e-4)
 
 
 def test_a_translation_without_shrinkage_is_given_none(experiment: Experiment) -> None:
     a, b = (experiment.absolute[row].model for row in (0, 1))
     with pytest.raises(
-        InputError, match="'shrinkage' must be left out for 'procrustes' .got 0.1., which has none; rid"
+        InputError,
+        match="'shrinkage' must be left out for 'procrustes' .got 0.1., which has none; ridge-affine and kernel-",
     ):
         rg.stitch(a, b, experiment.data, at=1, method="procrustes", shrinkage=0.1)
     with pytest.raises(InputError, match="'method' must be one of"):

@@ -54,3 +54,11 @@ def test_of_many_training_rows_a_sample_is_used_always_the_same(monkeypatch: pyt
     assert (one(r[300:]).argmax(-1) == y[300:]).float().mean() > 0.9
     monkeypatch.undo()
     assert not torch.equal(one.weight, fit_linear_head(r, y, rows, torch.arange(200, 300), 3).weight)
+
+
+def test_a_sample_has_a_row_of_every_class(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("relgraph.training.posthoc.MOST_ROWS", 20)
+    y = torch.zeros(400, dtype=torch.int64)
+    y[200:399], y[399] = 1, 2
+    r = 9 * torch.eye(3)[y]
+    assert fit_linear_head(r, y, torch.arange(400), torch.arange(400), 3)(r).argmax(-1).equal(y)
