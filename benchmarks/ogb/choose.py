@@ -1,12 +1,12 @@
 """How runs on ogbn-arxiv are trained, and do the constants of conversion suit forty classes? On validation nodes.
 
-    python benchmarks/ogb/choose.py --data-root DIR [--device cuda] [--parts grid stitched constants]
+    python benchmarks/ogb/choose.py --data-root DIR [--device cuda] [--parts grid stitched constants earlier]
 
-Three parts, each of which replaces its own figures in ``choice.json``: the accuracy of a small *grid* of widths,
+Four parts, each of which replaces its own figures in ``choice.json``: the accuracy of a small *grid* of widths,
 dropouts and weight decays with a seed that nothing else uses; what is lost when two more runs of every encoder are
 *stitched*, trained by some settings of that grid; and conversions between the runs of the settings that were chosen
-with other *constants* (from 512 random training nodes, one draw). No test node is read. Runs of the last two parts are
-kept in ``--runs``.
+with other *constants* (from 512 random training nodes, one draw); and the arms of one layer *earlier* between the same
+runs. No test node is read. Runs of all parts but the first are kept in ``--runs``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from graph import RUNS, SETTINGS, arxiv
+from graph import RUNS, SETTINGS, arxiv, trained, whole
+from run import anchors, one_layer_earlier
 
 import relgraph as rg
 from relgraph.conversion.kl import ANCHORS_WORTH, SHARPNESS, kl
@@ -69,8 +70,7 @@ def pair_of_runs(data, settings, folder):
 
 def meet(data, runs, convert):
     """Mean validation accuracy of all ordered pairs within a kind and across kinds, by one way of conversion."""
-    look, y, train = data.val_mask.cpu(), data.y.cpu(), data.train_mask.cpu().nonzero().view(-1)
-    picked = train[torch.randperm(len(train), generator=torch.Generator().manual_seed(1000))[:ANCHORS]]
+    look, y, picked = data.val_mask.cpu(), data.y.cpu(), anchors(data, ANCHORS, "training", 1000).cpu()
     found = {"seeds": [], "encoders": []}
     for source, target in itertools.permutations(runs, 2):
         module = convert(head_of(target, picked), space_of(source.z, picked))
@@ -116,6 +116,22 @@ def constants(data, folder):
     return {"own": own(data, runs), "rows": rows, "taken": {"worth": ANCHORS_WORTH, "sharpness": SHARPNESS}}
 
 
+def earlier(data, folder):
+    """The arms of ``run.py`` one layer earlier, between the runs of the settings that were chosen."""
+    graph = whole(data)
+    runs = [run for name in ("gcn", "sage") for run in trained(graph, name, PAIR, folder)]
+    look, y, picked = data.val_mask, data.y, anchors(data, ANCHORS, "training", 1000)
+    rows = []
+    for name, arm in one_layer_earlier(graph).items():
+        found = {"seeds": [], "encoders": []}
+        for source, target in itertools.permutations(runs, 2):
+            right = (arm(source, target, picked, look).argmax(1) == y[look]).double().mean()
+            found["seeds" if source.encoder == target.encoder else "encoders"].append(float(right))
+        rows.append({"arm": name, **{across: sum(values) / len(values) for across, values in found.items()}})
+        print(rows[-1], flush=True)
+    return {"own": own(data, runs), "rows": rows}
+
+
 def main():
     """Measure and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -123,7 +139,7 @@ def main():
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--runs", type=Path, default=RUNS)
-    parts = {"grid": grid, "stitched": stitched, "constants": constants}
+    parts = {"grid": grid, "stitched": stitched, "constants": constants, "earlier": earlier}
     parser.add_argument("--parts", nargs="+", default=list(parts), choices=parts)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)

@@ -6,7 +6,7 @@ Four runs of each encoder (three layers, trained on the whole graph, one after t
 from there the next time), all ordered pairs, anchors drawn three times. Losses are in points of accuracy on the test
 nodes of the time split: that of the head's own model minus stitched. Writes ``results.json``, or one named after other
 features and encoders; finished choices of anchors are kept unless ``--again`` is given. GAT, which has two layers, is
-trained by passing messages: about ten times as long.
+trained by passing messages, which takes much longer.
 """
 
 from __future__ import annotations
@@ -188,6 +188,7 @@ def main():
     groups = {"seeds": scores.cross_seed(kinds), "encoders": scores.cross_encoder(kinds)}
     document = {
         "command": "python benchmarks/ogb/run.py --data-root DIR",
+        "floor": scores.accuracy_floor(y),
         "features": data.features, "nodes": data.num_nodes, "edges": data.num_edges,
         "split": [int(data[mask].sum()) for mask in ("train_mask", "val_mask", "test_mask")],
         "settings": asdict(SETTINGS), "seeds": args.seeds, "anchors": ANCHORS, "draws": len(DRAWS),
@@ -215,11 +216,11 @@ def main():
     kept = ("last", "earlier", "other_numbers")
     parts = {part: {name: rows for name, rows in before.get(part, {}).items() if name in done} for part in kept}
     document |= parts
-    spent = before["seconds"]["stitch"] if done else 0.0
+    spent, most = (before["seconds"]["stitch"], before["peak_gib"]) if done else (0.0, 0.0)
 
     def save():
         seconds["stitch"] = spent + time.perf_counter() - start
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+        peak = max(most, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
         write(path, rounded(document | {"seconds": seconds, "peak_gib": peak}, 5))
 
     tell = console.print
@@ -239,6 +240,7 @@ def main():
             rows = measure(some, runs, draw, look, y, said, kinds, tell, reach=2)
             document["other_numbers"].setdefault(name, {})[str(count)] = rows
         save()
+    save()  # of finished parts alone as well
     console.print_json(json.dumps(rounded({"own": document["own"], "seconds": seconds}, 4)))
 
 

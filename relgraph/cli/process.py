@@ -21,15 +21,11 @@ def keep_freed_memory() -> bool:
     """Let this process keep the memory of large tensors that it has freed, instead of asking for new pages each time.
 
     glibc gives every large block back to the system when it is freed and has it cleared again when the next one is
-    needed: a quarter to a half of the time of training on a large graph. The most that is used at once grows by a
-    third or so. Where there is no glibc nothing happens; for the process of a command only, not for a library.
+    needed: a good part of the time of training on a large graph. In return the most that is used at once grows. Where
+    there is no glibc nothing happens; for the process of a command only, not for a library.
 
     Returns:
         Whether the allocator understood.
-
-    Example:
-        >>> keep_freed_memory() in (True, False)
-        True
     """
     if not sys.platform.startswith("linux"):
         return False
