@@ -181,8 +181,11 @@ class _Minkowski(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:
         x, anchors = ctx.saved_tensors
         step = max(1, CHUNK // max(1, anchors.numel()))
-        to_x, to_anchors = [], torch.zeros_like(anchors)
-        for rows, weight in zip(torch.split(x, step, -2), torch.split(grad, step, -2), strict=True):
+        # Gradients of the parts, kept in a list between large temporaries, would scatter over the heap and hold it.
+        to_x, to_anchors = torch.empty_like(x), torch.zeros_like(anchors)
+        for first in range(0, x.size(-2), step):
+            count = min(step, x.size(-2) - first)
+            rows, weight, out = (t.narrow(-2, first, count) for t in (x, grad, to_x))
             difference = rows[..., :, None, :] - anchors[..., None, :, :]
             slope = difference.sign()
             if ctx.order != 1:
@@ -190,6 +193,6 @@ class _Minkowski(torch.autograd.Function):
                 largest = size == size.amax(-1, keepdim=True)
                 slope = slope * largest / largest.sum(-1, keepdim=True)
             slope = slope * weight[..., None]
-            to_x.append(slope.sum(-2))
+            out.copy_(slope.sum(-2))
             to_anchors = to_anchors - slope.sum(-3)
-        return torch.cat(to_x, -2), to_anchors, None
+        return to_x, to_anchors, None

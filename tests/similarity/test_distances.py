@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -95,3 +97,17 @@ def test_distances_hold_no_tensor_of_nodes_by_anchors_by_features(monkeypatch):
         with Watch():
             function(x, anchors).sum().backward()
         assert 0 < largest <= 300 * 20, function
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="counts peak memory as Linux does")
+def test_the_gradient_of_many_rows_does_not_hold_the_memory_of_its_parts():
+    code = (
+        "import resource, torch; from relgraph.similarity import l1_distance\n"
+        "torch.set_num_threads(1)\n"
+        "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10\n"
+        "x, anchors = torch.randn(8000, 256, requires_grad=True), torch.randn(128, 256, requires_grad=True)\n"
+        "distance = l1_distance(x, anchors); before = peak()\n"
+        "distance.sum().backward(); print(peak() - before)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 400  # MiB; all differences at once are 1,000
