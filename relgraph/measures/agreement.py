@@ -2,31 +2,42 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from relgraph.errors import InputError
+from relgraph.anchors.anchor_set import check_rows
+from relgraph.errors import InputError, unknown_name
 
 
-def disagreement(p: Tensor, q: Tensor) -> float:
-    """Share of nodes on which two runs predict different classes.
+def disagreement(p: Tensor, q: Tensor, *, outputs: Literal["classes", "labels"] = "classes") -> float:
+    """Share of nodes on which two runs predict different classes, or of labels on which they do.
 
     Args:
-        p: Predicted classes, shape ``(N,)``, or scores whose largest decides, shape ``(N, C)``.
+        p: Predicted classes, shape ``(N,)``, or scores whose largest decides, shape ``(N, C)``. With
+            ``outputs="labels"`` logits of labels that are each true or not, shape ``(N, C)``, whose signs decide.
         q: The other run's, in either form.
+        outputs: What the scores are: ``"classes"`` of which one is true, or ``"labels"``; then the share is of all
+            pairs of a node and a label.
 
     Returns:
         From 0 to 1.
 
     Raises:
-        InputError: If the two do not speak of equally many nodes, at least one.
+        InputError: If the two do not speak of equally many nodes, at least one, a score is NaN, or ``outputs`` is
+            unknown.
 
     Example:
         >>> disagreement(torch.tensor([0, 1, 2, 2]), torch.tensor([0, 1, 1, 2]))
         0.25
+        >>> disagreement(torch.tensor([[2.0, 1.0]]), torch.tensor([[2.0, -1.0]]), outputs="labels")
+        0.5
     """
-    p, q = _predictions(p, q)
+    if outputs not in ("classes", "labels"):
+        raise unknown_name("outputs", outputs, ("classes", "labels"))
+    p, q = _labels(p, q) if outputs == "labels" else _predictions(p, q)
     return float((p != q).double().mean())
 
 
@@ -47,7 +58,7 @@ def cohen_kappa(p: Tensor, q: Tensor) -> float:
         chance: 0 (the quotient itself is undefined).
 
     Raises:
-        InputError: If the two do not speak of equally many nodes, at least one.
+        InputError: If the two do not speak of equally many nodes, at least one, or a score is NaN.
 
     Example:
         >>> cohen_kappa(torch.tensor([0, 0, 1, 1]), torch.tensor([0, 1, 1, 1]))
@@ -81,7 +92,7 @@ def matched_cosine(x: Tensor, y: Tensor, *, eps: float = 1e-8) -> float:
         From -1 to 1.
 
     Raises:
-        InputError: If the shapes differ, or there is no node.
+        InputError: If the shapes differ, there is no node, or a number is not finite.
 
     Example:
         >>> matched_cosine(torch.tensor([[1.0, 0.0], [0.0, 2.0]]), torch.tensor([[3.0, 0.0], [1.0, 0.0]]))
@@ -92,6 +103,8 @@ def matched_cosine(x: Tensor, y: Tensor, *, eps: float = 1e-8) -> float:
             f"'x' and 'y' must be matrices of one shape with at least one row "
             f"(got shapes {tuple(x.shape)} and {tuple(y.shape)})"
         )
+    check_rows("x", x)
+    check_rows("y", y)
     x, y = x.detach(), y.detach().to(x)
     if x.dtype in (torch.float16, torch.bfloat16):
         x, y = x.float(), y.float()
@@ -99,7 +112,18 @@ def matched_cosine(x: Tensor, y: Tensor, *, eps: float = 1e-8) -> float:
     return float(cosines.cpu().double().mean())
 
 
+def _labels(p: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
+    if p.dim() != 2 or p.shape != q.shape or p.numel() == 0:
+        raise InputError(
+            f"'p' and 'q' must be matrices of one shape with a row per node and a column per label where 'outputs' is "
+            f"'labels' (got shapes {tuple(p.shape)} and {tuple(q.shape)})"
+        )
+    _refuse_nan(p, q)
+    return p.detach().cpu() > 0, q.detach().cpu() > 0
+
+
 def _predictions(p: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
+    _refuse_nan(p, q)
     p, q = (part.argmax(dim=1) if part.dim() == 2 else part for part in (p.detach().cpu(), q.detach().cpu()))
     if p.dim() != 1 or p.shape != q.shape or p.numel() == 0:
         raise InputError(
@@ -107,3 +131,10 @@ def _predictions(p: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
             f"(got shapes {tuple(p.shape)} and {tuple(q.shape)})"
         )
     return p, q
+
+
+def _refuse_nan(p: Tensor, q: Tensor) -> None:
+    for name, scores in (("p", p), ("q", q)):
+        rows = scores.isnan().reshape(len(scores), -1).any(dim=1).nonzero() if scores.numel() else scores.new_zeros(0)
+        if len(rows):
+            raise InputError(f"'{name}' must not hold NaN (got NaN in row {int(rows[0])}); check the training")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from relgraph.anchors.anchor_set import check_rows
 from relgraph.errors import InputError
 
 
@@ -25,7 +26,7 @@ def linear_cka(x: Tensor, y: Tensor) -> float:
         From 0 to 1. A constant space varies with nothing, so that it gives 0 (the quotient itself is undefined).
 
     Raises:
-        InputError: If the two do not describe equally many nodes, at least one.
+        InputError: If the two do not describe equally many nodes, at least one, or a number is not finite.
 
     Example:
         >>> x = torch.tensor([[0.0, 1.0], [2.0, 0.0], [1.0, 5.0]])
@@ -37,6 +38,8 @@ def linear_cka(x: Tensor, y: Tensor) -> float:
             f"'x' and 'y' must be matrices with one row for each of the same nodes "
             f"(got shapes {tuple(x.shape)} and {tuple(y.shape)})"
         )
+    check_rows("x", x)
+    check_rows("y", y)
     x, y = _centered(x), _centered(y).to(x.device)
     own = (x.mT @ x).norm() * (y.mT @ y).norm()
     return float((x.mT @ y).square().sum() / own) if own > 0 else 0.0

@@ -60,6 +60,33 @@ def test_matched_cosine_saturates_as_its_documentation_says() -> None:
     assert matched_cosine(x, x.flip(0)) > 0.95  # the nodes are mixed up
 
 
+def test_labels_are_compared_by_their_signs() -> None:
+    p = torch.tensor([[3.0, 1.0, -1.0], [-1.0, -2.0, 5.0]])
+    q = torch.tensor([[2.0, -1.0, -4.0], [-3.0, 1.0, 2.0]])
+    assert disagreement(p, q) == 0.0
+    assert disagreement(p, q, outputs="labels") == pytest.approx(2 / 6)
+    assert disagreement(p > 0, (q > 0).long(), outputs="labels") == pytest.approx(2 / 6)
+    with pytest.raises(InputError, match="'outputs' must be one of classes, labels"):
+        disagreement(p, q, outputs="values")
+    with pytest.raises(InputError, match="a column per label where 'outputs' is 'labels'"):
+        disagreement(p, q[:, 0], outputs="labels")
+
+
+def test_nan_is_refused_and_its_row_named() -> None:
+    good = torch.eye(3)
+    bad = good.clone()
+    bad[1, 2] = torch.nan
+    for measure in (disagreement, cohen_kappa):
+        with pytest.raises(InputError, match=r"'q' must not hold NaN \(got NaN in row 1\)"):
+            measure(good, bad)
+    with pytest.raises(InputError, match="'p' must not hold NaN"):
+        disagreement(bad, good, outputs="labels")
+    with pytest.raises(InputError, match="'x' must hold finite numbers .got NaN in row 1"):
+        matched_cosine(bad, good)
+    masked = torch.where(good > 0, good, -torch.inf)  # a class that is ruled out
+    assert disagreement(good, masked) == 0.0
+
+
 def test_shapes_are_checked() -> None:
     for measure in (disagreement, cohen_kappa):
         with pytest.raises(InputError, match="same nodes, at least one"):

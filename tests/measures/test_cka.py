@@ -64,3 +64,12 @@ def test_a_constant_space_gives_zero(value: float, dtype: torch.dtype) -> None:
 def test_shapes_are_checked(x: tuple[int, ...], y: tuple[int, ...]) -> None:
     with pytest.raises(InputError, match="one row for each of the same nodes"):
         linear_cka(torch.zeros(x), torch.zeros(y))
+
+
+def test_nan_is_refused_and_its_row_named() -> None:
+    good = normal(4, 2)
+    bad = good.index_fill(0, torch.tensor([2]), torch.nan)
+    with pytest.raises(InputError, match=r"'x' must hold finite numbers \(got NaN in row 2\)"):
+        linear_cka(bad, good)
+    with pytest.raises(InputError, match="'y' must hold finite numbers"):
+        linear_cka(good, bad)
