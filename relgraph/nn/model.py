@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import copy
 import inspect
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
 from relgraph.conversion import evaluating
+from relgraph.errors import InputError
 from relgraph.graph import anchor_index
 from relgraph.similarity import SIMILARITIES
 
@@ -127,9 +128,13 @@ class RelativeModel(Model):
 def call_encoder(encoder: nn.Module, data: Data) -> Tensor:
     """Call an encoder with the parts of a graph that its ``forward`` asks for.
 
-    A first argument named ``data``, ``batch`` or ``graph`` is given the whole graph. Any other is given the features
-    ``x``, and the second, if it is required or named ``edge_index``, the edges; ``edge_weight`` and ``edge_attr``
-    follow by name where the graph has them.
+    A first argument named ``data``, ``batch`` or ``graph`` is given the whole graph. Otherwise arguments are given by
+    name, as far as the graph has them: ``x``, ``edge_index``, ``edge_weight``, ``edge_attr``, ``batch`` and any further
+    attribute. A first argument of another name is given the features, and a second one the edges if it is required, or
+    if ``forward`` takes any number of arguments.
+
+    Raises:
+        InputError: If a required argument has no value in the graph.
 
     Example:
         >>> import torch
@@ -138,16 +143,46 @@ def call_encoder(encoder: nn.Module, data: Data) -> Tensor:
         >>> call_encoder(nn.Identity(), data).shape
         torch.Size([2, 3])
     """
-    parameters = inspect.signature(encoder.forward).parameters
-    names = list(parameters)
-    if names and names[0] in ("data", "batch", "graph"):
+    parameters = list(inspect.signature(encoder.forward).parameters.values())
+    if parameters and parameters[0].name in ("data", "batch", "graph"):
         out: Tensor = encoder(data)
         return out
-    extra = {name: data[name] for name in ("edge_weight", "edge_attr") if name in names and name in data}
-    takes_edges = "edge_index" in names or any(
-        parameter.kind is parameter.VAR_POSITIONAL
-        or (place > 0 and parameter.default is parameter.empty and parameter.kind is parameter.POSITIONAL_OR_KEYWORD)
-        for place, parameter in enumerate(parameters.values())
-    )
-    out = encoder(data.x, data.edge_index, **extra) if takes_edges else encoder(data.x, **extra)
+    placed: list[Any] = []
+    named: dict[str, Any] = {}
+    for place, parameter in enumerate(parameters):
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            placed += [data.x, data.edge_index][place:]
+            continue
+        if parameter.kind is parameter.VAR_KEYWORD:
+            continue
+        value = _part(data, parameter, place)
+        if value is None and parameter.default is not parameter.empty:
+            continue
+        if value is None:
+            raise InputError(
+                f"'encoder' must need nothing that the graph lacks (got a {type(encoder).__name__} that needs "
+                f"'{parameter.name}'); set data.{parameter.name}, or give the argument a default"
+            )
+        if parameter.kind is parameter.POSITIONAL_ONLY or place == len(placed) < 2:
+            placed.append(value)
+        else:
+            named[parameter.name] = value
+    out = encoder(*placed, **named)
     return out
+
+
+def _part(data: Data, parameter: inspect.Parameter, place: int) -> Any:
+    """What a graph has for one argument of an encoder, or ``None``."""
+    if parameter.name in data:
+        return data[parameter.name]
+    if parameter.name in _PARTS:
+        return None
+    if place == 0:
+        return data.x
+    return data.edge_index if place == 1 and parameter.default is parameter.empty else None
+
+
+# Names that always mean the same part of a graph: an argument of such a name is never given anything else.
+_PARTS = (
+    "x", "edge_index", "edge_weight", "edge_attr", "edge_type", "adj_t", "batch", "batch_size", "ptr", "pos", "y",
+)  # fmt: skip

@@ -11,6 +11,7 @@ from torch_geometric.data import Data
 from torch_geometric.nn import GCN, GCNConv, Sequential
 
 import relgraph as rg
+from relgraph.errors import InputError
 from relgraph.nn.encoders import GCNEncoder, SAGEEncoder
 from relgraph.nn.model import Model, RelativeModel, call_encoder
 
@@ -229,3 +230,52 @@ def test_an_encoder_gets_what_its_forward_asks_for() -> None:
     sequence = Sequential("x, edge_index", [(GCNConv(2, 4), "x, edge_index -> x"), nn.ReLU()])
     assert call_encoder(sequence, graph).shape == (3, 4)
     assert call_encoder(nn.Sequential(nn.Linear(2, 5)), graph).shape == (3, 5)
+
+
+def test_arguments_are_given_by_name() -> None:
+    graph = Data(x=torch.eye(3, 2), edge_index=torch.tensor([[0, 1], [1, 2]]), batch=torch.tensor([0, 0, 1]))
+    graph.pos, graph.depth = torch.ones(3, 2), torch.arange(3)
+    seen: list[tuple] = []
+
+    class Pooled(nn.Module):
+        def forward(self, x, batch):
+            seen.append((x, batch))
+
+    class Swapped(nn.Module):
+        def forward(self, edge_index, x, depth=None, /, *, pos):
+            seen.append((edge_index, x, depth, pos))
+
+    class Late(nn.Module):
+        def forward(self, h, edge_index, scale=2, batch=None):
+            seen.append((h, edge_index, scale, batch))
+
+    class Anything(nn.Module):
+        def forward(self, *args, **kwargs):
+            seen.append((*args, len(kwargs)))
+
+    for encoder, expected in (
+        (Pooled(), (graph.x, graph.batch)),
+        (Swapped(), (graph.edge_index, graph.x, graph.depth, graph.pos)),
+        (Late(), (graph.x, graph.edge_index, 2, graph.batch)),
+        (Anything(), (graph.x, graph.edge_index, 0)),
+    ):
+        call_encoder(encoder, graph)
+        assert all(a is b or a == b for a, b in zip(seen.pop(), expected, strict=True))
+
+
+def test_a_required_argument_that_the_graph_lacks_is_named() -> None:
+    class Pooled(nn.Module):
+        def forward(self, x, batch):
+            return x
+
+    class Timed(nn.Module):
+        def forward(self, x, edge_index, time):
+            return x
+
+    graph = Data(x=torch.eye(3, 2), edge_index=torch.tensor([[0, 1], [1, 2]]))
+    with pytest.raises(InputError, match=r"got a Pooled that needs 'batch'\); set data.batch"):
+        call_encoder(Pooled(), graph)
+    with pytest.raises(InputError, match="got a Timed that needs 'time'"):
+        call_encoder(Timed(), graph)
+    with pytest.raises(InputError, match="got a SAGEEncoder that needs 'x'"):
+        call_encoder(SAGEEncoder(3, 8), Data(edge_index=graph.edge_index, num_nodes=3))
