@@ -100,11 +100,19 @@ class RelativeConv(MessagePassing):  # type: ignore[misc]  # PyG has no types
         return out
 
     def message(self, values: Tensor) -> Tensor:
-        """The message of each edge: its similarity, one number."""
-        return values
+        """The message of each edge: its similarity, one number, ``(E, 1)``."""
+        return values.unsqueeze(-1)
+
+    def explain_message(self, inputs: Tensor, dim_size: int | None) -> Tensor:
+        """Messages under the edge mask of a PyG explainer, if that explains these edges and not those of the graph."""
+        if self._edge_mask is not None and self._edge_mask.size(0) != inputs.size(0):
+            return inputs
+        out: Tensor = super().explain_message(inputs, dim_size)
+        return out
 
     def aggregate(self, inputs: Tensor, edge_index: Tensor, size_i: int, size_j: int) -> Tensor:
-        """Messages ``(E,)`` to their places in ``(N, K)``."""
+        """Messages ``(E, 1)`` to their places in ``(N, K)``."""
+        inputs = inputs.squeeze(-1)
         place = edge_index[1].long() * size_j + edge_index[0]
         if torch.is_grad_enabled() and inputs.requires_grad:
             # An edge that is there twice is written twice, but its gradient may flow once only.

@@ -8,6 +8,8 @@ import pytest
 import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch_geometric.explain import Explainer, GNNExplainer
+from torch_geometric.nn import GCNConv
 
 import relgraph
 from relgraph.errors import InputError
@@ -214,3 +216,40 @@ def test_wrong_input():
         conv(z, EDGES.flip(0), INDEX)
     with pytest.raises(InputError, match=r"rows of nodes from 0 to 11 in row 1 \(got 12\)"):
         conv(z, EDGES + torch.tensor([[0], [1]]), INDEX)
+
+
+class OnGraphAndAnchors(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            self.conv, self.relative, self.head = GCNConv(3, 4), RelativeConv(), nn.Linear(2, 2)
+
+    def forward(self, x: torch.Tensor, edge_index: torch.Tensor) -> torch.Tensor:
+        z = self.conv(x, edge_index)
+        return self.head(self.relative(z, complete_edges(2, z.size(0)), torch.tensor([0, 1])))
+
+
+class OnAnchorsAlone(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.relative = RelativeConv()
+
+    def forward(self, x: torch.Tensor, edge_index: torch.Tensor) -> torch.Tensor:
+        return self.relative(x, edge_index, torch.tensor([0, 1]))
+
+
+@pytest.mark.parametrize("kind", [OnGraphAndAnchors, OnAnchorsAlone])
+def test_an_explainer_masks_the_edges_that_it_is_given(kind: type[nn.Module]) -> None:
+    edges = torch.tensor([[0, 1, 0, 1], [2, 3, 4, 5]])
+    explainer = Explainer(
+        kind(),
+        GNNExplainer(epochs=3),
+        explanation_type="model",
+        node_mask_type="attributes",
+        edge_mask_type="object",
+        model_config={"mode": "multiclass_classification", "task_level": "node", "return_type": "raw"},
+    )
+    with torch.random.fork_rng(devices=[]):
+        found = explainer(space(6, 3, dtype=torch.float32), edges)
+    assert found.edge_mask.shape == (4,) and bool(found.edge_mask.gt(0).any())
