@@ -74,7 +74,14 @@ class AnchorSet:
             object.__setattr__(self, "space", content_digest([self.ids, self.embeddings, self.center])[:16])
 
     @classmethod
-    def from_embeddings(cls, z: Tensor, data: Data | NodeStorage, *, fingerprint: str | None = None) -> AnchorSet:
+    def from_embeddings(
+        cls,
+        z: Tensor,
+        data: Data | NodeStorage,
+        *,
+        fingerprint: str | None = None,
+        center_over: Tensor | None = None,
+    ) -> AnchorSet:
         """Publish a space: pick the rows of the anchors that ``data`` carries, and average all rows.
 
         Args:
@@ -82,10 +89,13 @@ class AnchorSet:
             data: Graph with anchors (:class:`relgraph.AddAnchors`), or the storage of one node type.
             fingerprint: Of the graph, if it is known already or ``data`` is a part of it; by default it is computed
                 (and left empty for a node type of a heterogeneous graph).
+            center_over: Rows of ``z`` that the center is the mean of, as a mask ``(N,)`` or as row numbers; by default
+                all. On a graph that has grown, the rows of the old nodes keep the center comparable to that of the
+                other run.
 
         Raises:
-            InputError: If ``z`` does not have a row per node, holds a number that is not finite, or ``data`` has no
-                anchors or repeated ids.
+            InputError: If ``z`` does not have a row per node, holds a number that is not finite, ``data`` has no
+                anchors or repeated ids, or ``center_over`` names no row or one that is not there.
 
         Example:
             >>> from torch_geometric.data import Data
@@ -105,7 +115,8 @@ class AnchorSet:
         if fingerprint is None:
             fingerprint = graph_fingerprint(data) if hasattr(data, "edge_index") else ""
         wide = torch.float32 if z.device.type == "mps" else torch.float64  # that device has no double precision
-        center = z.detach().mean(dim=0, dtype=wide).to(z.dtype)
+        averaged = z.detach() if center_over is None else z.detach()[_chosen_rows(center_over, z)]
+        center = averaged.mean(dim=0, dtype=wide).to(z.dtype)
         return cls(node_ids(data)[rows.to(node_ids(data).device)], z.detach()[rows.to(z.device)], center, fingerprint)
 
     @property
@@ -187,6 +198,22 @@ def check_rows(argument: str, rows: Tensor) -> None:
         row = rows[bad[0]]
         what = "NaN" if bool(row.isnan().any()) else "infinity"
         raise InputError(f"'{argument}' must hold finite numbers (got {what} in row {int(bad[0])}); check the training")
+
+
+def _chosen_rows(chosen: Tensor, z: Tensor) -> Tensor:
+    """The argument ``center_over`` as row numbers of ``z``, on its device."""
+    count = z.size(0)
+    mask = chosen.dtype == torch.bool
+    if chosen.dim() != 1 or (mask and chosen.numel() != count) or chosen.is_floating_point():
+        raise InputError(
+            f"'center_over' must be a mask of {count} nodes or a list of row numbers (got {chosen.dtype} of shape "
+            f"{tuple(chosen.shape)}); pass data.train_mask or the rows of the old nodes, for example"
+        )
+    rows = (chosen.nonzero().view(-1) if mask else chosen.long()).to(z.device)
+    if not rows.numel() or not bool(((rows >= 0) & (rows < count)).all()):
+        got = "none" if not rows.numel() else f"rows {int(rows.min())} to {int(rows.max())}"
+        raise InputError(f"'center_over' must name rows from 0 to {count - 1}, at least one (got {got}); leave it out")
+    return rows
 
 
 def named(ids: list[int], most: int = 5) -> str:

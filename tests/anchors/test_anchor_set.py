@@ -246,3 +246,21 @@ def test_another_graph_is_a_warning_unless_one_is_unknown() -> None:
         aligned_rows(ids, ids, num_features=1, fingerprints=("bb", "aa"))
     aligned_rows(ids, ids, num_features=1, fingerprints=("bb", ""))  # warnings are errors here
     aligned_rows(ids, ids, num_features=1, fingerprints=("bb", "bb"))
+
+
+def test_the_center_is_taken_over_the_rows_asked_for() -> None:
+    z, old = torch.randn(6, 3), torch.tensor([True, True, False, True, False, True])
+    for rows in (old, old.nonzero().view(-1), old.nonzero().view(-1).int()):
+        made = AnchorSet.from_embeddings(z, graph(), center_over=rows)
+        torch.testing.assert_close(made.center, z[old].mean(0))
+        assert torch.equal(made.embeddings, z[[4, 0, 5]])
+
+
+def test_rows_of_the_center_that_are_not_there_are_refused() -> None:
+    z = torch.randn(6, 3)
+    for wrong in (torch.ones(5, dtype=torch.bool), torch.ones(6), torch.ones(6, 1, dtype=torch.int64)):
+        with pytest.raises(InputError, match="'center_over' must be a mask of 6 nodes or a list of row numbers"):
+            AnchorSet.from_embeddings(z, graph(), center_over=wrong)
+    for wrong in (torch.zeros(6, dtype=torch.bool), torch.tensor([6]), torch.tensor([0, -1])):
+        with pytest.raises(InputError, match="'center_over' must name rows from 0 to 5, at least one"):
+            AnchorSet.from_embeddings(z, graph(), center_over=wrong)
