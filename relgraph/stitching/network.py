@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from relgraph.anchors import AnchorSet
-from relgraph.conversion import CONVERSIONS, convert, publish
+from relgraph.conversion import CONVERSIONS, Outputs, convert, publish
 from relgraph.errors import InputError, unknown_name
 from relgraph.nn.cut import CutModel, check_layer, cut
 from relgraph.nn.model import Model, RelativeModel
@@ -24,11 +24,13 @@ def stitch(
     *,
     method: str | None = None,
     shrinkage: Shrinkage | None = None,
+    outputs: Outputs = "classes",
 ) -> Model:
     """The source's encoder read by the target's head, as one module; nothing is trained.
 
     Both models embed the anchors that the graph carries; the head is converted to the source's space from those alone
-    (:func:`relgraph.convert`). The source's encoder is shared, not copied.
+    (:func:`relgraph.convert`). The source's encoder is copied: whatever is done to the result, the
+    source stays as it is.
 
     Behind an inner layer the source's first layers are read by the rest of the target's network, message passing
     included (:func:`relgraph.nn.cut.cut`), with a translation between the two spaces there
@@ -43,6 +45,8 @@ def stitch(
             translated, one of :data:`relgraph.translation.TRANSLATIONS` (``"ridge-affine"``; of ``"kernel-ridge"`` the
             robust form).
         shrinkage: Of the method; by default as :func:`relgraph.convert` has it, and ``"loo"`` with ``at``.
+        outputs: What the outputs of the target's head are, see :class:`relgraph.PublishedHead`: ``"labels"`` where each
+            is true or not (a sigmoid each). With ``at`` nothing depends on it.
 
     Returns:
         A :class:`relgraph.Model`, in the source's mode, whose head is frozen, and a linear map of the source's width
@@ -51,7 +55,7 @@ def stitch(
 
     Raises:
         InputError: If the graph carries no anchors, the target's head reads relative vectors, a model has no such
-            layer, or the method is unknown or takes no shrinkage.
+            layer, the method is unknown or takes no shrinkage, or ``outputs`` is unknown.
 
     Example:
         >>> import relgraph as rg
@@ -69,15 +73,17 @@ def stitch(
         )
     if isinstance(target, CutModel):
         raise InputError("'target' must be a whole model (got one that was cut); stitch the one that it was cut from")
+    if outputs not in get_args(Outputs):
+        raise unknown_name("outputs", outputs, get_args(Outputs))
     if at is not None:
         return _stitch_at(source, target, data, at, "ridge-affine" if method is None else method, shrinkage)
     method = "linear" if method is None else method
     if method not in CONVERSIONS:
         raise unknown_name("method", method, CONVERSIONS)
     z, foreign = source.encode(data), target.encode(data)
-    head = publish(target.head, AnchorSet.from_embeddings(foreign, data), embeddings=foreign)
+    head = publish(target.head, AnchorSet.from_embeddings(foreign, data), embeddings=foreign, outputs=outputs)
     space = AnchorSet.from_embeddings(z, data)
-    stitched = Model(source.encoder, convert(head, space, method, shrinkage=shrinkage))
+    stitched = Model(copy.deepcopy(source.encoder), convert(head, space, method, shrinkage=shrinkage))
     stitched.training = source.training  # the encoder's own mode stays as it is
     return stitched
 
@@ -101,6 +107,6 @@ def _stitch_at(source: Model, target: Model, data: Data, layer: int, method: str
     h, foreign = CutModel(front, rest).encode(data), CutModel(other_front, back).encode(data)
     here, there = AnchorSet.from_embeddings(h, data), AnchorSet.from_embeddings(foreign, data)
     back = copy.deepcopy(back).requires_grad_(False)  # whatever the target does next, this one stays
-    stitched = CutModel(front, translate_then(back, here, there, method, **options).eval())
+    stitched = CutModel(copy.deepcopy(front), translate_then(back, here, there, method, **options).eval())
     stitched.training = source.training
     return stitched

@@ -91,10 +91,11 @@ def test_it_has_the_accuracy_of_the_matrix(experiment: Experiment) -> None:
             assert float((predicted == nodes.y[nodes.test]).double().mean()) == pytest.approx(matrix[i][j])
 
 
-def test_the_encoder_is_the_sources_and_the_head_is_frozen(experiment: Experiment) -> None:
+def test_the_encoder_is_a_copy_of_the_sources_and_the_head_is_frozen(experiment: Experiment) -> None:
     a, b = (experiment.absolute[row].model for row in (0, 2))
     network = rg.stitch(a, b, experiment.data)
-    assert network.encoder is a.encoder and network.head is not b.head
+    assert network.encoder is not a.encoder and network.head is not b.head
+    assert torch.equal(network.encode(experiment.data), a.encode(experiment.data))
     assert (network.head.in_features, network.head.out_features) == (64, 3)
     assert not any(parameter.requires_grad for parameter in network.head.parameters())
     assert not network.training
@@ -158,12 +159,12 @@ def test_behind_the_last_layer_it_reads_embeddings(inner: Experiment) -> None:
     torch.testing.assert_close(rg.stitch(a, b, inner.data, at=2).predict(inner.data), by_hand.detach())
 
 
-def test_behind_a_layer_the_source_is_shared_and_the_target_copied(inner: Experiment) -> None:
+def test_behind_a_layer_source_and_target_are_copied(inner: Experiment) -> None:
     a, b = (inner.absolute[row].model for row in (0, 2))
     before = [value.clone() for model in (a, b) for value in model.state_dict().values()]
     network = rg.stitch(a, b, inner.data, at=1)
     assert isinstance(network, rg.Model) and not network.training
-    assert network.encoder.encoder is a.encoder and network.head.head.encoder is not b.encoder
+    assert network.encoder.encoder is not a.encoder and network.head.head.encoder is not b.encoder
     after = [value for model in (a, b) for value in model.state_dict().values()]
     assert all(torch.equal(old, new) for old, new in zip(before, after, strict=True))
     assert not any(part.training for model in (a, b) for part in model.modules())
@@ -210,3 +211,23 @@ def test_behind_a_layer_the_target_is_frozen_whatever_its_mode(inner: Experiment
     assert torch.equal(network(inner.data), expected)
     with pytest.raises(InputError, match="'target' must be a whole model"):
         rg.stitch(a, network, inner.data)
+
+
+@pytest.mark.parametrize("at", [None, 1])
+def test_what_is_done_to_the_result_leaves_the_source_alone(inner: Experiment, at: int | None) -> None:
+    a, b = (inner.absolute[row].model for row in (0, 2))
+    rg.stitch(a, b, inner.data, at=at).half().train()
+    assert all(parameter.dtype == torch.float32 for parameter in a.parameters())
+    assert not any(part.training for part in a.modules())
+
+
+def test_it_is_told_what_the_outputs_are(experiment: Experiment) -> None:
+    data, (a, b) = experiment.data, (experiment.absolute[row].model for row in (0, 3))
+    za, zb = a.encode(data), b.encode(data)
+    head = rg.publish(b.head, rg.AnchorSet.from_embeddings(zb, data), outputs="labels")
+    by_hand = rg.convert(head, rg.AnchorSet.from_embeddings(za, data), "kl")(za)
+    torch.testing.assert_close(rg.stitch(a, b, data, method="kl", outputs="labels")(data), by_hand)
+    assert not torch.allclose(rg.stitch(a, b, data, method="kl")(data), by_hand)
+    for at in (None, 1):
+        with pytest.raises(InputError, match="'outputs' must be one of classes, labels, values"):
+            rg.stitch(a, b, data, at=at, outputs="label")
