@@ -6,10 +6,12 @@ from collections.abc import Callable
 from dataclasses import FrozenInstanceError
 
 import pytest
+import scipy.optimize
 import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
+from threadpoolctl import threadpool_info, threadpool_limits
 from torch import Tensor, nn
 
 from relgraph.anchors import AnchorSet, GraphChangedWarning
@@ -325,6 +327,24 @@ def test_no_penalty_at_all_is_refused() -> None:
     _, space, there = two_runs(40)
     with pytest.raises(InputError, match=r"'worth' must be above 0 \(got 0\); 1 is a good start"):
         kl(pairing_of(space, there), worth=0)
+
+
+def test_kl_descends_on_one_thread_and_gives_the_others_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    def threads() -> set[int]:
+        return {pool["num_threads"] for pool in threadpool_info()}
+
+    def watched(*args: object, **settings: object) -> object:
+        seen.append(threads())
+        return minimize(*args, **settings)
+
+    seen: list[set[int]] = []
+    monkeypatch.setattr(scipy.optimize, "minimize", watched)
+    _, space, there = two_runs(20)
+    with threadpool_limits(2):
+        before = threads()
+        convert(there, space, "kl")
+        assert threads() == before == {2}
+    assert seen == [{1}]
 
 
 def test_kl_needs_two_outputs() -> None:

@@ -86,6 +86,7 @@ def kl(
             above 0.
     """
     from scipy.optimize import minimize
+    from threadpoolctl import threadpool_limits
 
     count, width = pairing.logits.shape
     if pairing.outputs == "values":
@@ -118,13 +119,15 @@ def kl(
         slope = inputs.T @ (probabilities(logits) - goal) + pull
         return value / count, slope.ravel() / count
 
-    found = minimize(
-        loss,
-        prior.ravel(),
-        jac=True,
-        method="L-BFGS-B",
-        options={"maxiter": MAX_ITERATIONS, "ftol": 1e-11, "gtol": 1e-7},
-    )
+    # One thread: the products are so small that several would wait for each other longer than they compute.
+    with threadpool_limits(1):
+        found = minimize(
+            loss,
+            prior.ravel(),
+            jac=True,
+            method="L-BFGS-B",
+            options={"maxiter": MAX_ITERATIONS, "ftol": 1e-11, "gtol": 1e-7},
+        )
     weight = torch.from_numpy(found.x.reshape(-1, width)) / sharpness
     return pairing.linear(basis @ weight[:-1], one * weight[-1])
 
