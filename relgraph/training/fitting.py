@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from relgraph.conversion import evaluating
 from relgraph.errors import InputError, unknown_name
@@ -189,7 +189,24 @@ def _width(encoder: nn.Module, data: Data) -> int:
 def _check(data: Data) -> None:
     if data.x is None or data.edge_index is None:
         raise InputError("'data' must have features 'x' and edges 'edge_index' (one of them is missing)")
+    _check_features(data.x)
     y = labels(data)
     for name in ("train_mask", "val_mask"):
         if not bool((data[name] & (y >= 0)).any()):
             raise InputError(f"'{name}' must mark at least one labelled node (got none)")
+
+
+def _check_features(x: Tensor) -> None:
+    """Refuse features that are not finite, which would make every weight NaN, and name the first row."""
+    if x.layout != torch.strided or not x.is_floating_point():
+        return
+    done = 0
+    for part in torch.split(x, max(1, (1 << 22) // max(1, x[:1].numel()))):
+        finite = part.isfinite()
+        if not bool(finite.all()):
+            row = int((~finite).nonzero()[0, 0])
+            what = "NaN" if bool(part[row].isnan().any()) else "infinity"
+            raise InputError(
+                f"'data' must have finite features 'x' (got {what} in row {done + row}); fill it in or drop the node"
+            )
+        done += len(part)

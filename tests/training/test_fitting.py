@@ -150,3 +150,12 @@ def test_a_class_without_training_nodes_and_empty_rows_stay_finite():
             model = rg.fit(data, encoder, head=head, epochs=3)
             assert torch.isfinite(model.predict(data)).all()
             assert model.head.out_features == 3
+
+
+@pytest.mark.parametrize(("bad", "named"), [(float("nan"), "NaN"), (float("inf"), "infinity")])
+def test_features_that_are_not_finite_are_refused_with_their_row(data, bad, named):
+    broken = data.clone()
+    broken.x = data.x.index_put((torch.tensor([1234, 1500]), torch.tensor([3, 0])), torch.tensor(bad))
+    for encoder in ("gcn", "gat"):
+        with pytest.raises(InputError, match=f"finite features 'x' .got {named} in row 1234"):
+            rg.fit(broken, encoder, epochs=1)
