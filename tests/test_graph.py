@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import gc
+import hashlib
+from hashlib import sha256
+
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 from torch_geometric.data import Batch, Data, HeteroData
+from torch_geometric.transforms import ToSparseTensor
 
 from relgraph.errors import InputError
-from relgraph.graph import anchor_index, fingerprint, node_ids, num_nodes
+from relgraph.graph import _FINGERPRINTS, anchor_index, fingerprint, graph_edges, node_ids, num_nodes
 
 
 def graph(edges: list[tuple[int, int]], count: int, weights: list[float] | None = None) -> Data:
@@ -148,6 +154,87 @@ def test_integer_types_do_not_matter() -> None:
     narrow = data.clone()
     narrow.node_id, narrow.edge_index = narrow.node_id.int(), narrow.edge_index.int()
     assert fingerprint(data) == fingerprint(narrow)
+
+
+def slow_fingerprint(data: Data) -> str:
+    ids = node_ids(data).to(torch.int64)
+    source, target = ids[data.edge_index].numpy()
+    order = np.lexsort([target, source])
+    contents = [ids.sort().values.numpy(), target[order], source[order]]
+    return hashlib.sha256(b"".join(content.tobytes() for content in contents)).hexdigest()[:16]
+
+
+@pytest.mark.parametrize("shift", [0, 2**31 - 50, 2**31, 2**62, -30])
+def test_small_and_large_ids_are_sorted_alike(shift: int) -> None:
+    ends = torch.randint(50, (2, 400), generator=torch.Generator().manual_seed(0))
+    data = Data(edge_index=ends, node_id=torch.arange(50) + shift, num_nodes=50)
+    assert fingerprint(data) == slow_fingerprint(data)
+
+
+def test_the_fingerprint_of_the_same_tensors_is_computed_once_until_one_changes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    hashes = []
+    monkeypatch.setattr("relgraph.graph.hashlib.sha256", lambda content: hashes.append(sha256(content)) or hashes[-1])
+    data = graph([(0, 1), (1, 2)], 3, [1.0, 2.0])
+    data.node_id = torch.tensor([4, 5, 6])
+    first = fingerprint(data)
+    assert fingerprint(data) == fingerprint(Data(**data.to_dict())) == first and len(hashes) == 1
+    seen = {first}
+    for change in (
+        lambda: data.edge_index.add_(1).remainder_(3),
+        lambda: data.edge_weight.mul_(2),
+        lambda: data.node_id.add_(1),
+        lambda: setattr(data, "edge_weight", data.edge_weight + 1),
+        lambda: setattr(data, "node_id", data.node_id * 2),
+        lambda: delattr(data, "edge_weight"),
+        lambda: delattr(data, "node_id"),
+        lambda: setattr(data, "x", torch.zeros(4, 1)),
+        lambda: setattr(data, "edge_index", data.edge_index.flip(0)),
+    ):
+        change()
+        assert fingerprint(data) == fingerprint(data.clone())
+        seen.add(fingerprint(data))
+    assert len(seen) == 10
+
+
+def test_what_is_remembered_of_a_graph_goes_with_it() -> None:
+    data = graph([(0, 1)], 2)
+    fingerprint(data)
+    before = len(_FINGERPRINTS)
+    del data
+    gc.collect()
+    assert len(_FINGERPRINTS) < before
+
+
+def test_tensors_that_count_no_changes_are_not_remembered() -> None:
+    with torch.inference_mode():
+        data = graph([(0, 1), (1, 2)], 3)
+        before = fingerprint(data)
+        data.edge_index[0, 0] = 2
+        assert fingerprint(data) != before
+
+
+@pytest.mark.parametrize("layout", [torch.sparse_coo, torch.sparse_csr])
+@pytest.mark.parametrize("weights", [None, [0.5, 2.0, 1.0]])
+@pytest.mark.filterwarnings("ignore:.*(Sparse CSR tensor support|Sparse invariant checks):UserWarning")
+def test_edges_in_a_transposed_adjacency_count(layout: torch.layout, weights: list[float] | None) -> None:
+    data = graph([(0, 1), (2, 1), (1, 3)], 4, weights)
+    sparse = ToSparseTensor(layout=layout)(data.clone())
+    assert sparse.edge_index is None
+    ends, weight = graph_edges(sparse)
+    assert sorted(ends.T.tolist()) == [[0, 1], [1, 3], [2, 1]]
+    assert (weight is None) == (weights is None)
+    assert fingerprint(sparse) == fingerprint(data)
+    other = ToSparseTensor(layout=layout)(graph([(0, 1), (2, 1), (3, 1)], 4, weights))
+    assert fingerprint(other) not in (fingerprint(sparse), fingerprint(Data(num_nodes=4)))
+
+
+def test_edges_beside_an_adjacency_are_taken_as_they_are() -> None:
+    data = graph([(0, 1), (1, 2)], 3, [1.0, 2.0])
+    both = ToSparseTensor(remove_edge_index=False, layout=torch.sparse_coo)(data.clone())
+    assert graph_edges(both)[0] is both.edge_index and fingerprint(both) == fingerprint(data)
+    assert graph_edges(Data(num_nodes=3)) == (None, None)
 
 
 # --- anchors ----------------------------------------------------------------------------------------------------

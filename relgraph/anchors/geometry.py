@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from relgraph.errors import InputError
-from relgraph.graph import num_nodes
+from relgraph.graph import graph_edges, num_nodes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -71,9 +71,10 @@ def propagated_features(data: Data, hops: int = 2, dim: int = 64, generator: tor
     x = features.numpy()
     table: Any = csr_array(x) if np.count_nonzero(x) < _SPARSE_BELOW * x.size else x
     adjacency: Any = None
-    if data.edge_index is not None:
-        weight = None if data.edge_weight is None else data.edge_weight.detach().cpu().to(torch.float32).view(-1)
-        (source, target), norm = gcn_norm(data.edge_index.cpu(), weight, num_nodes(data), dtype=torch.float32)
+    edge_index, edge_weight = graph_edges(data)
+    if edge_index is not None:
+        weight = None if edge_weight is None else edge_weight.detach().cpu().to(torch.float32).view(-1)
+        (source, target), norm = gcn_norm(edge_index.cpu(), weight, num_nodes(data), dtype=torch.float32)
         shape = (len(x), len(x))
         adjacency = csr_array((norm.numpy(), (target.numpy(), source.numpy())), shape=shape)
 

@@ -13,7 +13,7 @@ from relgraph.anchors.geometry import checked_features, farthest_point, kmeans_m
 from relgraph.anchors.label import class_stratified
 from relgraph.anchors.structure import graph_k_center, highest_degree, highest_pagerank
 from relgraph.errors import InputError, unknown_name
-from relgraph.graph import node_ids, num_nodes
+from relgraph.graph import graph_edges, node_ids, num_nodes
 
 if TYPE_CHECKING:
     from torch_geometric.data import Data
@@ -151,18 +151,17 @@ def _class_stratified(source: Source, num_anchors: int, generator: torch.Generat
 
 
 def _degree(source: Source, num_anchors: int, generator: torch.Generator | None) -> Tensor:
-    graph, edge_index = _edges(source, "degree")
+    graph, edge_index, _ = _edges(source, "degree")
     return highest_degree(edge_index, num_nodes(graph), num_anchors, ids=node_ids(graph))
 
 
 def _pagerank(source: Source, num_anchors: int, generator: torch.Generator | None) -> Tensor:
-    graph, edge_index = _edges(source, "pagerank")
-    weight = _get(graph, "edge_weight")
+    graph, edge_index, weight = _edges(source, "pagerank")
     return highest_pagerank(edge_index, num_nodes(graph), num_anchors, edge_weight=weight, ids=node_ids(graph))
 
 
 def _k_center(source: Source, num_anchors: int, generator: torch.Generator | None) -> Tensor:
-    graph, edge_index = _edges(source, "k-center")
+    graph, edge_index, _ = _edges(source, "k-center")
     return graph_k_center(edge_index, num_nodes(graph), num_anchors, ids=node_ids(graph))
 
 
@@ -188,19 +187,19 @@ def _points(source: Source, size: int, space: Space, generator: torch.Generator 
         return points
     if isinstance(source, Tensor):
         return source
-    if space == "input" or _get(source, "edge_index") is None:
+    if space == "input" or graph_edges(source)[0] is None:
         return checked_features(_get(source, "x"))
     return propagated_features(source, generator=generator)
 
 
-def _edges(source: Source, strategy: str) -> tuple[Data, Tensor]:
-    edge_index = None if isinstance(source, Tensor) else _get(source, "edge_index")
+def _edges(source: Source, strategy: str) -> tuple[Data, Tensor, Tensor | None]:
+    edge_index, edge_weight = (None, None) if isinstance(source, Tensor) else graph_edges(source)
     if edge_index is None:
         raise InputError(
             f"the strategy '{strategy}' needs a graph of one node type with 'edge_index' (got nodes without edges); "
             "take 'random', 'farthest-point' or 'kmeans'"
         )
-    return source, edge_index
+    return source, edge_index, edge_weight
 
 
 def _get(source: Data | NodeStorage, name: str) -> Tensor | None:
@@ -209,5 +208,5 @@ def _get(source: Data | NodeStorage, name: str) -> Tensor | None:
 
 
 def _device(source: Source) -> torch.device:
-    tensors = [source] if isinstance(source, Tensor) else [_get(source, "x"), _get(source, "edge_index")]
+    tensors = [source] if isinstance(source, Tensor) else [_get(source, "x"), graph_edges(source)[0]]
     return next((tensor.device for tensor in tensors if isinstance(tensor, Tensor)), torch.device("cpu"))

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 from torch_geometric.data import Data, HeteroData
+from torch_geometric.transforms import ToSparseTensor
 from torch_geometric.utils import to_dense_adj
 
 from relgraph import names
@@ -209,6 +210,19 @@ def test_a_shuffled_graph_gives_the_same_nodes(strategy: str) -> None:
 
 
 # In a named space.
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_transposed_adjacency_gives_the_anchors_of_its_edges(strategy: str, weighted: bool) -> None:
+    data = graph(200)
+    if weighted:
+        data.edge_weight = torch.rand(data.num_edges, generator=seeded(3)) + 0.1
+    sparse = ToSparseTensor(layout=torch.sparse_coo)(data.clone())
+    assert "edge_index" not in sparse
+    one, other = (select_anchors(source, 9, strategy, generator=seeded()) for source in (data, sparse))
+    assert torch.equal(one, other)
+    torch.testing.assert_close(propagated_features(sparse), propagated_features(data))
 
 
 @pytest.mark.parametrize("strategy", GEOMETRIC)
