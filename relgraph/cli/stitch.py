@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +12,7 @@ import typer
 
 from relgraph.cli.device import KNOWN, check_device_name, find_device
 from relgraph.cli.process import prepare_process
+from relgraph.cli.saving import Saving
 from relgraph.cli.stitch_graphs import HELP_ON_GRAPHS, stitch_graphs
 from relgraph.cli.terminal import aside, console, name, names, options_named, progress
 from relgraph.errors import DataError, InputError
@@ -156,7 +156,7 @@ def stitch(
         from relgraph.datasets.search import cache_folder
         from relgraph.graph import num_nodes
         from relgraph.stitching import StitchSettings, build_document, run_experiment, to_json, write_document
-        from relgraph.stitching.output import output_folder, written_whole
+        from relgraph.stitching.output import check_writable, output_folder
         from relgraph.stitching.pictures import draw_matrix, draw_spaces
         from relgraph.training.whole_graph import LARGE
 
@@ -172,7 +172,10 @@ def stitch(
             **named,
         )
         place = find_device(device)
-        with output_folder(folder) as work:
+        if json_path not in (None, "-"):
+            check_writable(Path(str(json_path)))
+        saving = Saving()
+        with output_folder(folder):
             data = load_dataset(dataset, data_root, features=features).to(place)
             large = num_nodes(data) >= LARGE
             if large and anchors is None and anchor_strategy != "class-stratified":  # labels may be few
@@ -183,19 +186,16 @@ def stitch(
             tell("write", 0, 0)
             document = build_document(experiment, command=_command(experiment, dataset, features, str(place)))
             text = to_json(document)
-            written = [write_document(document, work)]
-            written.append(draw_matrix(document, work / "matrix.png"))
-            written.append(draw_spaces(experiment, work / "spaces.png"))
-            if json_path not in (None, "-"):
-                with written_whole(Path(str(json_path))) as temporary:
-                    temporary.write_text(text, encoding="utf-8")
-    if json_path == "-":
-        sys.stdout.write(text)
-        sys.stdout.flush()
-    files = [folder / path.name for path in written] + ([Path(json_path)] if json_path not in (None, "-") else [])
+            # Each by itself: a picture or a copy that cannot be written does not cost the others.
+            saving.write(lambda path: write_document(document, path.parent), folder / "stitching.json")
+            saving.write(lambda path: draw_matrix(document, path), folder / "matrix.png")
+            saving.write(lambda path: draw_spaces(experiment, path), folder / "spaces.png")
+            saving.write_copy(text, json_path)
+    saving.print_copy(text, json_path)
     from relgraph.cli.show import show
 
-    show(document, shown_on, files)
+    show(document, shown_on, saving.written)
+    saving.finish()
 
 
 def training_settings(dataset: str, encoders: tuple[str, ...], epochs: int | None) -> TrainSettings:
@@ -214,7 +214,11 @@ def _check_json_path(path: str | None) -> None:
         return
     if not path:
         raise InputError("'--json' must be a path, or - for standard output (got '')")
-    if Path(path).is_dir() or not Path(path).absolute().parent.is_dir():
+    try:
+        fits = not Path(path).is_dir() and Path(path).absolute().parent.is_dir()
+    except OSError as error:
+        raise DataError(f"'--json' must be a valid path (got '{path}': {error.strerror}); shorten it") from error
+    if not fits:
         raise DataError(f"'--json' must be a file in a folder that exists (got '{path}'), or - for standard output")
 
 

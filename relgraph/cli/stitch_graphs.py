@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from collections.abc import Set
 from pathlib import Path
 from typing import Any
 
 from relgraph.cli.process import prepare_process
+from relgraph.cli.saving import Saving
 from relgraph.cli.terminal import aside, console, names, options_named, progress
 from relgraph.errors import InputError
 from relgraph.names import GRAPH_ARMS, GRAPH_ENCODERS, GRAPH_STRATEGIES
@@ -83,31 +83,31 @@ def stitch_graphs(
     with progress() as tell, aside(json_path == "-"), options_named():
         tell("start", 0, 0)
         from relgraph.datasets import load_graphs
-        from relgraph.stitching import to_json
+        from relgraph.stitching import to_json, write_document
         from relgraph.stitching.graphs import GraphStitchSettings, build_graph_document, run_graph_experiment
-        from relgraph.stitching.output import output_folder, written_whole
+        from relgraph.stitching.output import check_writable, output_folder
         from relgraph.stitching.pictures import draw_matrix
         from relgraph.training import GraphTrainSettings
 
         train = GraphTrainSettings() if epochs is None else GraphTrainSettings(epochs=epochs)
         settings = GraphStitchSettings(seeds=tuple(range(seeds)), strategy=strategy, train=train, **named)
-        with output_folder(folder) as work:
+        if json_path not in (None, "-"):
+            check_writable(Path(json_path))
+        saving = Saving()
+        with output_folder(folder):
             graphs = load_graphs(dataset, data_root)
             experiment = run_graph_experiment(graphs, settings, tell)
             tell("write", 0, 0)
             document = build_graph_document(experiment, command=_command(dataset, settings, experiment.arms))
             text = to_json(document)
-            places = [work / "stitching.json"] + ([Path(json_path)] if json_path not in (None, "-") else [])
-            for path in places:
-                with written_whole(path) as temporary:
-                    temporary.write_text(text, encoding="utf-8")
-            draw_matrix(document, work / "matrix.png")
-    if json_path == "-":
-        sys.stdout.write(text)
-        sys.stdout.flush()
+            saving.write(lambda path: write_document(document, path.parent), folder / "stitching.json")
+            saving.write(lambda path: draw_matrix(document, path), folder / "matrix.png")
+            saving.write_copy(text, json_path)
+    saving.print_copy(text, json_path)
     from relgraph.cli.show_graphs import show_graphs
 
-    show_graphs(document, shown_on, [folder / "stitching.json", folder / "matrix.png", *places[1:]])
+    show_graphs(document, shown_on, saving.written)
+    saving.finish()
 
 
 def _command(dataset: str, settings: Any, arms: Any) -> str:

@@ -216,6 +216,7 @@ FAILURE = {
     "--out in-the-way": "in-the-way",
     "--out in-the-way/sub": "in-the-way",
     "--json in-the-way/a.json": "in-the-way",
+    f"--json {'a' * 256}": "File name too long",
     "--device cuda:99": "this machine has",
 }
 
@@ -283,6 +284,40 @@ def test_a_run_that_stops_midway_leaves_nothing(
     assert main(TINY) == status
     assert capsys.readouterr() == ("", words)
     assert list(here.iterdir()) == []
+
+
+@pytest.mark.parametrize("stage", ["draw_matrix", "draw_spaces", "copy", "document"])
+def test_a_result_that_cannot_be_written_costs_no_other(
+    stage: str, here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options, missing = ["--json", "copy.json"], "copy.json"
+    if stage == "copy":
+        options = ["--json", "/dev/full"]
+    elif stage == "document":
+        missing = "stitching.json"
+        monkeypatch.setattr("relgraph.stitching.write_document", _raise(DataError("no room")))
+    else:
+        missing = {"draw_matrix": "matrix.png", "draw_spaces": "spaces.png"}[stage]
+        monkeypatch.setattr(f"relgraph.stitching.pictures.{stage}", _raise(DataError("no room")))
+    assert main([*TINY, *options, "--arms", "absolute", "--out", "out"]) == 1
+    out, err = capsys.readouterr()
+    assert "absolute" in out and "Written: " in out
+    reason = "'/dev/full': No space left on device" if stage == "copy" else "no room"
+    assert err.startswith("relgraph: ") and err.count("\n") == 1 and reason in err and "written: " in err
+    expected = {*FILES, "copy.json"} - {missing}
+    assert {path.name for path in here.rglob("*") if path.is_file()} == expected
+    assert Path("/dev/full").is_char_device()
+
+
+def test_a_pipe_that_closes_costs_no_file(here: Path) -> None:
+    command = [sys.executable, "-m", "relgraph", *TINY, "--arms", "absolute", "--out", "out", "--json", "-"]
+    with subprocess.Popen(command, cwd=here, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.close()
+        err = process.stderr.read()
+    assert process.returncode == 1
+    assert err.splitlines()[-1].startswith("relgraph: standard output must take the whole document"), err
+    assert sorted(path.name for path in (here / "out").iterdir()) == FILES
 
 
 def test_a_terminal_sees_progress_on_standard_error(
