@@ -16,10 +16,15 @@ from torch import Tensor
 from relgraph.anchors import AnchorSet, aligned_rows, shared_ids
 from relgraph.anchors.anchor_set import check_rows, named
 from relgraph.conversion import PublishedHead
+from relgraph.conversion.left_out import Correspondence, correspondence, decided, decides, misfits
+from relgraph.conversion.pairing import Pairing
 from relgraph.errors import InputError
 from relgraph.similarity.checks import check_shrinkage
 from relgraph.translation import Shrinkage, centered
 from relgraph.translation.leave_one_out import resolve_shrinkage
+
+# Agreement on left-out anchors below which a conversion is told to be poor.
+_LOW_AGREEMENT = 0.8
 
 # Distances held at a time while looking for the nearest anchor of every node.
 _DISTANCES = 4_000_000
@@ -44,6 +49,10 @@ class Diagnosis:
         largest_distance: Of a node to its nearest anchor, over the same.
         leave_one_out: Squared error of the linear conversion at anchors left out, over the variance of the logits
             around their mean; 1 is what always answering the mean gets.
+        agreement: Share of left-out anchors on which the linear conversion decides as the head does: the class, or
+            every label by its sign.
+        suspicious_anchors: Ids of anchors whose rows of space and head do not fit what the others say, the worst first
+            (:func:`relgraph.conversion.left_out.misfits`).
         class_counts: Anchors of each class that the labels have, ascending by label.
         class_coverage: Share of these classes that have an anchor.
         warnings: Why the choice cannot work, or not as one might expect; empty if nothing was found.
@@ -62,6 +71,8 @@ class Diagnosis:
     mean_distance: float | None = None
     largest_distance: float | None = None
     leave_one_out: float | None = None
+    agreement: float | None = None
+    suspicious_anchors: list[int] | None = None
     class_counts: dict[int, int] | None = None
     class_coverage: float | None = None
     warnings: list[str] = field(default_factory=list)
@@ -93,6 +104,10 @@ class Diagnosis:
             rows.append(("distance to an anchor", f"{reach} (1 is the mean distance to the centre)"))
         if self.leave_one_out is not None:
             rows.append(("leave-one-out error", f"{self.leave_one_out:.3f} of the logits' variance"))
+        if self.agreement is not None:
+            rows.append(("left-out agreement", f"{self.agreement:.3f} of what the head decides"))
+        if self.suspicious_anchors:
+            rows.append(("anchors that do not fit", named(self.suspicious_anchors)))
         if self.class_counts is not None:
             covered = sum(count > 0 for count in self.class_counts.values())
             counts = ", ".join(f"{label}: {count}" for label, count in self.class_counts.items())
@@ -129,8 +144,9 @@ def diagnose(
 
     Args:
         space: The anchors, as a run publishes them.
-        published: A head to be converted; adds the leave-one-out error. Where its anchors are not those of the space,
-            everything is said of the shared ones.
+        published: A head to be converted; adds the leave-one-out error, the agreement on left-out anchors, a
+            list of those that do not fit, and a warning where rows do not correspond. Where its anchors are not those
+            of the space, everything is said of the shared ones.
         all_embeddings: Embeddings of all nodes of the same run, shape ``(N, F)``; adds coverage.
         y: Classes of all nodes, shape ``(N,)``, negative where unknown; adds class balance.
         node_ids: Ids of the rows of ``y``, shape ``(N,)``; by default the rows themselves.
@@ -157,14 +173,15 @@ def diagnose(
         raise InputError("'shrinkage' must be a number where 'published' is left out (got 'loo'); give a head as well")
     if shrinkage != "loo":
         check_shrinkage(shrinkage)
-    rows, logits = torch.arange(len(space)), None
+    rows, logits, pairing = torch.arange(len(space)), None, None
     if published is not None:
         graphs = (space.fingerprint, published.fingerprint)
         rows, head_rows = aligned_rows(
             space.ids, published.ids, num_features=space.num_features, fingerprints=graphs, stacklevel=2
         )
         rows, head_rows = rows.cpu(), head_rows.cpu()
-        logits = published.logits.cpu().to(torch.float64)[head_rows] - published.mean_logits.cpu().to(torch.float64)
+        pairing = Pairing.of(published, space, head_rows.to(published.logits.device), rows.to(space.embeddings.device))
+        logits = pairing.logits - pairing.mean
     anchors = space.embeddings.cpu()[rows]
     offsets = centered(space, rows.to(space.embeddings.device))
     directions, spread = _directions(offsets, anchors)
@@ -172,7 +189,13 @@ def diagnose(
     variances[: len(spread)] = spread.square() / len(rows)
     number = resolve_shrinkage(offsets, offsets if logits is None else logits, shrinkage)
     penalty = number * variances.mean()
-    error = None if logits is None else _leave_one_out(directions, spread, logits, penalty, space.num_features)
+    error, agreement = None, None
+    if logits is not None and pairing is not None:
+        errors = _left_out_errors(directions, spread, logits, penalty, space.num_features)
+        error = _relative_error(errors, logits)
+        if error is not None and errors is not None and decides(pairing):
+            said, guessed = (decided(part, pairing.outputs) for part in (pairing.logits, pairing.logits - errors))
+            agreement = float((said == guessed).double().mean())
     mean, largest = (None, None) if all_embeddings is None else _coverage(space, anchors, all_embeddings)
     counts = None if y is None else _class_counts(space.ids.cpu()[rows], y, node_ids)
     outputs = None if logits is None else logits.size(1)
@@ -190,11 +213,14 @@ def diagnose(
         mean_distance=mean,
         largest_distance=largest,
         leave_one_out=error,
+        agreement=agreement,
+        suspicious_anchors=None if pairing is None else pairing.ids[misfits(pairing, number)].tolist(),
         class_counts=counts,
         class_coverage=None if counts is None else sum(count > 0 for count in counts.values()) / len(counts),
     )
     repeats = len(rows) - len(torch.unique(anchors, dim=0))
-    return replace(found, warnings=_warnings(found, repeats, logits))
+    rows_fit = None if pairing is None else correspondence(pairing)
+    return replace(found, warnings=_warnings(found, repeats, logits, rows_fit))
 
 
 def _directions(offsets: Tensor, anchors: Tensor) -> tuple[Tensor, Tensor]:
@@ -215,27 +241,32 @@ def _condition_number(variances: Tensor) -> float:
     return float(most / least) if least > 0 else math.inf
 
 
-def _leave_one_out(
+def _left_out_errors(
     directions: Tensor, spread: Tensor, logits: Tensor, penalty: Tensor, num_features: int
-) -> float | None:
-    """Squared error at anchors left out over that of the mean; ``None`` of logits that are all the mean.
+) -> Tensor | None:
+    """Errors ``(K, C)`` at anchors left out; ``None`` where they are infinite.
 
-    Infinite where nothing is added to the covariance and the anchors, or those left, do not span the space: the
+    They are where nothing is added to the covariance and the anchors, or those left, do not span the space: the
     conversion does not exist then.
     """
-    variance = logits.square().sum()
-    if variance == 0:
-        return None
     if penalty == 0 and 0 < int((spread > 0).sum()) < num_features:
-        return math.inf
+        return None
     squares = spread.square()
     # The penalty of the conversion is added to sums over the anchors, not to their means.
     kept = torch.where(squares > 0, squares / (squares + len(logits) * penalty), 0.0)
     residuals = logits - directions @ (kept[:, None] * (directions.mT @ logits))
     free = 1 - (directions.square() * kept).sum(dim=1)
     if bool((free <= 64 * torch.finfo(free.dtype).eps).any()):
-        return math.inf
-    return float((residuals / free[:, None]).square().sum() / variance)
+        return None
+    return residuals / free[:, None]
+
+
+def _relative_error(errors: Tensor | None, logits: Tensor) -> float | None:
+    """Squared error over that of the mean; ``None`` of logits that are all the mean."""
+    variance = logits.square().sum()
+    if variance == 0:
+        return None
+    return math.inf if errors is None else float(errors.square().sum() / variance)
 
 
 def _coverage(space: AnchorSet, anchors: Tensor, z: Tensor) -> tuple[float | None, float | None]:
@@ -282,7 +313,7 @@ def _class_counts(ids: Tensor, y: Tensor, node_ids: Tensor | None) -> dict[int, 
     return {label: int((of_anchors == label).sum()) for label in torch.unique(labels[labels >= 0]).tolist()}
 
 
-def _warnings(found: Diagnosis, repeats: int, logits: Tensor | None) -> list[str]:
+def _warnings(found: Diagnosis, repeats: int, logits: Tensor | None, rows_fit: Correspondence | None) -> list[str]:
     """Why a choice cannot work, in words."""
     anchors, features, classes = found.num_anchors, found.num_features, found.num_classes or 0
     what = "outputs of the head" if found.class_counts is None else "classes"
@@ -306,6 +337,19 @@ def _warnings(found: Diagnosis, repeats: int, logits: Tensor | None) -> list[str
         out.append(f"{repeats} of the anchors repeat the embedding of another one and add nothing to it")
     if logits is not None and found.leave_one_out is None:
         out.append("the head says the same of every anchor: there is nothing to convert")
-    if found.leave_one_out is not None and found.leave_one_out >= 1:
+    if rows_fit is not None and not rows_fit.better:
+        out.append(f"rows do not correspond: {rows_fit}; check that ids name the same nodes in space and head")
+    elif found.leave_one_out is not None and found.leave_one_out >= 1:
         out.append("left-out anchors are predicted no better than by the head's mean: more anchors or shrinkage needed")
+    if found.agreement is not None and found.agreement < _LOW_AGREEMENT and (rows_fit is None or rows_fit.better):
+        out.append(
+            f"a converted head decides as the head does on {found.agreement:.1%} of the left-out anchors only: more "
+            "anchors, other shrinkage or another method may do better"
+        )
+    if found.suspicious_anchors:
+        count = len(found.suspicious_anchors)
+        out.append(
+            f"{count} of the anchors {'does' if count == 1 else 'do'} not fit what the others say "
+            f"({named(found.suspicious_anchors)}): check that their ids name the same nodes in space and head"
+        )
     return out

@@ -19,6 +19,9 @@ from relgraph.translation import ridge_affine
 
 F64 = torch.float64
 
+# Most pairs of runs here have nothing in common.
+pytestmark = pytest.mark.filterwarnings("ignore::relgraph.conversion.NoCorrespondenceWarning")
+
 
 def normal(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=F64)

@@ -28,6 +28,9 @@ from relgraph.translation.kernel_regression import fit_kernel_ridge, kernel
 F64 = torch.float64
 EVERY_METHOD = pytest.mark.parametrize("method", CONVERSIONS)
 
+# Most pairs of runs here have nothing in common.
+pytestmark = pytest.mark.filterwarnings("ignore::relgraph.conversion.NoCorrespondenceWarning")
+
 
 def normal(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=F64)

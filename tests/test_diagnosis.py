@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -159,6 +160,62 @@ def test_a_head_that_never_differs_has_nothing_to_convert() -> None:
     assert found.leave_one_out is None and any("nothing to convert" in warning for warning in found.warnings)
 
 
+# Agreement, rows that do not correspond, anchors that do not fit.
+
+
+def noisy(count: int, *, noise: float = 0.3, outputs: int = 8) -> tuple[AnchorSet, PublishedHead]:
+    z = normal(4 * count, 16)
+    target = z @ normal(16, 16, seed=1) + noise * 4 * normal(4 * count, 16, seed=2)
+    return space_of(z, count), publish(linear(16, outputs), space_of(target, count))
+
+
+def test_agreement_is_that_of_conversions_made_without_the_anchor() -> None:
+    space, head = noisy(40)
+    a, b = space.embeddings - space.center, head.logits - head.mean_logits
+    penalty = 0.01 * a.square().sum() / 16 * torch.eye(16, dtype=F64)
+    logits = []
+    for left_out in range(40):
+        kept = torch.arange(40) != left_out
+        weight = torch.linalg.inv(a[kept].T @ a[kept] + penalty) @ a[kept].T @ b[kept]
+        logits.append(a[left_out] @ weight + head.mean_logits)
+    got = torch.stack(logits)
+    expected = float((got.argmax(1) == head.logits.argmax(1)).double().mean())
+    assert diagnose(space, published=head).agreement == pytest.approx(expected)
+    signs = float(((got > 0) == (head.logits > 0)).double().mean())
+    assert diagnose(space, published=replace(head, outputs="labels")).agreement == pytest.approx(signs)
+    assert diagnose(space, published=replace(head, outputs="values")).agreement is None
+
+
+def test_a_low_agreement_is_a_warning() -> None:
+    space, head = noisy(200, noise=0.6)
+    found = diagnose(space, published=head)
+    assert found.leave_one_out < 1 and found.agreement < 0.8
+    assert [warning for warning in found.warnings if "left-out anchors only" in warning]
+    assert not found.suspicious_anchors and "left-out agreement" in str(found)
+
+
+@pytest.mark.parametrize("outputs", ["classes", "labels", "values"])
+def test_rows_that_do_not_correspond_are_said_to(outputs: str) -> None:
+    space, head = noisy(128)
+    head = replace(head, outputs=outputs)
+    assert not [warning for warning in diagnose(space, published=head).warnings if "do not correspond" in warning]
+    shifted = replace(head, logits=head.logits.roll(1, 0))
+    found = diagnose(space, published=shifted)
+    assert [warning for warning in found.warnings if warning.startswith("rows do not correspond")]
+    assert not [warning for warning in found.warnings if "more anchors" in warning]
+
+
+def test_anchors_whose_rows_are_wrong_are_listed() -> None:
+    space, head = noisy(256)
+    wrong = head.logits.clone()
+    wrong[40:65] = wrong[40:65].roll(1, 0)
+    found = diagnose(space, published=replace(head, logits=wrong))
+    assert set(found.suspicious_anchors) <= set(range(40, 65)) and len(found.suspicious_anchors) >= 18
+    assert [warning for warning in found.warnings if "of the anchors do not fit" in warning]
+    assert "anchors that do not fit" in str(found)
+    assert not diagnose(space, published=head).suspicious_anchors
+
+
 # Coverage.
 
 
@@ -283,6 +340,7 @@ def test_it_prints_one_table() -> None:
         "condition number",
         "distance to an anchor",
         "leave-one-out error",
+        "left-out agreement",
         "classes with an anchor",
     ]
     starts = {len(line) - len(line[25:].lstrip()) for line in table}

@@ -10,6 +10,7 @@ from __future__ import annotations
 from relgraph.anchors import GraphChangedWarning
 from relgraph.conversion.auto import Choice, ChosenConversion
 from relgraph.conversion.kernel import KernelConversion
+from relgraph.conversion.left_out import NoCorrespondenceWarning
 from relgraph.conversion.methods import CONVERSIONS, convert
 from relgraph.conversion.published_head import Outputs, PublishedHead, evaluating, publish
 
@@ -19,6 +20,7 @@ __all__ = [
     "ChosenConversion",
     "GraphChangedWarning",
     "KernelConversion",
+    "NoCorrespondenceWarning",
     "Outputs",
     "PublishedHead",
     "convert",

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from relgraph.conversion.kernel import rbf
 from relgraph.conversion.kl import kl, weighted
+from relgraph.conversion.left_out import decided
 from relgraph.conversion.linear import linear
 from relgraph.conversion.pairing import Pairing
-from relgraph.conversion.published_head import Outputs
 from relgraph.translation import Shrinkage
 from relgraph.translation.leave_one_out import resolve_shrinkage
 
@@ -117,17 +117,6 @@ def held_out(pairing: Pairing, method: Callable[[Pairing], nn.Module]) -> Tensor
         held = folds == fold
         logits[held] = method(pairing.take((~held).nonzero().view(-1)))(points[held])
     return decided(logits, pairing.outputs)
-
-
-def decided(logits: Tensor, outputs: Outputs) -> Tensor:
-    """What logits ``(K, C)`` decide: the class of each row, ``(K,)``, or of every label whether it is true, ``(K, C)``.
-
-    Example:
-        >>> logits = torch.tensor([[-1.0, 2.0], [3.0, 1.0]])
-        >>> decided(logits, "classes").tolist(), decided(logits, "labels").tolist()
-        ([1, 0], [[False, True], [True, True]])
-    """
-    return logits > 0 if outputs == "labels" else logits.argmax(dim=1)
 
 
 def deal(ids: Tensor) -> Tensor:

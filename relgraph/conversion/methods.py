@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Literal, overload
 
@@ -11,6 +12,7 @@ from relgraph.anchors import AnchorSet, aligned_rows
 from relgraph.conversion.auto import auto
 from relgraph.conversion.kernel import rbf
 from relgraph.conversion.kl import kl
+from relgraph.conversion.left_out import NoCorrespondenceWarning, correspondence
 from relgraph.conversion.linear import linear
 from relgraph.conversion.pairing import Pairing
 from relgraph.conversion.published_head import PublishedHead
@@ -92,6 +94,9 @@ def convert(
 
     Warns:
         GraphChangedWarning: If the two were made on different graphs.
+        NoCorrespondenceWarning: If 32 anchors and more are shared, and a rough conversion reads those that it was
+            made without no better than where the rows are permuted
+            (:func:`relgraph.conversion.left_out.correspondence`).
 
     Example:
         >>> import torch
@@ -100,6 +105,19 @@ def convert(
         >>> convert(head, AnchorSet(torch.arange(3), a, torch.zeros(2)), shrinkage=0.0)(torch.tensor([[3.0, 4.0]]))
         tensor([[7.]])
     """
+    module, pairing = converted(published, space, method, shrinkage=shrinkage, stacklevel=3)
+    found = correspondence(pairing, bends=method in ("rbf", "auto"))
+    if found is not None and not found.better:
+        warnings.warn(
+            f"{found}; check that ids name the same nodes in both pieces", NoCorrespondenceWarning, stacklevel=2
+        )
+    return module
+
+
+def converted(
+    published: PublishedHead, space: AnchorSet, method: str, *, shrinkage: Shrinkage | None = None, stacklevel: int = 2
+) -> tuple[nn.Module, Pairing]:
+    """The module of :func:`convert`, not held against permuted rows, and the rows that it was made of."""
     if method not in CONVERSIONS:
         raise unknown_name("method", method, CONVERSIONS)
     if shrinkage is not None:
@@ -109,6 +127,7 @@ def convert(
         published.ids,
         num_features=space.num_features,
         fingerprints=(space.fingerprint, published.fingerprint),
-        stacklevel=2,
+        stacklevel=stacklevel,
     )
-    return CONVERSIONS[method](Pairing.of(published, space, head_rows, rows), shrinkage)
+    pairing = Pairing.of(published, space, head_rows, rows)
+    return CONVERSIONS[method](pairing, shrinkage), pairing

@@ -16,7 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from relgraph.anchors import AnchorSet
-from relgraph.conversion import Outputs, PublishedHead, convert, publish
+from relgraph.conversion import Outputs, PublishedHead, publish
+from relgraph.conversion.methods import converted
 from relgraph.similarity import cosine_similarity
 from relgraph.training.posthoc import fit_linear_head
 from relgraph.translation import Shrinkage, procrustes
@@ -152,7 +153,7 @@ class Converted(Arm):
 
     def meet(self, source: _Published, target: _Published) -> Tensor | None:
         """The converted head on the source's embeddings."""
-        return _apply(convert(target.head, source.space), source.z)
+        return _apply(converted(target.head, source.space, "linear")[0], source.z)
 
 
 class ConvertedBy(Converted):
@@ -171,7 +172,7 @@ class ConvertedBy(Converted):
 
     def meet(self, source: _Published, target: _Published) -> Tensor | None:
         """The converted head on the source's embeddings."""
-        return _apply(convert(target.head, source.space, self.method, shrinkage=self.shrinkage), source.z)
+        return _apply(converted(target.head, source.space, self.method, shrinkage=self.shrinkage)[0], source.z)
 
 
 class PermutedAnchors(Converted):
@@ -190,7 +191,7 @@ class PermutedAnchors(Converted):
     def meet(self, source: _Published, target: _Published) -> Tensor | None:
         """The converted head, its logits on the anchors shuffled before."""
         shuffled = replace(target.head, logits=target.head.logits[self.order(target.head.logits)])
-        return _apply(convert(shuffled, source.space), source.z)
+        return _apply(converted(shuffled, source.space, "linear")[0], source.z)
 
     def order(self, rows: Tensor) -> Tensor:
         """The next shuffle of some rows, ``(K,)``."""

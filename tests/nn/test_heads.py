@@ -11,6 +11,9 @@ from relgraph.conversion import PublishedHead, convert, publish
 from relgraph.nn.heads import relative_head
 from relgraph.nn.relative import RelativeLayer
 
+# Most pairs of runs here have nothing in common.
+pytestmark = pytest.mark.filterwarnings("ignore::relgraph.conversion.NoCorrespondenceWarning")
+
 
 def space(seed: int, width: int, anchors: int, dtype: torch.dtype = torch.float64) -> tuple[Tensor, AnchorSet]:
     generator = torch.Generator().manual_seed(seed)
