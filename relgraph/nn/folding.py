@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.utils import skip_init
 
 from relgraph.errors import InputError
+from relgraph.nn.heads import RelativeHead
 from relgraph.nn.relative import RelativeLayer, given_anchors
 from relgraph.similarity import SIMILARITIES, apply_map, normalizing_map, resolve, safe_norm, whitened_projection
 
@@ -100,8 +101,9 @@ def fold(head: nn.Module, layer: RelativeLayer, anchors: AnchorSet | Tensor | No
         ``torch.nn.Linear`` from F to C, or a :class:`FoldedCosine` where the similarity divides by norms.
 
     Raises:
-        InputError: If the head is not linear, the similarity is not bilinear, the numbers of anchors differ, or not
-            exactly one of layer and argument has anchors.
+        InputError: If the head is not linear, the similarity is not bilinear, the numbers of anchors differ, not
+            exactly one of layer and argument has anchors, or a :func:`relative_head` reads other anchors, another
+            order or another similarity.
 
     Example:
         >>> z = torch.randn(9, 4, generator=torch.Generator().manual_seed(0))
@@ -116,6 +118,8 @@ def fold(head: nn.Module, layer: RelativeLayer, anchors: AnchorSet | Tensor | No
         raise InputError(
             f"'head' must be a torch.nn.Linear to be folded (got {type(head).__name__}); keep layer and head apart"
         )
+    if isinstance(head, RelativeHead):
+        head.check(layer, anchors)
     similarity, _ = resolve(layer.similarity, layer.normalization)
     if not similarity.bilinear:
         bilinear = ", ".join(sorted(name for name, entry in SIMILARITIES.items() if entry.bilinear))

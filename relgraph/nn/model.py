@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from relgraph.conversion import evaluating
 from relgraph.errors import InputError
 from relgraph.graph import anchor_index
+from relgraph.nn.heads import RelativeHead
 from relgraph.similarity import SIMILARITIES
 
 if TYPE_CHECKING:
@@ -82,6 +83,8 @@ class RelativeModel(Model):
 
     def __init__(self, encoder: nn.Module, layer: RelativeLayer, head: nn.Module) -> None:
         super().__init__(encoder, head)
+        if isinstance(head, RelativeHead):
+            head.check(layer)
         self.layer = layer
 
     def forward(self, data: Data) -> Tensor:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+
 import pytest
 import torch
 from torch import Tensor, nn
 
 from relgraph.anchors import AnchorSet
 from relgraph.conversion import PublishedHead, convert, publish
+from relgraph.errors import InputError
+from relgraph.nn.folding import fold
 from relgraph.nn.heads import relative_head
+from relgraph.nn.model import RelativeModel
 from relgraph.nn.relative import RelativeLayer
 
 # Most pairs of runs here have nothing in common.
@@ -73,3 +79,32 @@ def test_it_draws_no_random_numbers() -> None:
     state = torch.get_rng_state()
     relative_head(published)
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_it_takes_the_order_of_the_anchors_it_is_given() -> None:
+    z, source = space(0, 5, 20)
+    _, target = space(1, 7, 20)
+    published = publish(linear(7, 4), target)
+    turned = source.take(torch.randperm(20, generator=torch.Generator().manual_seed(0)))
+    head = relative_head(published, turned)
+    assert torch.equal(head.anchor_ids, turned.ids)
+    out = head(RelativeLayer("whitened")(z, anchors=turned))
+    torch.testing.assert_close(out, convert(published, source)(z), rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(fold(head, RelativeLayer("whitened"), turned)(z), out, rtol=1e-6, atol=1e-6)
+    with pytest.raises(InputError, match=r"must be those of the head, 20 \(got 12, 12 of them the head's\)"):
+        relative_head(published, source.take(torch.arange(12)))
+
+
+def test_other_anchors_and_another_similarity_are_refused() -> None:
+    _, source = space(0, 5, 20)
+    _, target = space(1, 7, 20)
+    head = relative_head(publish(linear(7, 4), target))
+    head.check(RelativeLayer("whitened"), source)
+    with pytest.raises(InputError, match="same order .got others, or another order"):
+        fold(head, RelativeLayer("whitened"), source.take(source.ids.flip(0)))
+    with pytest.raises(InputError, match="similarity that the head reads, 'whitened' .got 'cosine'"):
+        fold(head, RelativeLayer("cosine"), source)
+    with pytest.raises(InputError, match="similarity that the head reads"):
+        RelativeModel(nn.Identity(), RelativeLayer("cosine"), head)
+    again = pickle.loads(pickle.dumps(copy.deepcopy(head)))
+    assert torch.equal(again.anchor_ids, source.ids) and "similarity='whitened'" in repr(again)
