@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import time
+import tracemalloc
 import warnings
 from pathlib import Path
 
@@ -214,6 +215,7 @@ def test_a_shuffled_graph_gives_the_same_nodes(strategy: str) -> None:
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 @pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.filterwarnings("ignore:Sparse invariant checks:UserWarning")  # PyG's, once in a process
 def test_a_transposed_adjacency_gives_the_anchors_of_its_edges(strategy: str, weighted: bool) -> None:
     data = graph(200)
     if weighted:
@@ -306,6 +308,30 @@ def test_wide_features_keep_the_best_low_rank_distances(density: float) -> None:
     assert got.shape == (300, 16)
     torch.testing.assert_close(got.norm(dim=0), values[:16], rtol=2e-2, atol=0.0)
     assert (got @ got.T - best @ best.T).norm() < 0.05 * (best @ best.T).norm()
+
+
+@pytest.mark.parametrize("rank", [3, 100])
+def test_many_nodes_keep_the_distances_that_few_keep(rank: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = graph(500, width=100)
+    data.x = torch.randn(500, rank, generator=seeded(1)) @ (torch.randn(rank, 100, generator=seeded(2)) * 0.8)
+    data.x *= 0.9 ** torch.arange(100)
+    monkeypatch.setattr("relgraph.anchors.geometry._ROWS", 64)
+    few = propagated_features(data, dim=20, generator=seeded())
+    monkeypatch.setattr("relgraph.anchors.geometry._GRAM_ABOVE", 0)
+    many = propagated_features(data, dim=20, generator=seeded())
+    assert few.shape == many.shape
+    few, many = few.double(), many.double()
+    torch.testing.assert_close(torch.cdist(many, many), torch.cdist(few, few), rtol=1e-5, atol=1e-6)
+
+
+def test_many_nodes_take_little_more_memory_than_what_is_returned() -> None:
+    data = Data(x=torch.randn(240_000, 80), edge_index=torch.randint(240_000, (2, 100)))
+    tracemalloc.start()
+    try:
+        result = propagated_features(data)
+        assert tracemalloc.get_traced_memory()[1] < 5 * result.numel() * result.element_size()
+    finally:
+        tracemalloc.stop()
 
 
 def test_few_nodes_with_wide_features_keep_every_distance() -> None:
