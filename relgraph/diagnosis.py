@@ -170,7 +170,7 @@ def diagnose(
         ({0: 1, 1: 2, 2: 0}, 1.89)
     """
     if shrinkage == "loo" and published is None:
-        raise InputError("'shrinkage' must be a number where 'published' is left out (got 'loo'); give a head as well")
+        raise InputError("shrinkage", "must be a number where 'published' is left out (got 'loo'); give a head as well")
     if shrinkage != "loo":
         check_shrinkage(shrinkage)
     rows, logits, pairing = torch.arange(len(space)), None, None
@@ -274,8 +274,9 @@ def _coverage(space: AnchorSet, anchors: Tensor, z: Tensor) -> tuple[float | Non
     check_rows("all_embeddings", z)
     if z.size(1) != space.num_features or not len(z):
         raise InputError(
-            f"'all_embeddings' must have shape (N, {space.num_features}), as wide as the space "
-            f"(got {tuple(z.shape)}); pass those of the run that published it"
+            "all_embeddings",
+            f"must have shape (N, {space.num_features}), as wide as the space "
+            f"(got {tuple(z.shape)}); pass those of the run that published it",
         )
     center = space.center.cpu().to(torch.float64)
     anchors = anchors.to(torch.float64) - center
@@ -296,18 +297,20 @@ def _class_counts(ids: Tensor, y: Tensor, node_ids: Tensor | None) -> dict[int, 
     labels = labels.squeeze(1) if labels.dim() == 2 and labels.size(1) == 1 else labels
     if labels.dim() != 1 or labels.is_floating_point() or not bool((labels >= 0).any()):
         raise InputError(
-            f"'y' must hold one class per node, as integers of which one at least is not negative "
-            f"(got {y.dtype} of shape {tuple(y.shape)})"
+            "y",
+            f"must hold one class per node, as integers of which one at least is not negative "
+            f"(got {y.dtype} of shape {tuple(y.shape)})",
         )
     known = torch.arange(len(labels)) if node_ids is None else node_ids.cpu()
     if len(known) != len(labels):
-        raise InputError(f"'node_ids' must hold one id per row of 'y', {len(labels)} (got {len(known)})")
+        raise InputError("node_ids", f"must hold one id per row of 'y', {len(labels)} (got {len(known)})")
     found, rows = shared_ids(ids, known)
     if len(found) < len(ids):
         missing = ids[~torch.isin(ids, known)].tolist()
         raise InputError(
-            f"'y' must have a row for every anchor (none for {named(missing)}); pass labels of all nodes, "
-            "with 'node_ids' where ids are not rows"
+            "y",
+            f"must have a row for every anchor (none for {named(missing)}); pass labels of all nodes, "
+            "with 'node_ids' where ids are not rows",
         )
     of_anchors = labels[rows]
     return {label: int((of_anchors == label).sum()) for label in torch.unique(labels[labels >= 0]).tolist()}

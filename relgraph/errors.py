@@ -1,8 +1,6 @@
-"""What goes wrong because of the caller or of the world, each as one sentence.
+"""Errors that relgraph raises on purpose, each one sentence: argument, rule, value got, way out.
 
-Everything that relgraph raises on purpose is one of the two classes here, so that the command line can print the
-sentence alone and keep tracebacks for its own mistakes. The sentence names the argument, the rule, the value got and
-a way out.
+The command line prints the sentence alone and keeps tracebacks for unexpected errors.
 """
 
 from __future__ import annotations
@@ -12,7 +10,31 @@ from collections.abc import Iterable
 
 
 class InputError(ValueError):
-    """An argument breaks a rule. The command line ends with status 2."""
+    """An argument breaks a rule. The command line ends with status 2.
+
+    Args:
+        argument: Name of the argument that is wrong; empty if the message is a whole sentence.
+        message: What follows the name: the rule, the value got and a way out.
+
+    Example:
+        >>> error = InputError("num_anchors", "must be at least 1 (got 0)")
+        >>> print(error)
+        'num_anchors' must be at least 1 (got 0)
+        >>> error.sentence("--anchors")
+        "'--anchors' must be at least 1 (got 0)"
+    """
+
+    def __init__(self, argument: str, message: str) -> None:
+        self.argument = argument
+        self.message = message
+        super().__init__(argument, message)
+
+    def __str__(self) -> str:
+        return self.sentence(self.argument)
+
+    def sentence(self, name: str) -> str:
+        """The whole sentence, with another name for the argument, such as that of a command-line option."""
+        return f"'{name}' {self.message}" if self.argument else self.message
 
 
 class DataError(RuntimeError):
@@ -20,12 +42,12 @@ class DataError(RuntimeError):
 
 
 def unknown_name(argument: str, got: object, valid: Iterable[str]) -> InputError:
-    """The error for a name that no registry knows: lists the valid names and suggests the nearest.
+    """The error for a name that is not registered: lists the valid names and suggests the nearest.
 
     Args:
-        argument: Name of the argument, as its user wrote it.
+        argument: Name of the argument.
         got: The value that was given.
-        valid: All names that would have been understood.
+        valid: All valid names.
 
     Example:
         >>> print(unknown_name("encoder", "gnc", ["sage", "gcn"]))
@@ -34,7 +56,7 @@ def unknown_name(argument: str, got: object, valid: Iterable[str]) -> InputError
     names = sorted(valid)
     wanted = str(got).lower()
     near = difflib.get_close_matches(wanted, names, n=5, cutoff=0.5)
-    # Swapped letters are the likeliest slip: of names that are about as near, the one with the same letters.
+    # Swapped letters are the likeliest slip: prefer, among close names, the one with the same letters.
     near.sort(key=lambda name: sorted(name) != sorted(wanted))
     hint = f"; did you mean '{near[0]}'?" if near else ""
-    return InputError(f"'{argument}' must be one of {', '.join(names)} (got {got!r}){hint}")
+    return InputError(argument, f"must be one of {', '.join(names)} (got {got!r}){hint}")

@@ -46,7 +46,7 @@ def _given_ids(data: GraphLike) -> Tensor | None:
             ids: Tensor = data[name]
             if ids.dim() != 1 or ids.numel() != num_nodes(data):
                 raise InputError(
-                    f"'{name}' must hold one id per node (got shape {tuple(ids.shape)} for {num_nodes(data)} nodes)"
+                    name, f"must hold one id per node (got shape {tuple(ids.shape)} for {num_nodes(data)} nodes)"
                 )
             return ids
     return None
@@ -56,7 +56,7 @@ def num_nodes(data: GraphLike) -> int:
     """Number of nodes, or an error that says what to set when the graph does not know it."""
     count = data.num_nodes
     if count is None:
-        raise InputError("'data' must know its number of nodes (got a graph without features); set data.num_nodes")
+        raise InputError("data", "must know its number of nodes (got a graph without features); set data.num_nodes")
     return int(count)
 
 
@@ -155,7 +155,7 @@ def anchor_index(data: GraphLike) -> Tensor:
     """
     if "anchor_rank" not in data:
         raise InputError(
-            "'data' must carry anchors (got a graph without 'anchor_rank'); apply relgraph.AddAnchors first"
+            "data", "must carry anchors (got a graph without 'anchor_rank'); apply relgraph.AddAnchors first"
         )
     rank: Tensor = data.anchor_rank
     rows = (rank >= 0).nonzero().view(-1)
@@ -164,7 +164,7 @@ def anchor_index(data: GraphLike) -> Tensor:
     rows, found = rows[order], found[order]
     expected = int(torch.as_tensor(data.num_anchors).max()) if "num_anchors" in data else found.numel()
     if expected == 0:
-        raise InputError("'anchor_rank' must mark at least one anchor (got none); apply relgraph.AddAnchors first")
+        raise InputError("anchor_rank", "must mark at least one anchor (got none); apply relgraph.AddAnchors first")
     if found.numel() != expected or not torch.equal(found, torch.arange(expected, device=found.device)):
         counts = torch.bincount(found, minlength=expected)
         repeated = (counts > 1).nonzero().view(-1).tolist()
@@ -177,7 +177,8 @@ def anchor_index(data: GraphLike) -> Tensor:
             else f"rank {int(found.max())} is not one of them"
         )
         raise InputError(
-            f"'anchor_rank' must hold every rank from 0 to {expected - 1} once ({what}); "
-            "in a batch of several graphs, or a subgraph without all anchors, pass an AnchorSet instead"
+            "anchor_rank",
+            f"must hold every rank from 0 to {expected - 1} once ({what}); "
+            "in a batch of several graphs, or a subgraph without all anchors, pass an AnchorSet instead",
         )
     return rows

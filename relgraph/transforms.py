@@ -69,7 +69,7 @@ class AddAnchors(BaseTransform):  # type: ignore[misc]
         self.labels_used: LabelsUsed | None = labels_used(strategy, space)
         self.space_name = space_name(strategy, space)
         if num_anchors < 1:
-            raise InputError(f"'num_anchors' must be at least 1 (got {num_anchors})")
+            raise InputError("num_anchors", f"must be at least 1 (got {num_anchors})")
         self.num_anchors = num_anchors
         self.strategy = strategy
         self.seed = seed
@@ -115,14 +115,15 @@ class AddAnchors(BaseTransform):  # type: ignore[misc]
         if not isinstance(data, HeteroData):
             if self.node_type is not None:
                 raise InputError(
-                    f"'node_type' must be left out for a graph of one node type (got '{self.node_type}'); "
-                    "it names one of several types"
+                    "node_type",
+                    f"must be left out for a graph of one node type (got '{self.node_type}'); "
+                    "it names one of several types",
                 )
             return data
         if self.node_type is None:
             raise InputError(
-                f"'node_type' must say whose nodes become anchors: one of {', '.join(sorted(data.node_types))} "
-                "(got none)"
+                "node_type",
+                f"must say whose nodes become anchors: one of {', '.join(sorted(data.node_types))} (got none)",
             )
         if self.node_type not in data.node_types:
             raise unknown_name("node_type", self.node_type, data.node_types)
@@ -138,8 +139,9 @@ class AddAnchors(BaseTransform):  # type: ignore[misc]
         if asked.numel() != self.ids.numel():
             missing = self.ids[~torch.isin(self.ids, present.cpu())].tolist()
             raise InputError(
-                f"'ids' must all be nodes of the graph (missing: {named(missing)}); "
-                "take anchors that both graphs have, or set data.node_id"
+                "ids",
+                f"must all be nodes of the graph (missing: {named(missing)}); "
+                "take anchors that both graphs have, or set data.node_id",
             )
         return rows
 

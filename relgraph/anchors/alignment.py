@@ -79,9 +79,10 @@ def aligned_rows(
     rows, other_rows = shared_ids(ids, other_ids)
     if not (rows.numel() == ids.numel() == other_ids.numel()) and rows.numel() < num_features + 1:
         raise InputError(
+            "",
             f"two published pieces with different anchors need {num_features + 1} ids in common, one more than the "
             f"source space has dimensions (got {rows.numel()} of {ids.numel()} and {other_ids.numel()}); choose the "
-            "same anchors for both with relgraph.AddAnchors.from_ids"
+            "same anchors for both with relgraph.AddAnchors.from_ids",
         )
     if len(known := {fingerprint for fingerprint in fingerprints if fingerprint}) > 1:
         warnings.warn(

@@ -59,12 +59,14 @@ class AnchorSet:
         check_rows("embeddings", self.embeddings)
         if self.embeddings.size(0) != self.ids.numel():
             raise InputError(
-                f"'embeddings' must hold one row per id (got {self.embeddings.size(0)} rows for {self.ids.numel()} ids)"
+                "embeddings",
+                f"must hold one row per id (got {self.embeddings.size(0)} rows for {self.ids.numel()} ids)",
             )
         if self.center.shape != self.embeddings.shape[1:]:
             raise InputError(
-                f"'center' must have shape ({self.embeddings.size(1)},), as wide as the embeddings "
-                f"(got {tuple(self.center.shape)})"
+                "center",
+                f"must have shape ({self.embeddings.size(1)},), as wide as the embeddings "
+                f"(got {tuple(self.center.shape)})",
             )
         check_rows("center", self.center.unsqueeze(0))
         object.__setattr__(self, "ids", self.ids.detach().to(self.embeddings.device, torch.int64))
@@ -108,8 +110,9 @@ class AnchorSet:
         check_rows("z", z)
         if z.size(0) != num_nodes(data):
             raise InputError(
-                f"'z' must hold one row per node (got {z.size(0)} rows for {num_nodes(data)} nodes); "
-                "encode the graph that is passed as 'data'"
+                "z",
+                f"must hold one row per node (got {z.size(0)} rows for {num_nodes(data)} nodes); "
+                "encode the graph that is passed as 'data'",
             )
         rows = anchor_index(data)
         if fingerprint is None:
@@ -149,7 +152,7 @@ class AnchorSet:
         asked, rows = shared_ids(ids, self.ids)
         if asked.numel() != ids.numel():
             missing = ids[~torch.isin(ids, self.ids.to(ids.device))].tolist()
-            raise InputError(f"'ids' must be among the anchors (got {named(missing)}); see the attribute 'ids'")
+            raise InputError("ids", f"must be among the anchors (got {named(missing)}); see the attribute 'ids'")
         return AnchorSet(self.ids[rows], self.embeddings[rows], self.center, self.fingerprint)
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -182,22 +185,22 @@ class AnchorSet:
 def check_ids(ids: Tensor) -> None:
     """Refuse node ids that are not a list of different integers, or none at all."""
     if ids.dim() != 1 or ids.numel() == 0 or ids.dtype not in (torch.int64, torch.int32, torch.int16, torch.uint8):
-        raise InputError(f"'ids' must list at least one integer (got {ids.dtype} of shape {tuple(ids.shape)})")
+        raise InputError("ids", f"must list at least one integer (got {ids.dtype} of shape {tuple(ids.shape)})")
     if (repeated := repeated_id(ids)) is not None:
-        raise InputError(f"'ids' must not repeat a node (got {repeated} more than once); give every anchor once")
+        raise InputError("ids", f"must not repeat a node (got {repeated} more than once); give every anchor once")
 
 
 def check_rows(argument: str, rows: Tensor) -> None:
     """Refuse what is not a matrix of finite floating-point numbers, and name the first row that is not finite."""
     if rows.dim() != 2 or not rows.is_floating_point():
         raise InputError(
-            f"'{argument}' must be a matrix of floating-point numbers (got {rows.dtype} of shape {tuple(rows.shape)})"
+            argument, f"must be a matrix of floating-point numbers (got {rows.dtype} of shape {tuple(rows.shape)})"
         )
     bad = (~rows.isfinite().all(dim=1)).nonzero().view(-1)
     if bad.numel():
         row = rows[bad[0]]
         what = "NaN" if bool(row.isnan().any()) else "infinity"
-        raise InputError(f"'{argument}' must hold finite numbers (got {what} in row {int(bad[0])}); check the training")
+        raise InputError(argument, f"must hold finite numbers (got {what} in row {int(bad[0])}); check the training")
 
 
 def _chosen_rows(chosen: Tensor, z: Tensor) -> Tensor:
@@ -206,13 +209,14 @@ def _chosen_rows(chosen: Tensor, z: Tensor) -> Tensor:
     mask = chosen.dtype == torch.bool
     if chosen.dim() != 1 or (mask and chosen.numel() != count) or chosen.is_floating_point():
         raise InputError(
-            f"'center_over' must be a mask of {count} nodes or a list of row numbers (got {chosen.dtype} of shape "
-            f"{tuple(chosen.shape)}); pass data.train_mask or the rows of the old nodes, for example"
+            "center_over",
+            f"must be a mask of {count} nodes or a list of row numbers (got {chosen.dtype} of shape "
+            f"{tuple(chosen.shape)}); pass data.train_mask or the rows of the old nodes, for example",
         )
     rows = (chosen.nonzero().view(-1) if mask else chosen.long()).to(z.device)
     if not rows.numel() or not bool(((rows >= 0) & (rows < count)).all()):
         got = "none" if not rows.numel() else f"rows {int(rows.min())} to {int(rows.max())}"
-        raise InputError(f"'center_over' must name rows from 0 to {count - 1}, at least one (got {got}); leave it out")
+        raise InputError("center_over", f"must name rows from 0 to {count - 1}, at least one (got {got}); leave it out")
     return rows
 
 

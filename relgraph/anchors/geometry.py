@@ -175,16 +175,17 @@ def checked_features(x: Tensor | None, argument: str = "x") -> Tensor:
     """Features as a dense float32 matrix on the CPU, or an error that says what is wrong with them."""
     if x is None:
         raise InputError(
+            "",
             "anchors by geometry need node features 'x' (got a graph without); "
-            "pass points instead of the graph, or take another strategy"
+            "pass points instead of the graph, or take another strategy",
         )
     features = x.detach().cpu()
     features = (features if features.layout is torch.strided else features.to_dense()).to(torch.float32)
     if features.dim() != 2:
-        raise InputError(f"'{argument}' must have shape (N, F) (got {tuple(features.shape)})")
+        raise InputError(argument, f"must have shape (N, F) (got {tuple(features.shape)})")
     bad = (~features.isfinite().all(dim=1)).nonzero().view(-1)
     if bad.numel():
-        raise InputError(f"'{argument}' must hold finite numbers (got NaN or infinity in row {int(bad[0])})")
+        raise InputError(argument, f"must hold finite numbers (got NaN or infinity in row {int(bad[0])})")
     return features.contiguous()
 
 

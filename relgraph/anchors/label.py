@@ -36,15 +36,17 @@ def class_stratified(
     labels = y.view(-1).cpu()
     if train_mask.shape != labels.shape or train_mask.dtype != torch.bool or labels.is_floating_point():
         raise InputError(
+            "",
             f"'class-stratified' anchors need one class per node and one boolean train_mask (got y of shape "
             f"{tuple(y.shape)}, {y.dtype}, and train_mask of shape {tuple(train_mask.shape)}, {train_mask.dtype}); "
-            "choose one split"
+            "choose one split",
         )
     rows = (train_mask.cpu() & (labels >= 0)).nonzero().view(-1)
     if num_anchors > rows.numel():
         raise InputError(
-            f"'num_anchors' must be at most {rows.numel()}, the number of labelled training nodes, for the strategy "
-            f"'class-stratified' (got {num_anchors}); take fewer anchors or another strategy"
+            "num_anchors",
+            f"must be at most {rows.numel()}, the number of labelled training nodes, for the strategy "
+            f"'class-stratified' (got {num_anchors}); take fewer anchors or another strategy",
         )
     rows = rows[torch.randperm(rows.numel(), generator=generator)]
     num_classes = int(labels[rows].max()) + 1

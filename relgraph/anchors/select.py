@@ -78,7 +78,7 @@ def select_anchors(
     check_space(strategy, space)
     if isinstance(data_or_x, HeteroData):
         raise InputError(
-            f"'data_or_x' must hold one type of nodes (got {', '.join(data_or_x.node_types)}); pass data[node_type]"
+            "data_or_x", f"must hold one type of nodes (got {', '.join(data_or_x.node_types)}); pass data[node_type]"
         )
     size = data_or_x.size(0) if isinstance(data_or_x, Tensor) else num_nodes(data_or_x)
     check_count(num_anchors, size)
@@ -124,15 +124,15 @@ def check_space(strategy: str, space: Space) -> None:
 def check_count(num_anchors: int, size: int) -> None:
     """Refuse more anchors than there are nodes, and none."""
     if not 1 <= num_anchors <= size:
-        raise InputError(f"'num_anchors' must be from 1 to {size}, the number of nodes (got {num_anchors})")
+        raise InputError("num_anchors", f"must be from 1 to {size}, the number of nodes (got {num_anchors})")
 
 
 def needless_space(strategy: str, given: str) -> InputError:
     """The error for a space that was given to a strategy that measures no distances."""
     geometric = " or ".join(f"'{name}'" for name, entry in STRATEGIES.items() if entry.geometric)
     return InputError(
-        f"'space' must be left out for the strategy '{strategy}', which measures no distances (got {given}); "
-        f"take {geometric}"
+        "space",
+        f"must be left out for the strategy '{strategy}', which measures no distances (got {given}); take {geometric}",
     )
 
 
@@ -144,8 +144,9 @@ def _class_stratified(source: Source, num_anchors: int, generator: torch.Generat
     y, train_mask = (None, None) if isinstance(source, Tensor) else (_get(source, "y"), _get(source, "train_mask"))
     if y is None or train_mask is None:
         raise InputError(
+            "",
             "the strategy 'class-stratified' needs a graph with labels 'y' and a 'train_mask' "
-            "(got one without); make a split first, or take another strategy"
+            "(got one without); make a split first, or take another strategy",
         )
     return class_stratified(y, train_mask, num_anchors, generator)
 
@@ -181,8 +182,9 @@ def _points(source: Source, size: int, space: Space, generator: torch.Generator 
         points = checked_features(space, "space")
         if len(points) != size:
             raise InputError(
-                f"'space' must hold one row per node (got {len(points)} rows for {size} nodes); "
-                "pass the embeddings of this graph"
+                "space",
+                f"must hold one row per node (got {len(points)} rows for {size} nodes); "
+                "pass the embeddings of this graph",
             )
         return points
     if isinstance(source, Tensor):
@@ -196,8 +198,9 @@ def _edges(source: Source, strategy: str) -> tuple[Data, Tensor, Tensor | None]:
     edge_index, edge_weight = (None, None) if isinstance(source, Tensor) else graph_edges(source)
     if edge_index is None:
         raise InputError(
+            "",
             f"the strategy '{strategy}' needs a graph of one node type with 'edge_index' (got nodes without edges); "
-            "take 'random', 'farthest-point' or 'kmeans'"
+            "take 'random', 'farthest-point' or 'kmeans'",
         )
     return source, edge_index, edge_weight
 

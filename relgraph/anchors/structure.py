@@ -136,7 +136,7 @@ def pagerank(edge_index: Tensor, num_nodes: int, *, edge_weight: Tensor | None =
 
     weight = torch.ones(edge_index.size(1)) if edge_weight is None else edge_weight.detach().view(-1).cpu()
     if not bool((weight >= 0).all() & weight.isfinite().all()):
-        raise InputError("'edge_weight' must not be negative for PageRank (got a weight below 0 or not finite)")
+        raise InputError("edge_weight", "must not be negative for PageRank (got a weight below 0 or not finite)")
     source, target = edge_index.cpu().numpy()
     step = csr_array((weight.to(torch.float64).numpy(), (target, source)), shape=(num_nodes, num_nodes))
     leaving = np.asarray(step.sum(axis=0)).reshape(-1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from typing import Annotated, cast
 import typer
 
 from relgraph import __version__
+from relgraph.cli.process import Stopped, prepare_process, stop_orderly
 from relgraph.cli.stitch import HELP, stitch
 from relgraph.errors import DataError, InputError
 
@@ -40,10 +42,18 @@ def relgraph(
         typer.echo(context.get_help())
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return the exit status: 0, 1 (failure), 2 (usage) or 130 (interrupted).
+def run() -> int:
+    """The console script: :func:`main` in a process of its own, whose allocator and signal handlers are set first."""
+    prepare_process()
+    stop_orderly()
+    return main()
 
-    Whatever goes wrong is one line on standard error; ``--debug`` adds the traceback.
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return the exit status: 0, 1 (failure), 2 (usage), 130 (interrupted) or 128 + N (signal N).
+
+    Whatever goes wrong is one line on standard error; ``--debug`` adds the traceback. The process that calls this is
+    left as it was.
 
     Args:
         arguments: What follows ``relgraph`` on the command line; ``None`` takes it from there.
@@ -58,7 +68,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         status = typer.main.get_command(app).main(args=given, prog_name="relgraph", standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort):
-        return INTERRUPTED
+        return _fail("interrupted", INTERRUPTED, debug)
+    except Stopped as error:
+        return _fail(f"stopped by {signal.Signals(error.number).name}", 128 + error.number, debug)
     except InputError as error:
         return _fail(str(error), USAGE, debug)
     except DataError as error:

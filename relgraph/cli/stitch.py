@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from relgraph.cli.device import KNOWN, check_device_name, find_device
-from relgraph.cli.process import prepare_process
 from relgraph.cli.saving import Saving
 from relgraph.cli.stitch_graphs import HELP_ON_GRAPHS, stitch_graphs
 from relgraph.cli.terminal import aside, console, name, names, options_named, progress
@@ -146,8 +145,6 @@ def stitch(
     _check_json_path(json_path)
     folder = out or Path("runs") / "-".join([Path(dataset).stem if is_path else dataset, *named["encoders"]])
 
-    prepare_process()
-
     # From here on torch is needed: seconds, which the user watches pass.
     shown_on = console(stderr=json_path == "-")
     with progress() as tell, aside(json_path == "-"), options_named():
@@ -213,7 +210,7 @@ def _check_json_path(path: str | None) -> None:
     if path in (None, "-"):
         return
     if not path:
-        raise InputError("'--json' must be a path, or - for standard output (got '')")
+        raise InputError("", "'--json' must be a path, or - for standard output (got '')")
     try:
         fits = not Path(path).is_dir() and Path(path).absolute().parent.is_dir()
     except OSError as error:

@@ -7,7 +7,6 @@ from collections.abc import Set
 from pathlib import Path
 from typing import Any
 
-from relgraph.cli.process import prepare_process
 from relgraph.cli.saving import Saving
 from relgraph.cli.terminal import aside, console, names, options_named, progress
 from relgraph.errors import InputError
@@ -66,19 +65,18 @@ def stitch_graphs(
     for parameter, option in NEEDLESS.items():
         if parameter in given:
             raise InputError(
-                f"'{option}' must be left out for a data set of whole graphs, which comes with its own split and is "
-                f"stitched before the head (got it with '{dataset}')"
+                option,
+                f"must be left out for a data set of whole graphs, which comes with its own split and is "
+                f"stitched before the head (got it with '{dataset}')",
             )
     if device not in ("auto", "cpu"):
-        raise InputError(f"'--device' must be cpu for a data set of whole graphs (got '{device}'); leave it out")
+        raise InputError("", f"'--device' must be cpu for a data set of whole graphs (got '{device}'); leave it out")
     named: dict[str, Any] = {"encoders": names("--encoders", encoders, GRAPH_ENCODERS)}
     if arms is not None:
         named["arms"] = names("--arms", arms, GRAPH_ARMS)
     if "anchors" in given:
         named["num_anchors"] = num_anchors
     folder = out or Path("runs") / "-".join([dataset, *named["encoders"]])
-    prepare_process()
-
     shown_on = console(stderr=json_path == "-")
     with progress() as tell, aside(json_path == "-"), options_named():
         tell("start", 0, 0)

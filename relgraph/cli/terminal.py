@@ -26,7 +26,7 @@ def names(option: str, text: str, valid: Mapping[str, str]) -> tuple[str, ...]:
     """The names that an option was given, separated by commas."""
     found = tuple(part.strip() for part in text.split(",") if part.strip())
     if not found:
-        raise InputError(f"'{option}' must name at least one of {', '.join(sorted(valid))} (got {text!r})")
+        raise InputError(option, f"must name at least one of {', '.join(sorted(valid))} (got {text!r})")
     for one in found:
         name(option, one, valid)
     return found
@@ -55,7 +55,7 @@ def options_named() -> Iterator[None]:
         text = str(error)
         for argument, option in OPTIONS.items():
             text = text.replace(f"'{argument}'", f"'{option}'")
-        raise InputError(text) from error
+        raise InputError("", text) from error
 
 
 def console(*, stderr: bool) -> Console:

@@ -90,14 +90,15 @@ def kl(
 
     count, width = pairing.logits.shape
     if pairing.outputs == "values":
-        raise InputError('\'method\' "kl" needs a head of logits (got one that predicts values); use "linear" or "rbf"')
+        raise InputError("method", '"kl" needs a head of logits (got one that predicts values); use "linear" or "rbf"')
     if pairing.outputs == "classes" and width < 2:
         raise InputError(
-            '\'method\' "kl" needs a head of at least two outputs (got 1); use "linear" or "rbf", '
-            'or publish a head of one label with outputs="labels"'
+            "method",
+            '"kl" needs a head of at least two outputs (got 1); use "linear" or "rbf", '
+            'or publish a head of one label with outputs="labels"',
         )
     if not worth > 0:
-        raise InputError(f"'worth' must be above 0 (got {worth}); {ANCHORS_WORTH:g} is a good start")
+        raise InputError("worth", f"must be above 0 (got {worth}); {ANCHORS_WORTH:g} is a good start")
     log_total, probabilities = FAMILIES[pairing.outputs]
     goal = probabilities((sharpness * pairing.logits).numpy())
     curvature = float((goal * (1 - goal)).mean())

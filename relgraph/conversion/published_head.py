@@ -61,8 +61,9 @@ class PublishedHead:
         check_rows("logits", self.logits)
         if self.logits.size(0) != self.ids.numel() or self.mean_logits.shape != self.logits.shape[1:]:
             raise InputError(
-                f"'logits' must hold one row per id and 'mean_logits' one row alone (got shapes "
-                f"{tuple(self.logits.shape)} and {tuple(self.mean_logits.shape)} for {self.ids.numel()} ids)"
+                "logits",
+                f"must hold one row per id and 'mean_logits' one row alone (got shapes "
+                f"{tuple(self.logits.shape)} and {tuple(self.mean_logits.shape)} for {self.ids.numel()} ids)",
             )
         check_rows("mean_logits", self.mean_logits.unsqueeze(0))
         object.__setattr__(self, "ids", self.ids.detach().to(self.logits.device, torch.int64))
@@ -141,17 +142,19 @@ def publish(
     """
     if isinstance(width := getattr(head, "in_features", None), int) and width != anchors.num_features:
         raise InputError(
-            f"'head' must read what 'anchors' holds (got a head of {width} features and anchors of "
-            f"{anchors.num_features}); publish it on its own run's anchors"
+            "head",
+            f"must read what 'anchors' holds (got a head of {width} features and anchors of "
+            f"{anchors.num_features}); publish it on its own run's anchors",
         )
     home = next(head.parameters(), anchors.embeddings)
     with evaluating(head):
         logits = head(anchors.embeddings.to(home))
         if not isinstance(logits, Tensor) or logits.dim() != 2:
             raise InputError(
-                f"'head' must give one row of logits per node (got "
+                "head",
+                f"must give one row of logits per node (got "
                 f"{tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__} for "
-                f"{len(anchors)} anchors)"
+                f"{len(anchors)} anchors)",
             )
         if _is_linear(head):
             mean, mean_from = head(anchors.center.to(home).unsqueeze(0)).squeeze(0), "head at the centre"

@@ -93,7 +93,8 @@ def load_graphs(name: str, root: str | os.PathLike[str] | None = None) -> GraphD
     """
     if isinstance(name, str) and name in DATASETS:
         raise InputError(
-            f"'name' must be a set of many graphs for load_graphs (got '{name}', one graph); use load_dataset('{name}')"
+            "name",
+            f"must be a set of many graphs for load_graphs (got '{name}', one graph); use load_dataset('{name}')",
         )
     if not isinstance(name, str) or name not in GRAPH_DATASETS:
         raise unknown_name("name", name, GRAPH_DATASETS)
@@ -109,12 +110,14 @@ def _load(name: str | os.PathLike[str], root: str | os.PathLike[str] | None, fea
         return load_saved(Path(name).expanduser())
     if isinstance(name, str) and name in GRAPH_DATASETS:
         raise InputError(
-            f"'name' must be a set of one graph for load_dataset (got '{name}', many graphs); use load_graphs('{name}')"
+            "name",
+            f"must be a set of one graph for load_dataset (got '{name}', many graphs); use load_graphs('{name}')",
         )
     if name == "ogbn-papers100M":
         raise InputError(
+            "",
             "'ogbn-papers100M' cannot be loaded: its 111 million nodes would have to be streamed; "
-            "take one of the smaller sets, such as 'ogbn-arxiv'"
+            "take one of the smaller sets, such as 'ogbn-arxiv'",
         )
     if not isinstance(name, str) or name not in DATASETS:
         raise unknown_name("dataset", name, DATASETS)

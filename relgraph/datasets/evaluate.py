@@ -36,24 +36,25 @@ def evaluate(name: str, y_true: Tensor | np.ndarray, y_pred: Tensor | np.ndarray
     true, predicted = (_table(it) for it in (y_true, y_pred))
     if true.shape != predicted.shape or true.ndim != 2 or true.shape[1] != tasks:
         raise InputError(
-            f"'y_true' and 'y_pred' must have the shape (n, {tasks}) for '{name}' (got {tuple(np.shape(y_true))} and "
-            f"{tuple(np.shape(y_pred))}); of logits pass the classes, logits.argmax(1)"
+            "y_true",
+            f"and 'y_pred' must have the shape (n, {tasks}) for '{name}' (got {tuple(np.shape(y_true))} and "
+            f"{tuple(np.shape(y_pred))}); of logits pass the classes, logits.argmax(1)",
         )
     if not np.isfinite(predicted).all():
         bad = int((~np.isfinite(predicted)).sum())
-        raise InputError(f"'y_pred' must be finite (got {bad} NaN or infinite values); only labels may be missing")
+        raise InputError("y_pred", f"must be finite (got {bad} NaN or infinite values); only labels may be missing")
     if metric == "acc":
         true = np.where(true < 0, np.nan, true)
     labelled = ~np.isnan(true)
     if not labelled.any() or (metric in ("acc", "rmse") and not labelled.any(axis=0).all()):
-        raise InputError(f"'y_true' must have a label of '{name}' in every column (got none); pass labelled rows")
+        raise InputError("y_true", f"must have a label of '{name}' in every column (got none); pass labelled rows")
     try:
         with quiet():
             value = import_ogb(part).Evaluator(name).eval({"y_true": true, "y_pred": predicted})
     except RuntimeError as error:  # ogb's way to say that no column has both kinds of label
         raise InputError(
-            f"'y_true' must have a column with labels 0 and 1 for {metric} of '{name}' (got one kind only); "
-            "pass more rows"
+            "y_true",
+            f"must have a column with labels 0 and 1 for {metric} of '{name}' (got one kind only); pass more rows",
         ) from error
     return float(value[metric])
 

@@ -53,7 +53,9 @@ def load_saved(path: Path) -> Data:
     for word in _OWN_WORDS:
         if word in checked and not isinstance(checked[word], str):
             kind = type(checked[word]).__name__
-            raise InputError(f"the graph in '{path}' must keep '{word}' for a line of words (got a {kind}); rename it")
+            raise InputError(
+                "", f"the graph in '{path}' must keep '{word}' for a line of words (got a {kind}); rename it"
+            )
     data = Data.from_dict(checked)
     data.dataset_name = path.stem
     data.source = f"the saved graph {path.name}"
@@ -95,7 +97,7 @@ def _attributes(loaded: object, path: Path) -> dict[str, Any]:
             raise DataError(f"'{path}' holds a damaged PyG Data; write it again with torch.save(data, path)") from error
     if not isinstance(loaded, dict) or not all(isinstance(key, str) for key in loaded):
         kind = type(loaded).__name__
-        raise InputError(f"'{path}' must hold one PyG Data, or a dictionary of its tensors by name (got a {kind})")
+        raise InputError(path, f"must hold one PyG Data, or a dictionary of its tensors by name (got a {kind})")
     return {key: value for key, value in loaded.items() if value is not None}
 
 
@@ -104,21 +106,23 @@ def _checked(values: dict[str, Any], graph: str) -> dict[str, Any]:
     x = _tensor(values, "x", graph)
     x = x if x.layout == torch.strided else x.to_dense()
     if x.dim() != 2 or x.is_complex():
-        raise InputError(f"{graph} must have 'x' of shape (N, F), real numbers (got {_looks(x)})")
+        raise InputError("", f"{graph} must have 'x' of shape (N, F), real numbers (got {_looks(x)})")
     num_nodes = x.size(0)
     if num_nodes == 0:
-        raise InputError(f"{graph} must have at least one node (got 'x' of shape {tuple(x.shape)})")
+        raise InputError("", f"{graph} must have at least one node (got 'x' of shape {tuple(x.shape)})")
     _finite("x", x, graph)
     checked = {**values, "x": x.to(torch.float32), "edge_index": _edges(values, num_nodes, graph)}
     if "num_nodes" in values and values["num_nodes"] != num_nodes:
-        raise InputError(f"{graph} must have one row of 'x' per node (got {num_nodes} for {values['num_nodes']} nodes)")
+        raise InputError(
+            "", f"{graph} must have one row of 'x' per node (got {num_nodes} for {values['num_nodes']} nodes)"
+        )
     if "y" in values:
         checked["y"] = _labels(_tensor(values, "y", graph), num_nodes, graph)
     if "edge_weight" in values:
         weight = _tensor(values, "edge_weight", graph)
         weight = weight.squeeze(1) if weight.dim() == 2 and weight.size(1) == 1 else weight
         if weight.dim() != 1 or weight.size(0) != checked["edge_index"].size(1):
-            raise InputError(f"{graph} must have one 'edge_weight' per edge (got {_looks(weight)})")
+            raise InputError("", f"{graph} must have one 'edge_weight' per edge (got {_looks(weight)})")
         _finite("edge_weight", weight, graph)
         checked["edge_weight"] = weight
     for name in ("train_mask", "val_mask", "test_mask"):
@@ -130,10 +134,10 @@ def _checked(values: dict[str, Any], graph: str) -> dict[str, Any]:
 def _edges(values: dict[str, Any], num_nodes: int, graph: str) -> Tensor:
     edges = _tensor(values, "edge_index", graph)
     if edges.dim() != 2 or edges.size(0) != 2 or edges.layout != torch.strided or not _is_integer(edges):
-        raise InputError(f"{graph} must have 'edge_index' of shape (2, E), integers (got {_looks(edges)})")
+        raise InputError("", f"{graph} must have 'edge_index' of shape (2, E), integers (got {_looks(edges)})")
     if edges.numel() and (int(edges.min()) < 0 or int(edges.max()) >= num_nodes):
         worst = int(edges.min()) if int(edges.min()) < 0 else int(edges.max())
-        raise InputError(f"{graph} must have 'edge_index' within 0..{num_nodes - 1}, the rows of 'x' (got {worst})")
+        raise InputError("", f"{graph} must have 'edge_index' within 0..{num_nodes - 1}, the rows of 'x' (got {worst})")
     return edges.to(torch.int64)
 
 
@@ -142,12 +146,13 @@ def _labels(y: Tensor, num_nodes: int, graph: str) -> Tensor:
     if y.dim() != 1 or y.size(0) != num_nodes:
         way_out = "; one-hot labels become classes by y.argmax(1)" if y.dim() == 2 and y.size(0) == num_nodes else ""
         raise InputError(
-            f"{graph} must have one class per node in 'y', shape ({num_nodes},) (got {_looks(y)}){way_out}"
+            "", f"{graph} must have one class per node in 'y', shape ({num_nodes},) (got {_looks(y)}){way_out}"
         )
     if y.is_complex() or (y.is_floating_point() and not torch.equal(y, y.round())) or bool((y < 0).any()):
         raise InputError(
+            "",
             f"{graph} must have classes counted from 0 in 'y' (got {_looks(y)} with other numbers in it); "
-            "leave nodes without a label out of the masks and give them any class"
+            "leave nodes without a label out of the masks and give them any class",
         )
     return y.to(torch.int64)
 
@@ -155,18 +160,20 @@ def _labels(y: Tensor, num_nodes: int, graph: str) -> Tensor:
 def _mask(name: str, mask: Tensor, num_nodes: int, graph: str) -> Tensor:
     mask = mask.squeeze(1) if mask.dim() == 2 and mask.size(1) == 1 else mask
     if mask.dim() == 2 and mask.size(0) == num_nodes:
-        raise InputError(f"{graph} must have one split (got '{name}' of {mask.size(1)}); keep one column of each mask")
+        raise InputError(
+            "", f"{graph} must have one split (got '{name}' of {mask.size(1)}); keep one column of each mask"
+        )
     if mask.shape != (num_nodes,) or not bool(((mask == 0) | (mask == 1)).all()):
-        raise InputError(f"{graph} must have one true or false per node in '{name}' (got {_looks(mask)})")
+        raise InputError("", f"{graph} must have one true or false per node in '{name}' (got {_looks(mask)})")
     return mask.to(torch.bool)
 
 
 def _tensor(values: dict[str, Any], name: str, graph: str) -> Tensor:
     if name not in values:
-        raise InputError(f"{graph} must have '{name}' (got {', '.join(sorted(values)) or 'nothing'})")
+        raise InputError("", f"{graph} must have '{name}' (got {', '.join(sorted(values)) or 'nothing'})")
     value = values[name]
     if not isinstance(value, Tensor):
-        raise InputError(f"{graph} must have a tensor as '{name}' (got a {type(value).__name__})")
+        raise InputError("", f"{graph} must have a tensor as '{name}' (got a {type(value).__name__})")
     return value.detach()
 
 
@@ -174,7 +181,7 @@ def _finite(name: str, value: Tensor, graph: str) -> None:
     bad = int((~torch.isfinite(value)).sum())
     if bad:
         raise InputError(
-            f"{graph} must have finite numbers in '{name}' (got {bad} NaN or infinite); replace them first"
+            "", f"{graph} must have finite numbers in '{name}' (got {bad} NaN or infinite); replace them first"
         )
 
 

@@ -59,7 +59,7 @@ def structural_features(edge_index: Tensor, num_nodes: int, kind: str, width: in
     if kind not in KINDS:
         raise unknown_name("kind", kind, KINDS)
     if num_nodes < 3:
-        raise InputError(f"'num_nodes' must be at least 3 for structural features (got {num_nodes})")
+        raise InputError("num_nodes", f"must be at least 3 for structural features (got {num_nodes})")
     width = min(width, num_nodes - 1)
     entry = _entry(edge_index, num_nodes, f"{kind}-{width}")
     found = _read(entry, num_nodes)

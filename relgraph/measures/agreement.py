@@ -100,8 +100,9 @@ def matched_cosine(x: Tensor, y: Tensor, *, eps: float = 1e-8) -> float:
     """
     if x.dim() != 2 or x.shape != y.shape or x.size(0) == 0:
         raise InputError(
-            f"'x' and 'y' must be matrices of one shape with at least one row "
-            f"(got shapes {tuple(x.shape)} and {tuple(y.shape)})"
+            "x",
+            f"and 'y' must be matrices of one shape with at least one row "
+            f"(got shapes {tuple(x.shape)} and {tuple(y.shape)})",
         )
     check_rows("x", x)
     check_rows("y", y)
@@ -115,8 +116,9 @@ def matched_cosine(x: Tensor, y: Tensor, *, eps: float = 1e-8) -> float:
 def _labels(p: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
     if p.dim() != 2 or p.shape != q.shape or p.numel() == 0:
         raise InputError(
-            f"'p' and 'q' must be matrices of one shape with a row per node and a column per label where 'outputs' is "
-            f"'labels' (got shapes {tuple(p.shape)} and {tuple(q.shape)})"
+            "p",
+            f"and 'q' must be matrices of one shape with a row per node and a column per label where 'outputs' is "
+            f"'labels' (got shapes {tuple(p.shape)} and {tuple(q.shape)})",
         )
     _refuse_nan(p, q)
     return p.detach().cpu() > 0, q.detach().cpu() > 0
@@ -127,8 +129,9 @@ def _predictions(p: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
     p, q = (part.argmax(dim=1) if part.dim() == 2 else part for part in (p.detach().cpu(), q.detach().cpu()))
     if p.dim() != 1 or p.shape != q.shape or p.numel() == 0:
         raise InputError(
-            f"'p' and 'q' must hold predictions for the same nodes, at least one "
-            f"(got shapes {tuple(p.shape)} and {tuple(q.shape)})"
+            "p",
+            f"and 'q' must hold predictions for the same nodes, at least one "
+            f"(got shapes {tuple(p.shape)} and {tuple(q.shape)})",
         )
     return p, q
 
@@ -137,4 +140,4 @@ def _refuse_nan(p: Tensor, q: Tensor) -> None:
     for name, scores in (("p", p), ("q", q)):
         rows = scores.isnan().reshape(len(scores), -1).any(dim=1).nonzero() if scores.numel() else scores.new_zeros(0)
         if len(rows):
-            raise InputError(f"'{name}' must not hold NaN (got NaN in row {int(rows[0])}); check the training")
+            raise InputError(name, f"must not hold NaN (got NaN in row {int(rows[0])}); check the training")

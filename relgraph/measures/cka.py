@@ -35,8 +35,9 @@ def linear_cka(x: Tensor, y: Tensor) -> float:
     """
     if x.dim() != 2 or y.dim() != 2 or x.size(0) != y.size(0) or x.size(0) == 0:
         raise InputError(
-            f"'x' and 'y' must be matrices with one row for each of the same nodes "
-            f"(got shapes {tuple(x.shape)} and {tuple(y.shape)})"
+            "x",
+            f"and 'y' must be matrices with one row for each of the same nodes "
+            f"(got shapes {tuple(x.shape)} and {tuple(y.shape)})",
         )
     check_rows("x", x)
     check_rows("y", y)

@@ -55,7 +55,7 @@ def nearest_anchor_edges(
     chosen, _ = resolve(similarity, normalization)
     rows, center = given_anchors(None, None, anchors)
     if not 1 <= k <= rows.size(0):
-        raise InputError(f"'k' must be from 1 to the number of anchors, {rows.size(0)} (got {k}); choose fewer")
+        raise InputError("k", f"must be from 1 to the number of anchors, {rows.size(0)} (got {k}); choose fewer")
     ranks = [
         relative(part, rows, similarity, normalization, center=center).topk(k, largest=not chosen.is_distance).indices
         for part in torch.split(z, max(1, _CHUNK // rows.size(0)))
@@ -85,11 +85,11 @@ def within_hops_edges(edge_index: Tensor, anchor_index: Tensor, hops: int, num_n
                 [1, 2, 3]])
     """
     if hops < 0:
-        raise InputError(f"'hops' must be 0 or more (got {hops}); 0 joins each anchor to itself only")
+        raise InputError("hops", f"must be 0 or more (got {hops}); 0 joins each anchor to itself only")
     for name, rows in (("edge_index", edge_index), ("anchor_index", anchor_index)):
         if rows.numel() and not 0 <= int(rows.min()) <= int(rows.max()) < num_nodes:
             got = int(rows.min()) if int(rows.min()) < 0 else int(rows.max())
-            raise InputError(f"'{name}' must hold rows of nodes from 0 to {num_nodes - 1} (got {got}); check num_nodes")
+            raise InputError(name, f"must hold rows of nodes from 0 to {num_nodes - 1} (got {got}); check num_nodes")
     order = edge_index[0].argsort()
     targets, degree = edge_index[1][order], torch.bincount(edge_index[0], minlength=num_nodes)
     first = degree.cumsum(0) - degree

@@ -132,18 +132,20 @@ def check_layer(model: Model, layer: int, argument: str = "layer") -> LayeredEnc
     encoder = model.encoder
     if isinstance(model, RelativeModel):
         raise InputError(
-            "'model' must have a head that reads embeddings to be cut (got one that reads relative vectors, which "
-            "depend on all layers)"
+            "model",
+            "must have a head that reads embeddings to be cut (got one that reads relative vectors, which "
+            "depend on all layers)",
         )
     if not isinstance(encoder, LayeredEncoder):
         raise InputError(
-            f"'model' must have an encoder that says what its layers are (got a {type(encoder).__name__}); take one of "
-            f"{', '.join(sorted(ENCODERS))}, or write yours as a LayeredEncoder"
+            "model",
+            f"must have an encoder that says what its layers are (got a {type(encoder).__name__}); take one of "
+            f"{', '.join(sorted(ENCODERS))}, or write yours as a LayeredEncoder",
         )
     if isinstance(layer, bool) or not isinstance(layer, int) or not 1 <= layer <= encoder.num_layers:
         raise InputError(
-            f"'{argument}' must be from 1 to {encoder.num_layers}, the layers of a {type(encoder).__name__} "
-            f"(got {layer!r})"
+            argument,
+            f"must be from 1 to {encoder.num_layers}, the layers of a {type(encoder).__name__} (got {layer!r})",
         )
     return encoder
 

@@ -116,7 +116,7 @@ def fold(head: nn.Module, layer: RelativeLayer, anchors: AnchorSet | Tensor | No
     """
     if not isinstance(head, nn.Linear):
         raise InputError(
-            f"'head' must be a torch.nn.Linear to be folded (got {type(head).__name__}); keep layer and head apart"
+            "head", f"must be a torch.nn.Linear to be folded (got {type(head).__name__}); keep layer and head apart"
         )
     if isinstance(head, RelativeHead):
         head.check(layer, anchors)
@@ -124,19 +124,21 @@ def fold(head: nn.Module, layer: RelativeLayer, anchors: AnchorSet | Tensor | No
     if not similarity.bilinear:
         bilinear = ", ".join(sorted(name for name, entry in SIMILARITIES.items() if entry.bilinear))
         raise InputError(
-            f"'layer' must have a bilinear similarity to be folded: {bilinear} (got '{similarity.name}'); "
-            "keep layer and head apart"
+            "layer",
+            f"must have a bilinear similarity to be folded: {bilinear} (got '{similarity.name}'); "
+            "keep layer and head apart",
         )
     rows, center = layer.frozen_anchors, layer.frozen_center
     if (rows is None) == (anchors is None):
         got, hint = ("none", "pass them, or freeze the layer") if rows is None else ("both", "leave them out")
-        raise InputError(f"'anchors' must be given unless the layer is frozen (got {got}); {hint}")
+        raise InputError("anchors", f"must be given unless the layer is frozen (got {got}); {hint}")
     if rows is None:
         rows, center = given_anchors(None, None, anchors)
     if head.in_features != rows.size(0):
         raise InputError(
-            f"'head' must read one coordinate per anchor, {rows.size(0)} (got {head.in_features}); "
-            "pass the anchors it was made for"
+            "head",
+            f"must read one coordinate per anchor, {rows.size(0)} (got {head.in_features}); "
+            "pass the anchors it was made for",
         )
     rows = rows.to(head.weight.device)
     center = None if center is None else center.to(rows.device)

@@ -30,14 +30,16 @@ class RelativeHead(nn.Linear):
         """
         if layer.similarity != self.similarity:
             raise InputError(
-                f"'layer' must have the similarity that the head reads, '{self.similarity}' "
-                f"(got '{layer.similarity}'); make it with RelativeLayer('{self.similarity}')"
+                "layer",
+                f"must have the similarity that the head reads, '{self.similarity}' "
+                f"(got '{layer.similarity}'); make it with RelativeLayer('{self.similarity}')",
             )
         ids = getattr(anchors, "ids", None)
         if ids is not None and ids.tolist() != self.anchor_ids.tolist():
             raise InputError(
-                "'anchors' must be those of the head in the same order (got others, or another order); make the head "
-                "with relative_head(published, anchors)"
+                "anchors",
+                "must be those of the head in the same order (got others, or another order); make the head "
+                "with relative_head(published, anchors)",
             )
 
     def extra_repr(self) -> str:
@@ -81,8 +83,9 @@ def relative_head(published: PublishedHead, anchors: AnchorSet | None = None) ->
         _, rows = shared_ids(anchors.ids, ids)
         if not len(rows) == len(ids) == len(anchors):
             raise InputError(
-                f"'anchors' must be those of the head, {len(ids)} (got {len(anchors)}, {len(rows)} of them the head's)"
-                "; convert the head with relgraph.convert, which needs only some of them"
+                "anchors",
+                f"must be those of the head, {len(ids)} (got {len(anchors)}, {len(rows)} of them the head's)"
+                "; convert the head with relgraph.convert, which needs only some of them",
             )
         logits, ids = logits[rows], ids[rows]
     count, classes = logits.shape

@@ -163,8 +163,9 @@ def call_encoder(encoder: nn.Module, data: Data) -> Tensor:
             continue
         if value is None:
             raise InputError(
-                f"'encoder' must need nothing that the graph lacks (got a {type(encoder).__name__} that needs "
-                f"'{parameter.name}'); set data.{parameter.name}, or give the argument a default"
+                "encoder",
+                f"must need nothing that the graph lacks (got a {type(encoder).__name__} that needs "
+                f"'{parameter.name}'); set data.{parameter.name}, or give the argument a default",
             )
         if parameter.kind is parameter.POSITIONAL_ONLY or place == len(placed) < 2:
             placed.append(value)

@@ -92,7 +92,7 @@ class RelativeLayer(nn.Module):
         resolve(similarity, normalization)
         check_shrinkage(shrinkage)
         if ema is not None and not 0 <= ema < 1:
-            raise InputError(f"'ema' must be at least 0 and below 1 (got {ema}); 0.9 averages over about ten steps")
+            raise InputError("ema", f"must be at least 0 and below 1 (got {ema}); 0.9 averages over about ten steps")
         self.similarity = similarity
         self.normalization = normalization
         self.shrinkage = shrinkage
@@ -135,7 +135,7 @@ class RelativeLayer(nn.Module):
         if anchors is None:
             if self.ema_anchors is None:
                 raise InputError(
-                    "'anchors' must be given where no average was trained (got None); pass an AnchorSet or embeddings"
+                    "anchors", "must be given where no average was trained (got None); pass an AnchorSet or embeddings"
                 )
             rows, center = self.ema_anchors, self.ema_center
         else:
@@ -179,20 +179,21 @@ class RelativeLayer(nn.Module):
     def _of_each_type(self, z: Mapping[str, Tensor], anchor_index: Any, anchors: Any) -> dict[str, Tensor]:
         if self.ema is not None or self.frozen:
             raise InputError(
-                "'z' must be one tensor for a layer that remembers anchors (got a dictionary); "
-                "give each node type a layer of its own"
+                "z",
+                "must be one tensor for a layer that remembers anchors (got a dictionary); "
+                "give each node type a layer of its own",
             )
         _check_one(anchor_index, anchors)
         given = anchors if anchor_index is None else anchor_index
         name = "anchors" if anchor_index is None else "anchor_index"
         if not isinstance(given, Mapping):
             raise InputError(
-                f"'{name}' must be a dictionary where 'z' is one (got {type(given).__name__}); "
-                "pass {node type: its anchors}"
+                name,
+                f"must be a dictionary where 'z' is one (got {type(given).__name__}); pass {{node type: its anchors}}",
             )
         if unknown := sorted(set(given) - set(z)):
             raise InputError(
-                f"'{name}' must name node types of 'z', {', '.join(sorted(z))} (got {unknown[0]!r}); leave it out"
+                name, f"must name node types of 'z', {', '.join(sorted(z))} (got {unknown[0]!r}); leave it out"
             )
         return {kind: self.forward(z[kind], **{name: given[kind]}) for kind in z if kind in given}  # type: ignore[misc]
 
@@ -220,8 +221,9 @@ class RelativeLayer(nn.Module):
             return
         if rows.shape != self.ema_anchors.shape:
             raise InputError(
-                f"'anchors' must keep the shape of their average, {tuple(self.ema_anchors.shape)} "
-                f"(got {tuple(rows.shape)}); call reset_parameters() to start another"
+                "anchors",
+                f"must keep the shape of their average, {tuple(self.ema_anchors.shape)} "
+                f"(got {tuple(rows.shape)}); call reset_parameters() to start another",
             )
         self.ema_anchors = torch.lerp(rows, self.ema_anchors.to(rows), self.ema)
         if center is not None and self.ema_center is not None:
@@ -271,8 +273,9 @@ def given_anchors(
     assert anchor_index is not None and z is not None
     if anchor_index.dim() != 1 or anchor_index.dtype not in (torch.int64, torch.int32):
         raise InputError(
-            f"'anchor_index' must be a vector of row numbers (got {anchor_index.dtype} of shape "
-            f"{tuple(anchor_index.shape)}); pass embeddings as 'anchors', and of a mask its .nonzero().view(-1)"
+            "anchor_index",
+            f"must be a vector of row numbers (got {anchor_index.dtype} of shape "
+            f"{tuple(anchor_index.shape)}); pass embeddings as 'anchors', and of a mask its .nonzero().view(-1)",
         )
     return z[anchor_index], None
 
@@ -281,6 +284,7 @@ def _check_one(anchor_index: object, anchors: object) -> None:
     if (anchor_index is None) == (anchors is None):
         got = "neither" if anchors is None else "both"
         raise InputError(
+            "",
             f"exactly one of 'anchor_index' and 'anchors' must be given (got {got}); "
-            "pass rows of z as 'anchor_index', or an AnchorSet or embeddings as 'anchors'"
+            "pass rows of z as 'anchor_index', or an AnchorSet or embeddings as 'anchors'",
         )

@@ -28,7 +28,7 @@ def check_finite(name: str, tensor: Tensor) -> None:
         place = bad.nonzero()[0]
         row = f"row {int(place[0])} holds " if tensor.dim() else "got "
         raise InputError(
-            f"'{name}' must be finite ({row}{float(tensor[tuple(place)])}); look for a diverged run or missing features"
+            name, f"must be finite ({row}{float(tensor[tuple(place)])}); look for a diverged run or missing features"
         )
 
 
@@ -39,7 +39,7 @@ def check_shrinkage(shrinkage: float) -> None:
         >>> check_shrinkage(0.01)
     """
     if not 0 <= shrinkage < math.inf:
-        raise InputError(f"'shrinkage' must be 0 or more and finite (got {shrinkage}); the default is 0.01")
+        raise InputError("shrinkage", f"must be 0 or more and finite (got {shrinkage}); the default is 0.01")
 
 
 def check_pair(x: Tensor, anchors: Tensor, center: Tensor | None = None, *, batched: bool = False) -> torch.dtype:
@@ -61,31 +61,29 @@ def check_pair(x: Tensor, anchors: Tensor, center: Tensor | None = None, *, batc
     """
     for name, tensor in (("embeddings", x), ("anchors", anchors)):
         if tensor.dim() != 2 and not (batched and tensor.dim() > 2):
-            raise InputError(f"'{name}' must be a matrix, one row each (got shape {tuple(tensor.shape)}); reshape it")
+            raise InputError(name, f"must be a matrix, one row each (got shape {tuple(tensor.shape)}); reshape it")
         if not tensor.is_floating_point():
-            raise InputError(f"'{name}' must hold floating point numbers (got {tensor.dtype}); call .float() first")
+            raise InputError(name, f"must hold floating point numbers (got {tensor.dtype}); call .float() first")
     if anchors.size(-2) == 0 or anchors.size(-1) == 0:
         raise InputError(
-            f"'anchors' must hold at least one row and one column (got {tuple(anchors.shape)}); choose some"
+            "anchors", f"must hold at least one row and one column (got {tuple(anchors.shape)}); choose some"
         )
     if x.size(-1) != anchors.size(-1):
         raise InputError(
-            f"'anchors' must have as many columns as the embeddings, {x.size(-1)} (got {anchors.size(-1)}); "
-            "take anchors of the same space"
+            "anchors",
+            f"must have as many columns as the embeddings, {x.size(-1)} (got {anchors.size(-1)}); "
+            "take anchors of the same space",
         )
     if center is not None and center.shape != anchors.shape[1:]:
         raise InputError(
-            f"'center' must have shape {tuple(anchors.shape[1:])} (got {tuple(center.shape)}); pass one mean per column"
+            "center",
+            f"must have shape {tuple(anchors.shape[1:])} (got {tuple(center.shape)}); pass one mean per column",
         )
     for name, other in (("anchors", anchors), ("center", x if center is None else center)):
         if other.device != x.device:
-            raise InputError(
-                f"'{name}' must be on the embeddings' device {x.device} (got {other.device}); move it there"
-            )
+            raise InputError(name, f"must be on the embeddings' device {x.device} (got {other.device}); move it there")
         if other.dtype != x.dtype and name == "anchors" and not torch.is_autocast_enabled(x.device.type):
-            raise InputError(
-                f"'{name}' must have the embeddings' type {x.dtype} (got {other.dtype}); convert one of them"
-            )
+            raise InputError(name, f"must have the embeddings' type {x.dtype} (got {other.dtype}); convert one of them")
     return wide(torch.promote_types(x.dtype, anchors.dtype))
 
 

@@ -109,7 +109,7 @@ def rbf_similarity(x: Tensor, anchors: Tensor, *, width: float | None = None) ->
     """
     dtype = check_pair(x, anchors, batched=True)
     if width is not None and not 0 < width < math.inf:
-        raise InputError(f"'width' must be positive and finite (got {width}); None takes the anchors' median distance")
+        raise InputError("width", f"must be positive and finite (got {width}); None takes the anchors' median distance")
     with no_autocast(x):
         rows = anchors.to(dtype)
         scale = median_distance(rows)[..., None, None] if width is None else width

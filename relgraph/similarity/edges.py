@@ -77,12 +77,13 @@ numbered in rank order, not by their nodes
     whole = edge_index.dtype in (torch.int64, torch.int32)
     if edge_index.dim() != 2 or edge_index.size(0) != 2 or not whole:
         raise InputError(
-            f"'edge_index' must hold whole numbers of shape (2, E) (got {edge_index.dtype} of shape "
-            f"{tuple(edge_index.shape)}); put the anchors' ranks in row 0 and the nodes' rows in row 1"
+            "edge_index",
+            f"must hold whole numbers of shape (2, E) (got {edge_index.dtype} of shape "
+            f"{tuple(edge_index.shape)}); put the anchors' ranks in row 0 and the nodes' rows in row 1",
         )
     if edge_index.device != x.device:
         raise InputError(
-            f"'edge_index' must be on the embeddings' device {x.device} (got {edge_index.device}); move it there"
+            "edge_index", f"must be on the embeddings' device {x.device} (got {edge_index.device}); move it there"
         )
     if edge_index.numel() == 0 or edge_index.device.type != "cpu" or torch.compiler.is_compiling():
         return
@@ -93,7 +94,7 @@ numbered in rank order, not by their nodes
         least, most = (int(end) for end in torch.aminmax(edge_index[row]))
         if least < 0 or most >= count:
             got = least if least < 0 else most
-            raise InputError(f"'edge_index' must hold {what} from 0 to {count - 1} in row {row} (got {got}); {hint}")
+            raise InputError("edge_index", f"must hold {what} from 0 to {count - 1} in row {row} (got {got}); {hint}")
 
 
 def _along(nodes: Tensor, rows: Tensor, edge_index: Tensor, pairwise: Callable[[Tensor, Tensor], Tensor]) -> Tensor:

@@ -192,8 +192,9 @@ def _check_spanning(variances: Tensor | None, shrinkage: float) -> None:
 
 def _not_spanning(shrinkage: float) -> InputError:
     return InputError(
-        f"'shrinkage' must be larger where the anchors do not span the space (got {shrinkage}); "
-        "take the default 0.01 or more anchors"
+        "shrinkage",
+        f"must be larger where the anchors do not span the space (got {shrinkage}); "
+        "take the default 0.01 or more anchors",
     )
 
 

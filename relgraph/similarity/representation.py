@@ -29,8 +29,9 @@ def resolve(similarity: str, normalization: str = "none") -> tuple[Similarity, N
         raise unknown_name("normalization", normalization, NORMALIZATIONS)
     if SIMILARITIES[similarity].whitens and normalization != "none":
         raise InputError(
-            f"'normalization' must be 'none' with similarity '{similarity}', which centers and whitens itself "
-            f"(got '{normalization}': whitening twice); drop it or choose another similarity"
+            "normalization",
+            f"must be 'none' with similarity '{similarity}', which centers and whitens itself "
+            f"(got '{normalization}': whitening twice); drop it or choose another similarity",
         )
     return SIMILARITIES[similarity], NORMALIZATIONS[normalization]
 

@@ -92,24 +92,24 @@ class StitchSettings:
             ("split", () if self.split is None else (self.split,), SPLITS),
         ):
             if isinstance(given, str):  # type: ignore[unreachable]
-                raise InputError(f"'{argument}' must be a tuple of names (got the text {given!r}); write ({given!r},)")
+                raise InputError(argument, f"must be a tuple of names (got the text {given!r}); write ({given!r},)")
             for name in given:
                 if name not in valid:
                     raise unknown_name(argument, name, valid)
             if not given and argument != "split":
-                raise InputError(f"'{argument}' must name at least one of {', '.join(sorted(valid))} (got none)")
+                raise InputError(argument, f"must name at least one of {', '.join(sorted(valid))} (got none)")
             if len(set(given)) < len(given):
-                raise InputError(f"'{argument}' must not repeat a name (got {', '.join(given)})")
+                raise InputError(argument, f"must not repeat a name (got {', '.join(given)})")
         self._check_layer()
         if self.space != "propagated" and self.anchor_space is None:
             raise needless_space(self.strategy, repr(self.space))
         if self.num_anchors < 1:
-            raise InputError(f"'num_anchors' must be at least 1 (got {self.num_anchors})")
+            raise InputError("num_anchors", f"must be at least 1 (got {self.num_anchors})")
         if len(set(self.seeds)) < len(self.seeds):
-            raise InputError(f"'seeds' must not repeat a seed (got {', '.join(map(str, self.seeds))})")
+            raise InputError("seeds", f"must not repeat a seed (got {', '.join(map(str, self.seeds))})")
         if len(self.seeds) < 2:
             raise InputError(
-                f"'seeds' must name at least two runs, as one has nothing to be stitched to (got {len(self.seeds)})"
+                "seeds", f"must name at least two runs, as one has nothing to be stitched to (got {len(self.seeds)})"
             )
 
     @property
@@ -127,15 +127,17 @@ class StitchSettings:
             last = layers_of(name, self.train.num_layers)
             if self.stitch_at is not None and not 1 <= self.stitch_at <= last:
                 raise InputError(
-                    f"'stitch_at' must be from 1 to {last}, the layers of '{name}' (got {self.stitch_at}); "
-                    "leave it out for the last one"
+                    "stitch_at",
+                    f"must be from 1 to {last}, the layers of '{name}' (got {self.stitch_at}); "
+                    "leave it out for the last one",
                 )
         able = arms_at(self.stitch_at)
         for name in self.arms:
             if name not in able:
                 raise InputError(
-                    f"'arms' must be of {', '.join(able)} where 'stitch_at' names a layer, as others need a head that "
-                    f"reads one node at a time (got '{name}'); leave it out"
+                    "arms",
+                    f"must be of {', '.join(able)} where 'stitch_at' names a layer, as others need a head that "
+                    f"reads one node at a time (got '{name}'); leave it out",
                 )
 
 
@@ -206,7 +208,7 @@ def run_experiment(
     check_count(settings.num_anchors, num_nodes(data))
     y, train, validation, test = _parts(data)
     if num_classes(data) < 2:
-        raise InputError("'y' must hold at least two classes (got one); there is nothing to tell apart")
+        raise InputError("y", "must hold at least two classes (got one); there is nothing to tell apart")
     heads = ["linear"] + (["relative-cosine"] if "relative-cosine" in settings.arms else [])
     total = len(settings.encoders) * len(settings.seeds) * len(heads) * settings.train.epochs
     seconds = {"anchors": 0.0, "train": 0.0}
@@ -318,7 +320,7 @@ def _parts(data: Data) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         (data[mask] & (y >= 0)).nonzero().view(-1) for mask in ("train_mask", "val_mask", "test_mask")
     )
     if test.numel() == 0:
-        raise InputError("'test_mask' must mark at least one labelled node (got none)")
+        raise InputError("test_mask", "must mark at least one labelled node (got none)")
     return y, train, validation, test
 
 

@@ -68,11 +68,12 @@ def stitch(
     """
     if isinstance(target, RelativeModel):
         raise InputError(
-            "'target' must have a head that reads embeddings (got one that reads relative vectors); "
-            "give that head the source's relative vectors instead"
+            "target",
+            "must have a head that reads embeddings (got one that reads relative vectors); "
+            "give that head the source's relative vectors instead",
         )
     if isinstance(target, CutModel):
-        raise InputError("'target' must be a whole model (got one that was cut); stitch the one that it was cut from")
+        raise InputError("target", "must be a whole model (got one that was cut); stitch the one that it was cut from")
     if outputs not in get_args(Outputs):
         raise unknown_name("outputs", outputs, get_args(Outputs))
     if at is not None:
@@ -94,7 +95,7 @@ def _stitch_at(source: Model, target: Model, data: Data, layer: int, method: str
     if shrinkage is not None and not TRANSLATIONS[method].shrinks:
         able = " and ".join(name for name, entry in TRANSLATIONS.items() if entry.shrinks)
         raise InputError(
-            f"'shrinkage' must be left out for '{method}' (got {shrinkage}), which has none; {able} have one"
+            "shrinkage", f"must be left out for '{method}' (got {shrinkage}), which has none; {able} have one"
         )
     options: dict[str, Any] = {}
     if TRANSLATIONS[method].shrinks:

@@ -73,6 +73,7 @@ def fit_many(
     settings: TrainSettings | None = None,
     path: Literal["auto", "whole", "loop"] = "auto",
     progress: Callable[[int], None] | None = None,
+    finished: Callable[[TrainedRun], None] | None = None,
 ) -> list[TrainedRun]:
     """Train the same model from several seeds; each comes out as if it had been trained alone.
 
@@ -87,6 +88,7 @@ def fit_many(
             the other by :class:`~relgraph.training.whole_graph.WholeGraph`, and everything else in the plain loop.
             ``"whole"`` and ``"loop"`` force that.
         progress: Called with the number of epochs done since the last call, summed over the runs.
+        finished: Called with each run as soon as it is trained.
 
     Returns:
         The runs in the order of ``seeds``; each says by which path it was trained.
@@ -94,7 +96,7 @@ def fit_many(
     settings = settings or TrainSettings()
     seeds = list(seeds)
     if not seeds:
-        raise InputError("'seeds' must name at least one seed (got none)")
+        raise InputError("seeds", "must name at least one seed (got none)")
     if not has_masks(data):
         data, _ = apply_protocol(data, "random")
     _check(data)
@@ -104,8 +106,8 @@ def fit_many(
     able = can_see_whole(models[0].encoder)
     if path == "whole" and not able:
         raise InputError(
-            f"'path' must be 'auto' or 'loop' for the encoder '{name}' (got 'whole'); GCN and GraphSAGE can be "
-            "trained so"
+            "path",
+            f"must be 'auto' or 'loop' for the encoder '{name}' (got 'whole'); GCN and GraphSAGE can be trained so",
         )
     whole = path == "whole" or (path == "auto" and able and num_nodes(data) >= LARGE)
     if path == "auto" and not whole and can_stack(models[0]):
@@ -113,7 +115,10 @@ def fit_many(
         size = runs_that_fit(data, settings, stacked=True)
         for start in range(0, len(models), size):
             part = slice(start, start + size)
-            runs += train_stacked(models[part], data, seeds[part], settings, name, progress)
+            trained = train_stacked(models[part], data, seeds[part], settings, name, progress)
+            for run in trained if finished is not None else ():
+                finished(run)
+            runs += trained
         return runs
     runs_that_fit(data, settings, stacked=whole)
     graph = WholeGraph(data) if whole else None
@@ -121,6 +126,8 @@ def fit_many(
     for model, seed in zip(models, seeds, strict=True):
         with seeded(seed, data.x.device):
             runs.append(train_loop(model, data, seed, settings, name, progress, graph))
+        if finished is not None:
+            finished(runs[-1])
     return runs
 
 
@@ -141,8 +148,8 @@ def build(data: Data, encoder: EncoderLike, seed: int, head: Head, settings: Tra
         raise unknown_name("head", head, ("linear", "relative-cosine"))
     if not isinstance(encoder, str) and settings.num_layers is not None:
         raise InputError(
-            f"'num_layers' must be left out for an encoder of your own (got {settings.num_layers}); "
-            "build it as deep as it shall be"
+            "num_layers",
+            f"must be left out for an encoder of your own (got {settings.num_layers}); build it as deep as it shall be",
         )
     device = data.x.device
     with seeded(seed, device):
@@ -181,19 +188,19 @@ def _width(encoder: nn.Module, data: Data) -> int:
         z = call_encoder(encoder, data)
     if z.dim() != 2 or z.size(0) != data.num_nodes:
         raise InputError(
-            f"'encoder' must return one embedding per node, ({data.num_nodes}, F) (got shape {tuple(z.shape)})"
+            "encoder", f"must return one embedding per node, ({data.num_nodes}, F) (got shape {tuple(z.shape)})"
         )
     return z.size(1)
 
 
 def _check(data: Data) -> None:
     if data.x is None or data.edge_index is None:
-        raise InputError("'data' must have features 'x' and edges 'edge_index' (one of them is missing)")
+        raise InputError("data", "must have features 'x' and edges 'edge_index' (one of them is missing)")
     _check_features(data.x)
     y = labels(data)
     for name in ("train_mask", "val_mask"):
         if not bool((data[name] & (y >= 0)).any()):
-            raise InputError(f"'{name}' must mark at least one labelled node (got none)")
+            raise InputError(name, "must mark at least one labelled node (got none)")
 
 
 def _check_features(x: Tensor) -> None:
@@ -207,6 +214,6 @@ def _check_features(x: Tensor) -> None:
             row = int((~finite).nonzero()[0, 0])
             what = "NaN" if bool(part[row].isnan().any()) else "infinity"
             raise InputError(
-                f"'data' must have finite features 'x' (got {what} in row {done + row}); fill it in or drop the node"
+                "data", f"must have finite features 'x' (got {what} in row {done + row}); fill it in or drop the node"
             )
         done += len(part)

@@ -66,13 +66,13 @@ class GraphTrainSettings:
             ("epochs", 1), ("patience", 1), ("batch_size", 2), ("hidden_channels", 1), ("num_layers", 1),
         ):  # fmt: skip
             if getattr(self, name) < least:
-                raise InputError(f"'{name}' must be at least {least} (got {getattr(self, name)})")
+                raise InputError(name, f"must be at least {least} (got {getattr(self, name)})")
         if not self.lr > 0:
-            raise InputError(f"'lr' must be positive (got {self.lr})")
+            raise InputError("lr", f"must be positive (got {self.lr})")
         if not self.weight_decay >= 0:
-            raise InputError(f"'weight_decay' must not be negative (got {self.weight_decay})")
+            raise InputError("weight_decay", f"must not be negative (got {self.weight_decay})")
         if not 0 <= self.dropout < 1:
-            raise InputError(f"'dropout' must be at least 0 and below 1 (got {self.dropout})")
+            raise InputError("dropout", f"must be at least 0 and below 1 (got {self.dropout})")
 
     def to_dict(self) -> dict[str, Any]:
         """The settings as plain values for JSON."""
@@ -234,11 +234,11 @@ def _alone(dataset: GraphDataset, row: int, y: Tensor) -> Any:
 
 def _check(dataset: GraphDataset, seeds: Sequence[int]) -> None:
     if not seeds:
-        raise InputError("'seeds' must name at least one seed (got none)")
+        raise InputError("seeds", "must name at least one seed (got none)")
     if dataset.train.numel() < 2:
-        raise InputError(f"'train' must list at least two graphs (got {dataset.train.numel()})")
+        raise InputError("train", f"must list at least two graphs (got {dataset.train.numel()})")
     if dataset.validation.numel() < 1:
-        raise InputError("'validation' must list at least one graph, to stop and to choose by (got none)")
+        raise InputError("validation", "must list at least one graph, to stop and to choose by (got none)")
     without = dataset.y[dataset.train].isnan().all(dim=0).nonzero().view(-1)
     if without.numel():
-        raise InputError(f"'y' must hold a training label of every task (got none of task {int(without[0])})")
+        raise InputError("y", f"must hold a training label of every task (got none of task {int(without[0])})")

@@ -77,13 +77,13 @@ def apply_protocol(data: Data, name: str | None = None, *, seed: int = 0) -> tup
         raise unknown_name("split", name, SPLITS)
     if name == "ogb" and not of_ogb:
         raise InputError(
-            "'split' must be 'public', 'random' or 'paper' for a graph that is no set of OGB (got 'ogb'); leave it out"
+            "split", "must be 'public', 'random' or 'paper' for a graph that is no set of OGB (got 'ogb'); leave it out"
         )
     data = copy.copy(data)
     if name in ("public", "ogb"):
         if not has_masks(data):
             raise InputError(
-                "'split' must be 'random' or 'paper' for a graph that brings no masks of its own (got 'public')"
+                "split", "must be 'random' or 'paper' for a graph that brings no masks of its own (got 'public')"
             )
         note = "the split that comes with the data set; test nodes choose nothing"
         if name == "ogb":
@@ -111,11 +111,11 @@ def labels(data: Data) -> Tensor:
     """Class labels ``(N,)``, or an error that says what they must look like; a negative label means unlabelled."""
     y = data.y if "y" in data else None
     if not isinstance(y, Tensor):
-        raise InputError("'data' must have class labels 'y' (got a graph without); node classification needs them")
+        raise InputError("data", "must have class labels 'y' (got a graph without); node classification needs them")
     if y.dim() == 2 and y.size(1) == 1:
         y = y.view(-1)
     if y.dim() != 1 or y.numel() != num_nodes(data) or y.is_floating_point():
-        raise InputError(f"'y' must hold one integer class per node (got shape {tuple(y.shape)} of {y.dtype})")
+        raise InputError("y", f"must hold one integer class per node (got shape {tuple(y.shape)} of {y.dtype})")
     return y
 
 

@@ -51,21 +51,21 @@ class TrainSettings:
 
     def __post_init__(self) -> None:
         if self.epochs < 1:
-            raise InputError(f"'epochs' must be at least 1 (got {self.epochs})")
+            raise InputError("epochs", f"must be at least 1 (got {self.epochs})")
         if self.hidden_channels < 1:
-            raise InputError(f"'hidden_channels' must be at least 1 (got {self.hidden_channels})")
+            raise InputError("hidden_channels", f"must be at least 1 (got {self.hidden_channels})")
         if self.num_layers is not None and self.num_layers < 1:
             raise InputError(
-                f"'num_layers' must be at least 1 (got {self.num_layers}); leave it out for the encoder's own"
+                "num_layers", f"must be at least 1 (got {self.num_layers}); leave it out for the encoder's own"
             )
         if not self.lr > 0:
-            raise InputError(f"'lr' must be positive (got {self.lr})")
+            raise InputError("lr", f"must be positive (got {self.lr})")
         for name in ("weight_decay", "head_weight_decay"):
             if not getattr(self, name) >= 0:
-                raise InputError(f"'{name}' must not be negative (got {getattr(self, name)})")
+                raise InputError(name, f"must not be negative (got {getattr(self, name)})")
         for name in ("dropout", "input_dropout"):
             if not 0 <= getattr(self, name) < 1:
-                raise InputError(f"'{name}' must be at least 0 and below 1 (got {getattr(self, name)})")
+                raise InputError(name, f"must be at least 0 and below 1 (got {getattr(self, name)})")
 
     @classmethod
     def large(cls, encoder: str = "gcn", **others: Any) -> TrainSettings:

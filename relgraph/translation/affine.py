@@ -186,8 +186,9 @@ def ridge(a: Tensor, b: Tensor, shrinkage: float) -> Tensor:
         return a.new_zeros(num_features, b.size(1))
     if shrinkage == 0 and (rank := int(torch.linalg.matrix_rank(a))) < num_features:
         raise InputError(
-            f"'shrinkage' must be above 0 where the anchors do not span the space (got 0 with {a.size(0)} anchors "
-            f"of rank {rank} in {num_features} dimensions)"
+            "shrinkage",
+            f"must be above 0 where the anchors do not span the space (got 0 with {a.size(0)} anchors "
+            f"of rank {rank} in {num_features} dimensions)",
         )
     gram.diagonal().add_(shrinkage * trace / num_features)
     return torch.cholesky_solve(a.mT @ b, torch.linalg.cholesky(gram))

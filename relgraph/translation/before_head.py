@@ -78,8 +78,9 @@ def translate_then(
     width = _input_width(head)
     if width is not None and width != target_space.num_features:
         raise InputError(
-            f"'target_space' must be the space that the head reads, {width} wide (got {target_space.num_features}); "
-            "publish the anchors at the head's input"
+            "target_space",
+            f"must be the space that the head reads, {width} wide (got {target_space.num_features}); "
+            "publish the anchors at the head's input",
         )
     # Asked here once, so that a warning names the caller's line and not this file.
     aligned_rows(

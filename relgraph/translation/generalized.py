@@ -45,7 +45,7 @@ def generalized_procrustes(
         True
     """
     if len(spaces) < 2:
-        raise InputError(f"'spaces' must hold at least two spaces (got {len(spaces)}); one alone is shared already")
+        raise InputError("spaces", f"must hold at least two spaces (got {len(spaces)}); one alone is shared already")
     wide = max(space.num_features for space in spaces)
     anchors = [F.pad(rows, (0, wide - rows.size(1))) for rows in _shared_anchors(spaces)]
     sizes = [float(rows.square().sum(dim=1).mean().sqrt()) if scale else 1.0 for rows in anchors]
@@ -90,8 +90,9 @@ def _shared_anchors(spaces: Sequence[AnchorSet]) -> list[torch.Tensor]:
     full = all(len(space) == common.numel() for space in spaces)
     if not full and common.numel() < (need := max(space.num_features for space in spaces) + 1):
         raise InputError(
-            f"'spaces' with different anchors need {need} ids that all of them have, one more than the widest has "
-            f"dimensions (got {common.numel()}); choose the same anchors for all with relgraph.AddAnchors.from_ids"
+            "spaces",
+            f"with different anchors need {need} ids that all of them have, one more than the widest has "
+            f"dimensions (got {common.numel()}); choose the same anchors for all with relgraph.AddAnchors.from_ids",
         )
     anchors = []
     for space in spaces:

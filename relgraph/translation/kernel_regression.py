@@ -186,7 +186,7 @@ def fit_kernel_ridge(
     """
     check_shrinkage(shrinkage)
     if shrinkage == 0:
-        raise InputError("'shrinkage' of a kernel must be above 0, or 'loo' (got 0); 0.001 is a good start")
+        raise InputError("shrinkage", "of a kernel must be above 0, or 'loo' (got 0); 0.001 is a good start")
     few = a.size(0) <= FEW_ANCHORS
     straight = few or a.size(0) <= a.size(1)  # a linear map goes through that many anchors already
     pairs = [using] if using else [("dot", 1.0)] if straight else list(candidates(a))

@@ -120,5 +120,5 @@ def check_shrinkage(shrinkage: float | str) -> None:
     """
     if shrinkage != "loo" and (isinstance(shrinkage, str) or not 0 <= shrinkage < float("inf")):
         raise InputError(
-            f"'shrinkage' must be a number of at least 0, or 'loo' (got {shrinkage}); 0.01 is a good start"
+            "shrinkage", f"must be a number of at least 0, or 'loo' (got {shrinkage}); 0.01 is a good start"
         )

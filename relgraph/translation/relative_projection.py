@@ -77,7 +77,7 @@ def inverse_relative_projection(source: AnchorSet, target: AnchorSet, *, cut: fl
         tensor([[4., 3.]])
     """
     if not 0 <= cut < 1:
-        raise InputError(f"'cut' must be a share of at least 0 and below 1 (got {cut}); 0.01 is a good start")
+        raise InputError("cut", f"must be a share of at least 0 and below 1 (got {cut}); 0.01 is a good start")
     a, b = paired(source, target)
     length = torch.linalg.vector_norm(b, dim=1).mean()
     weight = length * (a / safe_norm(a)).mT @ torch.linalg.pinv((b / safe_norm(b)).mT, rtol=cut)

@@ -72,8 +72,9 @@ def layers_of(name: str, num_layers: int | None = None) -> int:
     if choice is None:
         deeper = ", ".join(known for known in sorted(choices) if choices[known] is not None)
         raise InputError(
-            f"'num_layers' must be {own} for the encoder '{name}', which has no other form (got {num_layers}); "
-            f"leave it out, or take one of {deeper}"
+            "num_layers",
+            f"must be {own} for the encoder '{name}', which has no other form (got {num_layers}); "
+            f"leave it out, or take one of {deeper}",
         )
     return num_layers
 

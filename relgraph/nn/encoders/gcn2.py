@@ -62,7 +62,7 @@ class GCN2Encoder(LayeredEncoder):
     ) -> None:
         super().__init__()
         if num_layers < 1:
-            raise InputError(f"'num_layers' must be at least 1 (got {num_layers}); take 'mlp' for none")
+            raise InputError("num_layers", f"must be at least 1 (got {num_layers}); take 'mlp' for none")
         self.dropout = dropout
         self.input_dropout = input_dropout
         self.num_layers = num_layers

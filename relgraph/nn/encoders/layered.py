@@ -52,5 +52,6 @@ def check_layers(num_layers: int) -> None:
     """
     if num_layers < 2:
         raise InputError(
-            f"'num_layers' must be at least 2, a convolution and the propagation that the head reads (got {num_layers})"
+            "num_layers",
+            f"must be at least 2, a convolution and the propagation that the head reads (got {num_layers})",
         )

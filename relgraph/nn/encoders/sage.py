@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch_geometric.nn import SAGEConv, SimpleConv
 from torch_geometric.nn.inits import reset
@@ -77,5 +78,23 @@ class SAGEEncoder(LayeredEncoder):
                 h = self.propagation(h, edge_index)
             else:
                 conv = self.more[place - 1] if place else self.conv
-                h = conv(h, edge_index).relu()
+                h = _convolve(conv, h, edge_index).relu()
         return h
+
+
+# How many values of neighbours are gathered at once where no gradient asks for them.
+_GATHERED = 1 << 24
+
+
+def _convolve(conv: SAGEConv, x: Tensor, edge_index: Tensor) -> Tensor:
+    """The convolution; of wide features some columns at a time, since one row an edge may not fit in memory."""
+    step = max(16, _GATHERED // max(1, edge_index.size(1)))
+    if torch.is_grad_enabled() or edge_index.layout is not torch.strided or x.size(1) <= step:
+        out: Tensor = conv(x, edge_index)
+        return out
+    mean = torch.empty_like(x)
+    for first in range(0, x.size(1), step):
+        columns = x[:, first : first + step]
+        mean[:, first : first + step] = conv.propagate(edge_index, x=(columns, columns), size=None)
+    out = conv.lin_l(mean) + conv.lin_r(x)
+    return out

@@ -48,7 +48,7 @@ class TransformerEncoder(LayeredEncoder):
     ) -> None:
         super().__init__()
         if hidden_channels % heads:
-            raise InputError(f"'hidden_channels' must be a multiple of 'heads', {heads} (got {hidden_channels})")
+            raise InputError("hidden_channels", f"must be a multiple of 'heads', {heads} (got {hidden_channels})")
         self.dropout = dropout
         self.input_dropout = input_dropout
         self.out_channels = hidden_channels

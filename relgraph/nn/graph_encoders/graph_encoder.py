@@ -60,7 +60,7 @@ class GraphEncoder(nn.Module):
     ) -> None:
         super().__init__()
         if num_layers < 1:
-            raise InputError(f"'num_layers' must be at least 1 (got {num_layers})")
+            raise InputError("num_layers", f"must be at least 1 (got {num_layers})")
         self.out_channels = hidden_channels
         self.residual = residual
         self.nodes = nodes(hidden_channels)

@@ -33,8 +33,8 @@ def graph_anchors(dataset: GraphDataset, num_anchors: int, strategy: str = "rand
         raise unknown_name("strategy", strategy, GRAPH_STRATEGIES)
     if not 1 <= num_anchors <= dataset.train.numel():
         raise InputError(
-            f"'num_anchors' must be from 1 to {dataset.train.numel()}, the number of training graphs "
-            f"(got {num_anchors})"
+            "num_anchors",
+            f"must be from 1 to {dataset.train.numel()}, the number of training graphs (got {num_anchors})",
         )
     generator = torch.Generator().manual_seed(seed)
     if STRATEGIES[strategy].geometric:
@@ -85,12 +85,13 @@ def graph_space(z: Tensor, dataset: GraphDataset, anchors: Tensor, *, fingerprin
         InputError: If an anchor is no training graph, or there is not one embedding for each graph.
     """
     if z.size(0) != len(dataset):
-        raise InputError(f"'z' must hold one row per graph (got {z.size(0)} rows for {len(dataset)} graphs)")
+        raise InputError("z", f"must hold one row per graph (got {z.size(0)} rows for {len(dataset)} graphs)")
     outside = anchors[~torch.isin(anchors, dataset.train)]
     if outside.numel():
         raise InputError(
-            f"'anchors' must be positions of training graphs (got {int(outside[0])}, which is none); "
-            "take them of 'dataset.train'"
+            "anchors",
+            f"must be positions of training graphs (got {int(outside[0])}, which is none); "
+            "take them of 'dataset.train'",
         )
     center = z[dataset.train].mean(dim=0, dtype=torch.float64).to(z.dtype)
     return AnchorSet(anchors, z[anchors], center, fingerprint)

@@ -63,14 +63,14 @@ class GraphStitchSettings:
                 if name not in valid:
                     raise unknown_name(argument, name, valid)
             if not given:
-                raise InputError(f"'{argument}' must name at least one of {', '.join(sorted(valid))} (got none)")
+                raise InputError(argument, f"must name at least one of {', '.join(sorted(valid))} (got none)")
             if len(set(given)) < len(given):
-                raise InputError(f"'{argument}' must not repeat a name (got {', '.join(given)})")
+                raise InputError(argument, f"must not repeat a name (got {', '.join(given)})")
         if len(set(self.seeds)) < len(self.seeds):
-            raise InputError(f"'seeds' must not repeat a seed (got {', '.join(map(str, self.seeds))})")
+            raise InputError("seeds", f"must not repeat a seed (got {', '.join(map(str, self.seeds))})")
         if len(self.seeds) < 2:
             raise InputError(
-                f"'seeds' must name at least two runs, as one has nothing to be stitched to (got {len(self.seeds)})"
+                "seeds", f"must name at least two runs, as one has nothing to be stitched to (got {len(self.seeds)})"
             )
 
     def arms_on(self, dataset: GraphDataset) -> dict[str, Arm]:
@@ -83,7 +83,7 @@ class GraphStitchSettings:
         for name in self.arms or ():
             if name not in able:
                 raise InputError(
-                    f"'arms' must be of {', '.join(able)} for a task of {dataset.task} (got '{name}'); leave it out"
+                    "arms", f"must be of {', '.join(able)} for a task of {dataset.task} (got '{name}'); leave it out"
                 )
         return able if self.arms is None else {name: able[name] for name in self.arms}
 
@@ -144,7 +144,7 @@ def run_graph_experiment(
     tell = progress or (lambda stage, done, total: None)
     arms = settings.arms_on(dataset)
     if dataset.test.numel() == 0:
-        raise InputError("'test' must list at least one graph (got none)")
+        raise InputError("test", "must list at least one graph (got none)")
     start = time.perf_counter()
     anchors = graph_anchors(dataset, settings.num_anchors, settings.strategy, seed=settings.anchor_seed)
     seconds = {"anchors": time.perf_counter() - start}

@@ -1,0 +1,241 @@
+"""Files: written whole or not at all, digests of content, and records of tensors in one safetensors file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+import shutil
+import stat
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from relgraph.errors import DataError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+PathLike = str | os.PathLike[str]
+_WORK = ".relgraph-"
+_STALE_SECONDS = 24 * 3600
+
+
+def cache_folder() -> Path:
+    """The folder for datasets and trained runs: ``RELGRAPH_CACHE``, else the user's cache folder."""
+    named = os.environ.get("RELGRAPH_CACHE")
+    if named:
+        return Path(named).expanduser()
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "relgraph"
+
+
+@contextmanager
+def atomic_path(path: PathLike) -> Iterator[Path]:
+    """A temporary path beside ``path``, renamed to it at the end, or removed if anything went wrong.
+
+    A symbolic link is followed. What is no regular file, such as a device or a named pipe, is written to and never
+    replaced.
+
+    Raises:
+        DataError: If the file cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     with atomic_path(Path(folder) / "a.txt") as temporary:
+        ...         _ = temporary.write_text("all of it")
+        ...     os.listdir(folder)
+        ['a.txt']
+    """
+    target = Path(os.path.realpath(path))
+    if _is_special(target):
+        yield target
+        return
+    temporary = target.with_name(f"{_WORK}{secrets.token_hex(6)}{target.suffix}")
+    try:
+        yield temporary
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, target)
+    except OSError as error:
+        raise unwritable("file", path, error) from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
+
+
+def write_atomic(path: PathLike, content: str | bytes) -> None:
+    """Write a file, whole or not at all.
+
+    Raises:
+        DataError: If the file cannot be written; a file that was there before is unchanged then.
+    """
+    data = content.encode() if isinstance(content, str) else content
+    target = Path(os.path.realpath(path))
+    try:
+        if _is_special(target):
+            with target.open("wb", buffering=0) as file:
+                file.write(data)
+            return
+    except OSError as error:
+        raise unwritable("file", path, error) from error
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(data)
+
+
+@contextmanager
+def work_folder(folder: Path) -> Iterator[Path]:
+    """A new empty folder inside ``folder``, which is made if missing; removed at the end with all that is left in it.
+
+    Work folders that a killed process left behind more than a day ago are removed as well.
+
+    Raises:
+        DataError: If the folder cannot be made or written to.
+    """
+    made: list[Path] = []
+    work = folder / f"{_WORK}{secrets.token_hex(6)}"
+    try:
+        try:
+            for parent in (*reversed(folder.parents), folder):
+                if not parent.exists():
+                    parent.mkdir(exist_ok=True)
+                    made.append(parent)
+            work.mkdir()
+        except OSError as error:
+            raise unwritable("folder", folder, error) from error
+        _remove_stale(folder)
+        yield work
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+        with suppress(OSError):  # a folder that holds something stays, and so do those above it
+            for parent in reversed(made):
+                parent.rmdir()
+
+
+@contextmanager
+def output_folder(folder: Path) -> Iterator[Path]:
+    """A work folder whose files move up into ``folder`` together if all went well.
+
+    The folder is made, and tried, on entering, so that a long job fails early. If the job fails, files that were in the
+    folder before are unchanged.
+
+    Raises:
+        DataError: If the folder cannot be made or written to.
+    """
+    with work_folder(folder) as work:
+        yield work
+        try:
+            for file in sorted(work.rglob("*")):
+                if file.is_file():
+                    place = folder / file.relative_to(work)
+                    place.parent.mkdir(parents=True, exist_ok=True)
+                    os.replace(file, place)
+        except OSError as error:
+            raise unwritable("folder", folder, error) from error
+
+
+def unwritable(kind: str, path: PathLike, error: OSError) -> DataError:
+    """The error for a file or folder that cannot be written."""
+    return DataError(
+        f"the {kind} for output must be writable (got '{os.fspath(path)}': {error.strerror or error}); choose another"
+    )
+
+
+def digest(*parts: Any) -> str:
+    """SHA-256, in hexadecimal digits, over tensors, arrays, bytes, strings and JSON values.
+
+    Example:
+        >>> import torch
+        >>> digest(torch.zeros(2), {"a": 1}) == digest(torch.zeros(2), {"a": 1})
+        True
+        >>> digest(torch.zeros(2)) == digest(torch.zeros(2, dtype=torch.float64))
+        False
+    """
+    total = hashlib.sha256()
+    for part in parts:
+        if hasattr(part, "detach"):
+            import torch
+
+            plain = part.detach().cpu().contiguous()
+            total.update(f"{plain.dtype}{tuple(plain.shape)}".encode())
+            # Viewed as bytes, because numpy has no bfloat16.
+            total.update(plain.reshape(-1).view(torch.uint8).numpy().tobytes())
+        elif isinstance(part, bytes):
+            total.update(part)
+        elif hasattr(part, "tobytes"):
+            total.update(f"{part.dtype}{part.shape}".encode() + part.tobytes())
+        else:
+            total.update(json.dumps(part, sort_keys=True).encode())
+    return total.hexdigest()
+
+
+def save_record(path: PathLike, kind: str, tensors: Mapping[str, Tensor], header: Mapping[str, str]) -> None:
+    """Write tensors and a header of strings to one safetensors file, whole or not at all.
+
+    Args:
+        path: The file to write or to replace; its folder must exist.
+        kind: What the file holds and the version of that, such as ``"relgraph.anchors/2"``.
+        tensors: By name.
+        header: Strings by name, beside the tensors.
+
+    Raises:
+        DataError: If the file cannot be written.
+    """
+    from safetensors.torch import save
+
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in sorted(tensors.items())}
+    write_atomic(path, save(plain, metadata={**header, "format": kind, "digest": digest(*plain.values())}))
+
+
+def load_record(path: PathLike, kind: str, names: Sequence[str] = ()) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Read what :func:`save_record` wrote.
+
+    Args:
+        path: The file.
+        kind: What it must hold.
+        names: Tensors that must be in it.
+
+    Returns:
+        The tensors by name, on the CPU, and the header.
+
+    Raises:
+        DataError: If the file is missing, damaged, or of another kind.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = dict(file.metadata() or {})
+            # Copies: what is read must not change or vanish with the file.
+            tensors = {name: file.get_tensor(name).clone() for name in sorted(file.keys())}
+    except FileNotFoundError as error:
+        raise DataError(f"'{path}' does not exist; give the path of a file of the kind {kind}") from error
+    except (SafetensorError, OSError) as error:
+        raise DataError(f"'{path}' is damaged or no safetensors file ({error}); save it again") from error
+    if header.get("format") != kind:
+        found = header.get("format", "a safetensors file of unknown origin")
+        raise DataError(f"'{path}' must be of the kind {kind} (got {found}); load it with what wrote it")
+    if not set(names) <= set(tensors) or header.get("digest") != digest(*tensors.values()):
+        raise DataError(f"'{path}' is damaged: its content is not what was saved; save it again")
+    return tensors, header
+
+
+def _is_special(path: Path) -> bool:
+    """Whether the path is there and is neither a regular file nor a folder."""
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+def _remove_stale(folder: Path) -> None:
+    oldest = time.time() - _STALE_SECONDS
+    for entry in folder.glob(f"{_WORK}*"):
+        with suppress(OSError):
+            if entry.stat().st_mtime < oldest:
+                shutil.rmtree(entry, ignore_errors=True) if entry.is_dir() else entry.unlink()

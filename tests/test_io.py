@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import os
+import stat
+import threading
+import time
+
+import pytest
+import torch
+
+from relgraph.errors import DataError
+from relgraph.io import (
+    atomic_path,
+    cache_folder,
+    digest,
+    load_record,
+    output_folder,
+    save_record,
+    work_folder,
+    write_atomic,
+)
+
+
+def test_a_write_replaces_the_whole_file_and_leaves_no_other(tmp_path):
+    path = tmp_path / "a.json"
+    path.write_text("old")
+    write_atomic(path, "new")
+    assert path.read_text() == "new" and os.listdir(tmp_path) == ["a.json"]
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path):
+    path = tmp_path / "a.json"
+    path.write_text("old")
+    with pytest.raises(KeyError), atomic_path(path) as temporary:
+        temporary.write_text("half")
+        raise KeyError
+    assert path.read_text() == "old" and os.listdir(tmp_path) == ["a.json"]
+
+
+def test_a_symbolic_link_is_followed(tmp_path):
+    target, link = tmp_path / "target.txt", tmp_path / "link.txt"
+    target.write_text("old")
+    link.symlink_to(target)
+    write_atomic(link, "new")
+    assert link.is_symlink() and target.read_text() == "new"
+
+
+def test_a_device_and_a_named_pipe_are_written_to_and_not_replaced(tmp_path):
+    write_atomic("/dev/null", "gone")
+    assert stat.S_ISCHR(os.stat("/dev/null").st_mode)
+    pipe, got = tmp_path / "pipe", []
+    os.mkfifo(pipe)
+    reader = threading.Thread(target=lambda: got.append(pipe.read_text()))
+    reader.start()
+    write_atomic(pipe, "through")
+    reader.join(timeout=60)
+    assert got == ["through"] and stat.S_ISFIFO(pipe.stat().st_mode)
+
+
+@pytest.mark.parametrize("name", ["missing/a.txt", "x" * 300])
+def test_an_unwritable_path_is_one_sentence_with_the_path(tmp_path, name):
+    with pytest.raises(DataError, match="must be writable") as caught:
+        write_atomic(tmp_path / name, "text")
+    assert name in str(caught.value) and os.listdir(tmp_path) == []
+
+
+def test_an_output_folder_appears_whole_or_not_at_all(tmp_path):
+    folder = tmp_path / "a" / "b"
+    with pytest.raises(RuntimeError), output_folder(folder) as work:
+        (work / "one.txt").write_text("1")
+        raise RuntimeError
+    assert os.listdir(tmp_path) == []
+    with output_folder(folder) as work:
+        (work / "models").mkdir()
+        (work / "models" / "one.txt").write_text("1")
+        (work / "two.txt").write_text("2")
+    assert sorted(os.listdir(folder)) == ["models", "two.txt"]
+    assert (folder / "models" / "one.txt").read_text() == "1"
+
+
+def test_an_output_folder_keeps_other_files(tmp_path):
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(RuntimeError), output_folder(tmp_path):
+        raise RuntimeError
+    with output_folder(tmp_path) as work:
+        (work / "one.txt").write_text("1")
+    assert sorted(os.listdir(tmp_path)) == ["mine.txt", "one.txt"]
+
+
+def test_work_folders_of_killed_processes_are_removed_after_a_day(tmp_path):
+    old, young = tmp_path / ".relgraph-000000000000", tmp_path / ".relgraph-111111111111"
+    for folder in (old, young):
+        folder.mkdir()
+        (folder / "part").write_text("x")
+    yesterday = time.time() - 2 * 24 * 3600
+    os.utime(old, (yesterday, yesterday))
+    with work_folder(tmp_path):
+        assert not old.exists() and young.exists()
+
+
+def test_a_folder_that_is_a_file_is_one_sentence(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError, match="folder for output must be writable"), work_folder(tmp_path / "file"):
+        pass
+
+
+def test_the_cache_folder_follows_the_environment(monkeypatch, tmp_path):
+    monkeypatch.setenv("RELGRAPH_CACHE", str(tmp_path))
+    assert cache_folder() == tmp_path
+    monkeypatch.delenv("RELGRAPH_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    assert cache_folder() == tmp_path / "xdg" / "relgraph"
+
+
+def test_a_digest_depends_on_type_shape_value_and_order():
+    parts = [
+        (torch.zeros(2, 3),), (torch.zeros(3, 2),), (torch.zeros(6),), (torch.zeros(2, 3).double(),),
+        (torch.ones(2, 3),), (torch.zeros(2, 3), "a"), ("a", torch.zeros(2, 3)), (torch.zeros(2, 3).bfloat16(),),
+        (torch.zeros(2, 3).numpy(),), (b"zeros",),
+    ]  # fmt: skip
+    found = [digest(*some) for some in parts]
+    assert len(set(found)) == len(found)
+    assert digest(torch.arange(6).view(2, 3).T) == digest(torch.arange(6).view(2, 3).T.contiguous())
+    assert digest({"a": 1, "b": 2}) == digest({"b": 2, "a": 1})
+
+
+def test_a_record_comes_back_as_it_was_saved(tmp_path):
+    tensors = {"a": torch.randn(3, 2), "b": torch.arange(4), "empty": torch.zeros(0, 2)}
+    save_record(tmp_path / "r.safetensors", "kind/1", tensors, {"note": "é"})
+    loaded, header = load_record(tmp_path / "r.safetensors", "kind/1", ["a", "b"])
+    assert all(torch.equal(loaded[name], tensors[name]) for name in tensors) and header["note"] == "é"
+
+
+def test_a_damaged_foreign_or_missing_record_is_refused(tmp_path):
+    path = tmp_path / "r.safetensors"
+    with pytest.raises(DataError, match="does not exist"):
+        load_record(path, "kind/1")
+    save_record(path, "kind/1", {"a": torch.arange(9)}, {})
+    with pytest.raises(DataError, match="must be of the kind kind/2"):
+        load_record(path, "kind/2")
+    with pytest.raises(DataError, match="damaged"):
+        load_record(path, "kind/1", ["b"])
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(bytes(content))
+    with pytest.raises(DataError, match="damaged"):
+        load_record(path, "kind/1")
+    path.write_bytes(bytes(content[: len(content) // 2]))
+    with pytest.raises(DataError, match="damaged or no safetensors file"):
+        load_record(path, "kind/1")
