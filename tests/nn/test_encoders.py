@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch_geometric.data import Data
 
 from relgraph import names
@@ -173,6 +174,27 @@ def test_sage_is_its_formula(x: Tensor, edges: Tensor) -> None:
     encoder = made("sage", hidden_channels=6)
     expected = dense_sage(encoder, x, adjacency(edges, None, 9))
     torch.testing.assert_close(encoder(x, edges), expected, rtol=1e-10, atol=1e-12)
+
+
+def test_sage_without_a_gradient_gathers_few_of_many_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    largest = 0
+
+    class Watch(TorchDispatchMode):
+        def __torch_dispatch__(self, function, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+            nonlocal largest
+            out = function(*args, **(kwargs or {}))
+            largest = max(largest, out.numel() if isinstance(out, Tensor) else 0)
+            return out
+
+    monkeypatch.setattr("relgraph.nn.encoders.sage._GATHERED", 1, raising=False)
+    draw = torch.Generator().manual_seed(0)
+    x, edges = torch.rand(50, 99, generator=draw), torch.randint(50, (2, 2000), generator=draw)
+    encoder = SAGEEncoder(99, 8, num_layers=3).eval()
+    expected = encoder(x, edges)
+    with Watch(), torch.no_grad():
+        found = encoder(x, edges)
+    assert torch.equal(found, expected)
+    assert largest <= 2000 * 16
 
 
 @pytest.mark.parametrize("num_layers", [3, 5])

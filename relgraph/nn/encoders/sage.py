@@ -86,11 +86,14 @@ class SAGEEncoder(LayeredEncoder):
 _GATHERED = 1 << 24
 
 
-def _convolve(conv: SAGEConv, x: Tensor, edge_index: Tensor) -> Tensor:
+def _convolve(conv: SAGEConv, x: Tensor, edge_index: Tensor | None) -> Tensor:
     """The convolution; of wide features some columns at a time, since one row an edge may not fit in memory."""
-    step = max(16, _GATHERED // max(1, edge_index.size(1)))
-    if torch.is_grad_enabled() or edge_index.layout is not torch.strided or x.size(1) <= step:
-        out: Tensor = conv(x, edge_index)
+    step = x.size(1)
+    if isinstance(edge_index, Tensor) and edge_index.layout is torch.strided:
+        step = max(16, _GATHERED // max(1, edge_index.size(1)))
+    out: Tensor
+    if torch.is_grad_enabled() or x.size(1) <= step:
+        out = conv(x, edge_index)
         return out
     mean = torch.empty_like(x)
     for first in range(0, x.size(1), step):
