@@ -16,7 +16,7 @@ from relgraph.datasets import cache
 from relgraph.datasets.graph_dataset import GraphDataset
 from relgraph.datasets.ogb_files import CITES, PAPER, OgbFiles
 from relgraph.datasets.ogb_library import import_ogb, ogb_table, quiet
-from relgraph.datasets.search import Place, cache_folder, data_place, digest, raw_folders
+from relgraph.datasets.search import Place, cache_folder, data_place, digest, holds_some, raw_folders
 from relgraph.datasets.trust import pyg_classes
 from relgraph.errors import DataError
 
@@ -112,7 +112,9 @@ def _find(name: str, root: str | os.PathLike[str] | None, *, features: bool = Tr
     folders = [raw.parent for raw in raw_folders(place.folder, "ogb", _folder_names(name, meta))] if place else []
     given = [OgbFiles(name, meta, folder, features) for folder in folders]
     for files in given:
-        if place and not files.missing:
+        if place and holds_some(files.folder, files.names):
+            if files.missing:
+                raise DataError(_lacks(files))
             entry = shelf / f"{stem}-{digest(files.folder, files.names)}"
             return *_through_cache(files, entry), f"raw files in {place.words}"
     downloaded = shelf / f"{stem}-downloaded"
@@ -123,9 +125,6 @@ def _find(name: str, root: str | os.PathLike[str] | None, *, features: bool = Tr
             if not files.missing:
                 source = "downloaded by ogb" if entry == downloaded else "raw files in the cache"
                 return *_through_cache(files, entry), source
-    partial = next((files for files in given if len(files.missing) < len(files.names)), None)
-    if partial:
-        raise DataError(_lacks(partial))
     if name not in _DOWNLOADED and not name.startswith("ogbg-mol"):
         raise DataError(_not_found(name, meta, place, shelf, "is not downloaded unasked, being large"))
     with cache.workspace(kept) as work:

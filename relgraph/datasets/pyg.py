@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from relgraph.datasets import cache
-from relgraph.datasets.search import Place, cache_folder, data_place, digest, missing_files, raw_folders
+from relgraph.datasets.raw_files import check_published, check_raw_file
+from relgraph.datasets.search import Place, cache_folder, data_place, digest, holds_some, missing_files, raw_folders
 from relgraph.errors import DataError
 
 if TYPE_CHECKING:
@@ -102,6 +103,23 @@ def check_counts(short: str, data: Data, origin: str) -> None:
             f"{origin} holds another data set than '{short}' or is damaged: expected {expected}, got {got}; "
             "take the raw files from their publisher again"
         )
+    if spec.family == "Planetoid" and (fault := _planetoid_fault(data, binary=short != "pubmed")):
+        raise DataError(f"{origin} is damaged ({fault}); take the raw files of '{short}' from their publisher again")
+
+
+def _planetoid_fault(data: Data, *, binary: bool) -> str | None:
+    """What a set of citations cannot hold, if it is there: these files have no checksum of their own."""
+    x = data.x
+    if not data.is_undirected():
+        return "an edge without its reverse"
+    if not bool((x.isfinite() & (x >= 0)).all()):
+        return "a feature that is negative or not finite"
+    if binary and bool(((x != 0) & (x != 1)).any()):
+        return "a feature that is neither 0 nor 1"
+    classes = int(data.y.max()) + 1
+    if bool((data.y < 0).any()) or len(set(data.y[data.train_mask].bincount(minlength=classes).tolist())) > 1:
+        return "training labels that are not equally many of each class"
+    return None
 
 
 def _find(short: str, place: Place | None) -> tuple[Data, str]:
@@ -109,7 +127,12 @@ def _find(short: str, place: Place | None) -> tuple[Data, str]:
     shelf = kept / spec.family
     candidates = raw_folders(place.folder, spec.family, _folder_names(short, spec)) if place else []
     for raw in candidates:
-        if place and not missing_files(raw, spec.raw_files):
+        if place and holds_some(raw, spec.raw_files):
+            if missing := missing_files(raw, spec.raw_files):
+                raise DataError(
+                    f"the folder '{raw}' must hold all files of '{short}' (it lacks {', '.join(missing)}); "
+                    "put them there, or name another folder"
+                )
             entry = shelf / f"{spec.name}-{digest(raw, spec.raw_files)}"
             return _from_raw(short, raw, entry), f"raw files in {place.words}"
     downloaded = shelf / f"{spec.name}-downloaded"
@@ -123,22 +146,23 @@ def _find(short: str, place: Place | None) -> tuple[Data, str]:
             data = _open(short, work / "new", "the download")
             cache.publish(work, downloaded, replace=downloaded.is_dir())
     except _NotDownloadedError as error:
-        raise DataError(_not_found(short, place, kept, candidates, str(error))) from error
+        raise DataError(_not_found(short, place, kept, str(error))) from error
     return data, "downloaded by torch-geometric"
 
 
 def _from_raw(short: str, raw: Path, entry: Path) -> Data:
     """The graph of raw files, through its place in the cache, which is made (or made anew if damaged) when needed."""
     spec = PYG_DATASETS[short]
-    damaged = False
+    origin, damaged = f"the folder '{raw}'", False
     if entry.is_dir():
+        check_published(raw, spec.raw_files, origin)
         try:
-            return _open(short, entry, f"the folder '{raw}'", finished=True)
+            return _open(short, entry, origin, finished=True)
         except DataError:
             damaged = True  # the raw files decide whether that can be mended
     with cache.workspace(entry.parent.parent) as work:
         cache.copy_files(raw, work / "new" / spec.name / "raw", spec.raw_files)
-        data = _open(short, work / "new", f"the folder '{raw}'")
+        data = _open(short, work / "new", origin)
         cache.publish(work, entry, replace=damaged)
     return data
 
@@ -156,8 +180,6 @@ def _open(short: str, folder: Path, origin: str, *, finished: bool = False) -> D
 
     from torch_geometric import datasets
 
-    from relgraph.datasets.raw_files import check_raw_file
-
     spec = PYG_DATASETS[short]
     base = getattr(datasets, spec.family)
 
@@ -172,8 +194,10 @@ def _open(short: str, folder: Path, origin: str, *, finished: bool = False) -> D
             raise _NotDownloadedError(f"{type(error).__name__}: {reason}") from error
 
     def process(self: object) -> None:
+        raw = folder / spec.name / "raw"
         for name in spec.raw_files:
-            check_raw_file(folder / spec.name / "raw" / name, f"the file '{name}' in {origin}")
+            check_raw_file(raw / name, f"the file '{name}' in {origin}")
+        check_published(raw, spec.raw_files, origin)
         base.process(self)
 
     # PyG says "Processing..." on standard error unless its log is off, which these classes cannot be told.
@@ -206,19 +230,13 @@ def _in_words(nodes: int, edges: int, features: int, classes: int, split: tuple[
     return words if split is None else f"{words}, split " + "/".join(f"{size:,}" for size in split)
 
 
-def _not_found(short: str, place: Place | None, kept: Path, candidates: list[Path], reason: str) -> str:
+def _not_found(short: str, place: Place | None, kept: Path, reason: str) -> str:
     spec = PYG_DATASETS[short]
     tried = [f"'{kept / spec.family}'"]
     if place:
         tried.insert(0, f"'{place.folder}'" if place.folder.is_dir() else f"'{place.folder}' (no such folder)")
     files = ", ".join(spec.raw_files)
-    part = [
-        (raw, missing) for raw in candidates if len(missing := missing_files(raw, spec.raw_files)) < len(spec.raw_files)
-    ]
-    if part:
-        raw, missing = part[0]
-        way_out = f"'{raw}' lacks {', '.join(missing)}: put them there"
-    elif place:
+    if place:
         way_out = f"put {files} in '{place.folder / spec.name / 'raw'}'"
     else:
         way_out = f"put {files} in FOLDER/{spec.name}/raw and name FOLDER as root or in RELGRAPH_DATA"

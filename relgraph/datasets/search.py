@@ -56,6 +56,11 @@ def missing_files(raw: Path, files: Sequence[str]) -> list[str]:
     return [name for name in files if not (raw / name).is_file()]
 
 
+def holds_some(raw: Path, files: Sequence[str]) -> bool:
+    """Whether anything in ``raw`` has one of the names, be it a link to nowhere."""
+    return any(os.path.lexists(raw / name) for name in files)
+
+
 def digest(raw: Path, files: Sequence[str]) -> str:
     """Sixteen hexadecimal digits of the names and contents of raw files.
 

@@ -257,6 +257,18 @@ def test_every_file_is_missed_by_name(tiny: Path, name: str) -> None:
         (folder / "aside").rename(folder / file)
 
 
+def test_an_incomplete_or_damaged_copy_in_the_folder_given_is_named_though_there_is_another(tiny: Path) -> None:
+    ogb_raw.molecules(tiny / "ogb" / "bace", 3, [1, 0, 1])
+    load_graphs("ogbg-molbace", tiny)  # the cache has it from here on
+    folder = ogb_raw.molecules(tiny / "ogbg_molbace", 3, [1, 0, 1])
+    (folder / "raw/edge.csv.gz").unlink()
+    with pytest.raises(DataError, match=r"'.*ogbg_molbace' must hold all files .*lacks raw/edge\.csv\.gz"):
+        load_graphs("ogbg-molbace", tiny)
+    (folder / "raw/edge.csv.gz").write_bytes(b"damaged")
+    with pytest.raises(DataError, match=r"ogbg_molbace.raw.edge\.csv\.gz' must be a whole gzip file"):
+        load_graphs("ogbg-molbace", tiny)
+
+
 @pytest.mark.parametrize("name", ogb_raw.MAKERS)
 def test_every_file_cut_short_or_of_another_set_is_named(tiny: Path, kept: Path, name: str) -> None:
     folder = ogb_raw.MAKERS[name](tiny / name)

@@ -229,7 +229,9 @@ def test_offline_the_error_names_the_set_the_folders_and_the_files(
     raw.mkdir(parents=True)
     for file in PYG_DATASETS["cora"].raw_files[1:]:
         (raw / file).write_text("")
-    with pytest.raises(DataError, match=r"'.*root.Cora.raw' lacks ind\.cora\.x: put them there"):
+    with pytest.raises(
+        DataError, match=r"'.*root.Cora.raw' must hold all files of 'cora' \(it lacks ind\.cora\.x\); put"
+    ):
         load_dataset("cora", tmp_path / "root")
     monkeypatch.setenv("RELGRAPH_DATA", str(tmp_path / "gone"))
     with pytest.raises(DataError, match=r"gone' \(no such folder\)"):
@@ -295,6 +297,52 @@ def test_two_processes_at_once_do_not_break_each_other(tmp_path: Path, kept: Pat
     assert len(list(kept.glob("Amazon/Photo-*"))) == 1 and not list(kept.glob(".making-*"))
 
 
+@pytest.mark.usefixtures("tiny")
+def test_an_incomplete_copy_in_the_folder_given_is_named_though_there_is_another(tmp_path: Path) -> None:
+    _ring_planetoid(tmp_path / "root" / "Planetoid" / "Cora" / "raw", "cora")
+    load_dataset("cora", tmp_path / "root")  # the cache has it from here on
+    raw = _ring_planetoid(tmp_path / "root" / "Cora" / "raw", "cora")
+    (raw / "ind.cora.tx").unlink()
+    with pytest.raises(
+        DataError, match=r"folder '.*root.Cora.raw' must hold all files of 'cora' \(it lacks ind\.cora\.tx\)"
+    ):
+        load_dataset("cora", tmp_path / "root")
+    raw = tmp_path / "other" / "Photo" / "raw"
+    kept = _ring_npz(tmp_path / "third" / "raw", "amazon_electronics_photo.npz")
+    load_dataset("photo", tmp_path / "third")
+    raw.mkdir(parents=True)
+    (raw / kept.name).symlink_to(tmp_path / "nowhere")
+    with pytest.raises(DataError, match=r"other.Photo.raw' must hold all files .*lacks amazon_electronics_photo\.npz"):
+        load_dataset("photo", tmp_path / "other")
+    (raw / kept.name).unlink()
+    (raw / kept.name).write_bytes(kept.read_bytes()[:-100])
+    with pytest.raises(
+        DataError, match=r"'amazon_electronics_photo\.npz' in the folder '.*other.Photo.raw' is damaged"
+    ):
+        load_dataset("photo", tmp_path / "other")
+
+
+@pytest.mark.usefixtures("tiny")
+@pytest.mark.parametrize(
+    ("part", "change", "fault"),
+    [
+        ("graph", lambda graph: {**graph, 3: [graph[3][0], 300]}, "an edge without its reverse"),
+        ("allx", lambda x: x * 0.5, "neither 0 nor 1"),
+        ("tx", lambda x: x * -1, "negative or not finite"),
+        ("tx", lambda x: x * np.float32(np.inf), "negative or not finite"),
+        ("ally", lambda y: np.concatenate([y[:5], y[:1], y[6:]]), "not equally many of each class"),
+    ],
+)
+def test_contents_that_no_set_of_citations_has_are_refused(
+    tmp_path: Path, kept: Path, part: str, change: Callable[[object], object], fault: str
+) -> None:
+    file = _ring_planetoid(tmp_path / "root" / "raw", "cora") / f"ind.cora.{part}"
+    file.write_bytes(pickle.dumps(change(pickle.loads(file.read_bytes())), protocol=2))
+    with pytest.raises(DataError, match=rf"the folder '.*raw' is damaged \(.*{fault}\); take"):
+        load_dataset("cora", tmp_path / "root")
+    assert _files(kept) == set()
+
+
 @pytest.fixture
 def real(real_data_root: Path) -> Callable[[str], Path]:
     def folder(name: str) -> Path:
@@ -325,6 +373,35 @@ def test_a_real_file_cut_short_is_named(real: Callable[[str], Path], tmp_path: P
     with pytest.raises(DataError, match=r"'ind\.cora\.allx' in the folder '.*' is damaged"):
         load_dataset("cora", tmp_path)
     assert _files(kept) == set()
+
+
+@pytest.mark.parametrize("name", ["Cora", "CiteSeer", "PubMed"])
+def test_a_bit_flipped_in_any_real_file_is_refused(real: Callable[[str], Path], tmp_path: Path, name: str) -> None:
+    shutil.copytree(real(name) / name, tmp_path / name, copy_function=shutil.copyfile)
+    generator = np.random.default_rng(0)
+    for file in sorted((tmp_path / name / "raw").iterdir()):
+        whole = file.read_bytes()
+        for place in generator.integers(len(whole), size=3):
+            flipped = bytearray(whole)
+            flipped[place] ^= 1 << int(generator.integers(8))
+            file.write_bytes(flipped)
+            with pytest.raises(DataError, match=rf"'{file.name}' in the folder '.*{name}.raw' "):
+                load_dataset(name.lower(), tmp_path)
+        file.write_bytes(whole)
+    load_dataset(name.lower(), tmp_path)
+
+
+def test_a_copy_kept_before_it_was_damaged_does_not_hide_the_damage(
+    real: Callable[[str], Path], tmp_path: Path, kept: Path
+) -> None:
+    shutil.copytree(real("Cora") / "Cora", tmp_path / "Cora", copy_function=shutil.copyfile)
+    load_dataset("cora", tmp_path)
+    raw = next(kept.glob("Planetoid/Cora-*/Cora/raw"))
+    file = raw / "ind.cora.x"
+    file.write_bytes(file.read_bytes()[:-1] + b"\0")
+    with pytest.raises(DataError, match=r"'ind\.cora\.x' in the folder '.*kept.*' must be the published one"):
+        load_dataset("cora")
+    assert load_dataset("cora", tmp_path).num_nodes == 2708
 
 
 def test_real_files_of_another_set_are_refused(real: Callable[[str], Path], tmp_path: Path, kept: Path) -> None:
