@@ -31,7 +31,7 @@ def load_dataset(
     A named set is looked for in ``root``, else in the folder that the environment variable ``RELGRAPH_DATA`` names;
     then in relgraph's cache (``RELGRAPH_CACHE``, else the user's cache folder); only then PyG or ogb downloads it into
     that cache, of OGB's node sets only ``ogbn-arxiv``. Folders given are only read: their ``raw`` files are copied to
-    the cache, where PyG and ogb work on them.
+    the cache, where PyG and ogb work on them. A folder that holds a damaged copy, or part of one, is an error.
 
     OGB's node sets come with OGB's own split and undirected. ``ogbn-proteins`` has 112 labels of 0 or 1 per node, as
     float32, and the mean over the features of its edges as ``x``; of ``ogbn-mag`` the papers and the citations between
