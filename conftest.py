@@ -1,4 +1,4 @@
-"""What tests and doctests share: nothing touches the user's cache, and real files are used where they can be had."""
+"""Fixtures of tests and doctests: a cache of their own, and the folder of real raw files."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-# The tests' matrices are small. A second thread gains nothing, and costs a lot where other programs run beside.
+# The tests' matrices are small: a second thread gains nothing, and is slow if other programs run at the same time.
 torch.set_num_threads(1)
 
 
@@ -17,7 +17,7 @@ torch.set_num_threads(1)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RELGRAPH_CACHE", str(tmp_path_factory.mktemp("cache")))
-        patch.setenv("OMP_NUM_THREADS", "1")  # for what tests start as processes of their own
+        patch.setenv("OMP_NUM_THREADS", "1")  # for the processes that tests start
         yield
 
 

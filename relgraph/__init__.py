@@ -1,10 +1,10 @@
 """relgraph: graph embeddings and heads that survive a change of seed, architecture or retraining.
 
 Relative representations (`Moschella et al. (2023) <https://arxiv.org/abs/2209.15430>`_) for graph neural networks on
-PyTorch Geometric. Names are loaded on first use, so that ``import relgraph`` costs nothing.
+PyTorch Geometric. Names are loaded on first use, so that ``import relgraph`` imports no other package.
 
 "Anchor" here is a node whose embedding others are compared with. P-GNN's anchors (positions in the graph) and relative
-position encodings are other things.
+position encodings are different concepts.
 """
 
 from __future__ import annotations
@@ -16,50 +16,48 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from relgraph.anchors import AnchorSet as AnchorSet
+    from relgraph.anchors import PublishedHead as PublishedHead
+    from relgraph.anchors import publish as publish
     from relgraph.anchors import select_anchors as select_anchors
-    from relgraph.conversion import PublishedHead as PublishedHead
-    from relgraph.conversion import convert as convert
-    from relgraph.conversion import publish as publish
     from relgraph.datasets import load_dataset as load_dataset
-    from relgraph.datasets import load_graphs as load_graphs
     from relgraph.diagnosis import diagnose as diagnose
     from relgraph.graph import anchor_index as anchor_index
-    from relgraph.nn.folding import fold as fold
-    from relgraph.nn.heads import relative_head as relative_head
-    from relgraph.nn.model import Model as Model
-    from relgraph.nn.relative import RelativeLayer as RelativeLayer
-    from relgraph.nn.relative_conv import RelativeConv as RelativeConv
+    from relgraph.maps import convert as convert
+    from relgraph.maps import translate as translate
+    from relgraph.maps import translate_then as translate_then
+    from relgraph.nn import Model as Model
+    from relgraph.nn import RelativeConv as RelativeConv
+    from relgraph.nn import RelativeLayer as RelativeLayer
+    from relgraph.nn import fold as fold
+    from relgraph.nn import relative_head as relative_head
+    from relgraph.stitching import StitchSettings as StitchSettings
+    from relgraph.stitching import run_experiment as run_experiment
     from relgraph.stitching import stitch as stitch
+    from relgraph.training import TrainSettings as TrainSettings
     from relgraph.training import fit as fit
     from relgraph.transforms import AddAnchors as AddAnchors
 
+# The package or module of every public name; type checkers read the block above, and a test compares the two.
 _HOMES = {
-    "AddAnchors": "relgraph.transforms",
-    "AnchorSet": "relgraph.anchors",
-    "Model": "relgraph.nn.model",
-    "PublishedHead": "relgraph.conversion",
-    "RelativeConv": "relgraph.nn.relative_conv",
-    "RelativeLayer": "relgraph.nn.relative",
-    "anchor_index": "relgraph.graph",
-    "convert": "relgraph.conversion",
-    "diagnose": "relgraph.diagnosis",
-    "fit": "relgraph.training",
-    "fold": "relgraph.nn.folding",
-    "load_dataset": "relgraph.datasets",
-    "load_graphs": "relgraph.datasets",
-    "publish": "relgraph.conversion",
-    "relative_head": "relgraph.nn.heads",
-    "select_anchors": "relgraph.anchors",
-    "stitch": "relgraph.stitching",
+    "relgraph.anchors": ("AnchorSet", "PublishedHead", "publish", "select_anchors"),
+    "relgraph.datasets": ("load_dataset",),
+    "relgraph.diagnosis": ("diagnose",),
+    "relgraph.graph": ("anchor_index",),
+    "relgraph.maps": ("convert", "translate", "translate_then"),
+    "relgraph.nn": ("Model", "RelativeConv", "RelativeLayer", "fold", "relative_head"),
+    "relgraph.stitching": ("StitchSettings", "run_experiment", "stitch"),
+    "relgraph.training": ("TrainSettings", "fit"),
+    "relgraph.transforms": ("AddAnchors",),
 }
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
-__all__ = ["__version__", *_HOMES]
+__all__ = ["__version__", *_HOME_OF]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in _HOME_OF:
         raise AttributeError(f"module 'relgraph' has no attribute '{name}'")
-    value = getattr(import_module(_HOMES[name]), name)
+    value = getattr(import_module(_HOME_OF[name]), name)
     globals()[name] = value
     return value
 

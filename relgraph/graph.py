@@ -1,10 +1,10 @@
-"""Which node is which: stable node ids, the fingerprint of a graph, and the anchors that a graph carries."""
+"""Stable node ids, edges and fingerprint of a graph, and the anchors that a graph carries."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import MutableMapping
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import torch
@@ -20,11 +20,38 @@ if TYPE_CHECKING:
     GraphLike: TypeAlias = Data | NodeStorage
 
 
-def node_ids(data: GraphLike) -> Tensor:
-    """Stable ids of the nodes, shape ``(N,)``: ``data.node_id`` if there, else ``data.n_id``, else the row.
+def integer_ids(ids: Any, argument: str = "ids") -> Tensor:
+    """Ids as an integer tensor; unsigned ones become int64.
 
-    ``n_id`` is what PyG's neighbour loaders write. :class:`relgraph.AddAnchors` writes ``node_id`` before any
-    subgraph is taken, so that two runs, or two versions of a graph, can tell that they speak of the same node.
+    Raises:
+        InputError: If they are strings or other values that are no integers, or too large for int64.
+
+    Example:
+        >>> integer_ids([3, 5])
+        tensor([3, 5])
+    """
+    try:
+        found = torch.as_tensor(ids)
+    except (TypeError, ValueError, RuntimeError):
+        found = torch.zeros(0)
+    if found.is_floating_point() or found.is_complex() or found.dtype == torch.bool:
+        raise InputError(
+            argument,
+            f"must hold integers (got {found.dtype if isinstance(ids, Tensor) else type(ids).__name__}); number "
+            "strings once for all runs, by names, ids = numpy.unique(strings, return_inverse=True), and keep the names",
+        )
+    if found.dtype in (torch.uint16, torch.uint32, torch.uint64):
+        found = found.to(torch.int64)
+        if bool((found < 0).any()):
+            raise InputError(argument, "must be below 2**63 (got a larger one); number the ids anew for all runs")
+    return found
+
+
+def node_ids(data: GraphLike) -> Tensor:
+    """Stable ids of the nodes, shape ``(N,)``: ``data.node_id`` if present, else ``data.n_id``, else the row numbers.
+
+    PyG's neighbor loaders write ``n_id``. :class:`relgraph.AddAnchors` writes ``node_id`` before any subgraph is taken,
+    so that nodes can be matched between two runs, or two versions of a graph.
 
     Example:
         >>> from torch_geometric.data import Data
@@ -33,38 +60,34 @@ def node_ids(data: GraphLike) -> Tensor:
         >>> node_ids(Data(x=torch.zeros(2, 1), node_id=torch.tensor([7, 4])))
         tensor([7, 4])
     """
-    given = _given_ids(data)
-    if given is not None:
+    if (given := _given_ids(data)) is not None:
         return given
-    device = data.x.device if "x" in data and isinstance(data.x, Tensor) else None
-    return torch.arange(num_nodes(data), device=device)
+    x = data.get("x")
+    return torch.arange(num_nodes(data), device=x.device if isinstance(x, Tensor) else None)
 
 
 def _given_ids(data: GraphLike) -> Tensor | None:
-    for name in ("node_id", "n_id"):
-        if name in data and data[name] is not None:
-            ids: Tensor = data[name]
-            if ids.dim() != 1 or ids.numel() != num_nodes(data):
-                raise InputError(
-                    name, f"must hold one id per node (got shape {tuple(ids.shape)} for {num_nodes(data)} nodes)"
-                )
-            return ids
-    return None
+    name = next((name for name in ("node_id", "n_id") if data.get(name) is not None), None)
+    if name is None:
+        return None
+    ids = integer_ids(data[name], name)
+    if ids.dim() != 1 or ids.numel() != num_nodes(data):
+        raise InputError(name, f"must hold one id per node (got shape {tuple(ids.shape)} for {num_nodes(data)} nodes)")
+    return ids
 
 
 def num_nodes(data: GraphLike) -> int:
-    """Number of nodes, or an error that says what to set when the graph does not know it."""
-    count = data.num_nodes
-    if count is None:
+    """Number of nodes, or an error if the graph does not know it."""
+    if (count := data.num_nodes) is None:
         raise InputError("data", "must know its number of nodes (got a graph without features); set data.num_nodes")
     return int(count)
 
 
 def graph_edges(data: GraphLike) -> tuple[Tensor | None, Tensor | None]:
-    """Edges ``(2, E)`` and their weights ``(E,)`` of a graph, ``None`` for what it has not.
+    """Edges ``(2, E)`` and their weights ``(E,)`` of a graph; ``None`` for what is missing.
 
     They are read from ``edge_index`` and ``edge_weight``, or from the transposed adjacency ``adj_t`` that
-    ``ToSparseTensor`` puts in their place. An adjacency of nothing but ones has no weights.
+    ``ToSparseTensor`` writes in their place. An adjacency whose values are all 1 has no weights.
 
     Example:
         >>> from torch_geometric.data import Data
@@ -84,9 +107,9 @@ def graph_edges(data: GraphLike) -> tuple[Tensor | None, Tensor | None]:
 
 
 def fingerprint(data: Data) -> str:
-    """Sixteen hexadecimal digits that name the graph: its node ids, edges and edge weights, whatever their order.
+    """A hash of sixteen hexadecimal digits over node ids, edges and edge weights; their order does not matter.
 
-    Features are left out: a retrained feature pipeline on the same graph is the same graph.
+    Features are left out: new features on the same nodes and edges are the same graph.
 
     Example:
         >>> from torch_geometric.data import Data
@@ -108,13 +131,13 @@ def fingerprint(data: Data) -> str:
     return known[1]
 
 
-# What is known of the edges that are still in memory, and what the graph was then. Writing to a tensor through numpy
-# moves no version; nothing but that goes unnoticed.
+# Fingerprints by the tensor of edges, for as long as it is in memory, with the marks of the graph at that time. Only a
+# change through numpy, which does not raise a tensor's version, is not noticed.
 _FINGERPRINTS: MutableMapping[Tensor, tuple[object, str]] = WeakIdKeyDictionary()
 
 
 def _marks(parts: tuple[Tensor | None, ...], count: int) -> object:
-    """What tells whether these are the same tensors, unchanged; ``None`` if nothing can."""
+    """A value that is equal for the same unchanged tensors only; ``None`` if there is none."""
     if any(part is not None and (type(part) is not Tensor or part.is_inference()) for part in parts):
         return None
     return count, *(part if part is None else (WeakIdRef(part), part._version, part.data_ptr()) for part in parts)
@@ -128,7 +151,7 @@ def _digest(ids: Tensor, edge_index: Tensor | None, edge_weight: Tensor | None) 
         weight = None if edge_weight is None else edge_weight.detach().cpu().to(torch.float64).view(-1).numpy()
         keys = [target, source] if weight is None else [weight, target, source]
         if weight is None and ids.numel() and int(ids.min()) >= 0 and int(ids.max()) < 1 << 31:
-            pairs = np.sort(source << 32 | target)  # the same order, of one number an edge, in a tenth of the time
+            pairs = np.sort(source << 32 | target)  # the same order, ten times faster
             keys = [pairs & (1 << 32) - 1, pairs >> 32]
         else:
             order = np.lexsort(keys)  # by source, then target, then weight
@@ -141,8 +164,8 @@ def _digest(ids: Tensor, edge_index: Tensor | None, edge_weight: Tensor | None) 
 def anchor_index(data: GraphLike) -> Tensor:
     """Rows of the anchors in rank order, shape ``(K,)``, read from ``data.anchor_rank`` and ``data.num_anchors``.
 
-    A graph carries its anchors per node (rank 0..K-1 for anchors, -1 elsewhere), because that survives taking a
-    subgraph and shuffling, which a list of rows does not.
+    A graph carries its anchors per node (rank 0..K-1 for anchors, -1 elsewhere), because that is kept when a subgraph
+    is taken or nodes are shuffled, which a list of rows is not.
 
     Raises:
         InputError: If the graph carries no anchors, or a rank is missing or repeated.
@@ -165,20 +188,12 @@ def anchor_index(data: GraphLike) -> Tensor:
     expected = int(torch.as_tensor(data.num_anchors).max()) if "num_anchors" in data else found.numel()
     if expected == 0:
         raise InputError("anchor_rank", "must mark at least one anchor (got none); apply relgraph.AddAnchors first")
-    if found.numel() != expected or not torch.equal(found, torch.arange(expected, device=found.device)):
-        counts = torch.bincount(found, minlength=expected)
-        repeated = (counts > 1).nonzero().view(-1).tolist()
-        missing = (counts[:expected] == 0).nonzero().view(-1).tolist()
-        what = (
-            f"rank {repeated[0]} is there {int(counts[repeated[0]])} times"
-            if repeated
-            else f"rank {missing[0]} is missing"
-            if missing
-            else f"rank {int(found.max())} is not one of them"
-        )
-        raise InputError(
-            "anchor_rank",
-            f"must hold every rank from 0 to {expected - 1} once ({what}); "
-            "in a batch of several graphs, or a subgraph without all anchors, pass an AnchorSet instead",
-        )
-    return rows
+    if found.numel() == expected and torch.equal(found, torch.arange(expected, device=found.device)):
+        return rows
+    counts = torch.bincount(found, minlength=expected)
+    wrong = int((counts != (torch.arange(counts.numel(), device=counts.device) < expected)).nonzero()[0])
+    raise InputError(
+        "anchor_rank",
+        f"must hold every rank from 0 to {expected - 1} once (got {int(counts[wrong])} of rank {wrong}); "
+        "for a batch of several graphs, or a subgraph without all anchors, pass an AnchorSet instead",
+    )

@@ -51,11 +51,11 @@ def atomic_path(path: PathLike) -> Iterator[Path]:
         ...     os.listdir(folder)
         ['a.txt']
     """
-    target = Path(os.path.realpath(path))
-    if _is_special(target):
-        yield target
+    if _is_special(Path(path)):  # asked before links are resolved: that of a pipe in /dev/fd names no file
+        yield Path(path)
         return
-    temporary = target.with_name(f"{_WORK}{secrets.token_hex(6)}{target.suffix}")
+    target = Path(os.path.realpath(path))
+    temporary = target.with_name(f"{_work_name()}{target.suffix}")
     try:
         yield temporary
         with temporary.open("rb+") as file:
@@ -75,10 +75,9 @@ def write_atomic(path: PathLike, content: str | bytes) -> None:
         DataError: If the file cannot be written; a file that was there before is unchanged then.
     """
     data = content.encode() if isinstance(content, str) else content
-    target = Path(os.path.realpath(path))
     try:
-        if _is_special(target):
-            with target.open("wb", buffering=0) as file:
+        if _is_special(Path(path)):
+            with Path(path).open("wb", buffering=0) as file:
                 file.write(data)
             return
     except OSError as error:
@@ -91,13 +90,13 @@ def write_atomic(path: PathLike, content: str | bytes) -> None:
 def work_folder(folder: Path) -> Iterator[Path]:
     """A new empty folder inside ``folder``, which is made if missing; removed at the end with all that is left in it.
 
-    Work folders that a killed process left behind more than a day ago are removed as well.
+    Work folders that a process which no longer runs left behind more than a day ago are removed as well.
 
     Raises:
         DataError: If the folder cannot be made or written to.
     """
     made: list[Path] = []
-    work = folder / f"{_WORK}{secrets.token_hex(6)}"
+    work = folder / _work_name()
     try:
         try:
             for parent in (*reversed(folder.parents), folder):
@@ -233,9 +232,24 @@ def _is_special(path: Path) -> bool:
     return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
+def _work_name() -> str:
+    return f"{_WORK}{os.getpid()}-{secrets.token_hex(6)}"
+
+
+def _runs(process: str) -> bool:
+    """Whether a process of this number runs here; its work folder may be old because the job is long."""
+    try:
+        os.kill(int(process), 0)
+    except PermissionError:
+        return True
+    except (ValueError, OverflowError, OSError):
+        return False
+    return True
+
+
 def _remove_stale(folder: Path) -> None:
     oldest = time.time() - _STALE_SECONDS
     for entry in folder.glob(f"{_WORK}*"):
         with suppress(OSError):
-            if entry.stat().st_mtime < oldest:
+            if entry.stat().st_mtime < oldest and not _runs(entry.name.removeprefix(_WORK).rpartition("-")[0]):
                 shutil.rmtree(entry, ignore_errors=True) if entry.is_dir() else entry.unlink()

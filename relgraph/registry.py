@@ -62,6 +62,7 @@ class Registry(Mapping[str, Entry]):
     def __init__(self, argument: str, entries: Mapping[str, Entry]) -> None:
         self.argument = argument
         self._entries = dict(entries)
+        self._loaded: dict[str, Any] = {}
 
     def __getitem__(self, name: str) -> Entry:
         return self._entries[name]
@@ -88,7 +89,11 @@ class Registry(Mapping[str, Entry]):
         Raises:
             InputError: If the name is not registered.
         """
-        return self._entries[self.check(name, argument)].load()
+        if isinstance(name, str) and name in self._loaded:
+            return self._loaded[name]
+        known = self.check(name, argument)
+        self._loaded[known] = self._entries[known].load()
+        return self._loaded[known]
 
     def meanings(self) -> dict[str, str]:
         """The line of meaning of every name."""
@@ -113,6 +118,7 @@ class Registry(Mapping[str, Entry]):
     def remove(self, name: str) -> None:
         """Remove a name."""
         del self._entries[self.check(name)]
+        self._loaded.pop(name, None)
 
     def __repr__(self) -> str:
         return f"Registry({self.argument}: {', '.join(self._entries)})"
@@ -130,11 +136,11 @@ ENCODERS = Registry(
         {
             "gcn": ("gcn:GCNEncoder", "graph convolution, ReLU, one more propagation (64 wide)"),
             "sage": ("sage:SAGEEncoder", "GraphSAGE, ReLU, joined with the neighbors' mean (128 wide)"),
-            "gat": ("gat:GATEncoder", "two layers of graph attention (64 wide)"),
+            "gat": ("attention:GATEncoder", "two layers of graph attention (64 wide)"),
             "gin": ("gin:GINEncoder", "graph isomorphism network: MLP of neighborhood sums, one more sum (64 wide)"),
             "gcn2": ("gcn2:GCN2Encoder", "GCNII: four convolutions with initial residual (64 wide)"),
             "mlp": ("mlp:MLPEncoder", "a perceptron on the features, without the graph: a reference (64 wide)"),
-            "transformer": ("transformer:TransformerEncoder", "two layers of dot-product attention (64 wide)"),
+            "transformer": ("attention:TransformerEncoder", "two layers of dot-product attention (64 wide)"),
         },
     ),
 )
@@ -181,7 +187,9 @@ NORMALIZATIONS = Registry(
     ),
 )
 
-# Traits: points (the strategy is given a matrix of points instead of the graph), labels (what it uses of the labels).
+# A target maps (source, num_anchors, generator) to rows. Traits: points (the source is a matrix of points), scores (the
+# target maps a graph to scores, of which the highest are taken), level "any" (the source only needs rows), labels (what
+# it uses of the labels).
 STRATEGIES = Registry(
     "strategy",
     {
@@ -191,11 +199,17 @@ STRATEGIES = Registry(
             "equally many of each class (uses the labels of the training nodes)",
             {"labels": "labels"},
         ),
-        "degree": Entry("relgraph.anchors.centrality:highest_degree", "the nodes with the most neighbors"),
-        "pagerank": Entry("relgraph.anchors.centrality:highest_pagerank", "the nodes with the largest PageRank"),
-        "core-number": Entry("relgraph.anchors.centrality:highest_core_number", "the nodes of the densest k-core"),
+        "degree": Entry(
+            "relgraph.anchors.centrality:degree_score", "the nodes with the most neighbors", {"scores": True}
+        ),
+        "pagerank": Entry(
+            "relgraph.anchors.centrality:pagerank_score", "the nodes with the largest PageRank", {"scores": True}
+        ),
+        "core-number": Entry(
+            "relgraph.anchors.centrality:core_number_score", "the nodes of the densest k-core", {"scores": True}
+        ),
         "betweenness": Entry(
-            "relgraph.anchors.centrality:highest_betweenness", "the nodes on the most shortest paths (sampled)"
+            "relgraph.anchors.centrality:betweenness_score", "the nodes on the most shortest paths", {"scores": True}
         ),
         "k-center": Entry("relgraph.anchors.centrality:graph_k_center", "greedy cover by hops"),
         "farthest-point": Entry(
@@ -207,47 +221,30 @@ STRATEGIES = Registry(
     },
 )
 
-# Where strategies of the trait "points" measure distances.
+# Where strategies of the trait "points" measure distances: (graph, generator) -> points. Trait: labels, as above.
 ANCHOR_FEATURES = Registry(
     "anchor_features",
     {
-        "input": Entry(None, "the features unchanged"),
-        "propagated": Entry(None, "the features propagated over the graph"),
+        "input": Entry("relgraph.anchors.coverage:input_features", "the features unchanged"),
+        "propagated": Entry("relgraph.anchors.coverage:propagated_features", "the features propagated over the graph"),
         "run": Entry(None, "embeddings of the first run, which was trained on labels", {"labels": "run-embeddings"}),
     },
 )
 
-# Traits: source (fits rows to "embeddings", "outputs", or "any"), linear (the map is affine), shrinkage (has one).
+# What is known of a map (its targets, whether it is affine, its invariances) is in its relgraph.maps.Estimator.
 MAPS = Registry(
     "method",
-    {
-        "ridge": Entry(
-            "relgraph.maps.ridge:RIDGE", "affine map by ridge regression", {"linear": True, "shrinkage": True}
-        ),
-        "kernel-ridge": Entry(
-            "relgraph.maps.kernel:KERNEL_RIDGE", "kernel ridge regression, kernel by leave-one-out", {"shrinkage": True}
-        ),
-        "procrustes": Entry(
-            "relgraph.maps.procrustes:PROCRUSTES",
-            "rotation with one scale",
-            {"linear": True, "target": "embeddings"},
-        ),
-        "orthogonal": Entry(
-            "relgraph.maps.procrustes:ORTHOGONAL",
-            "orthogonal factor of least squares, with one scale",
-            {"linear": True, "target": "embeddings"},
-        ),
-        "kl": Entry(
-            "relgraph.maps.divergence:KL",
-            "affine map fitted to the head's probabilities (convex)",
-            {"linear": True, "shrinkage": True, "target": "outputs"},
-        ),
-        "auto": Entry(
-            "relgraph.maps.automatic:AUTO",
-            "the map with the highest agreement on held-out anchors",
-            {"shrinkage": True, "target": "outputs"},
-        ),
-    },
+    _entries(
+        "relgraph.maps.",
+        {
+            "ridge": ("ridge:RIDGE", "affine map by ridge regression"),
+            "kernel-ridge": ("kernel:KERNEL_RIDGE", "kernel ridge regression, kernel by leave-one-out"),
+            "procrustes": ("procrustes:PROCRUSTES", "rotation with one scale"),
+            "orthogonal": ("procrustes:ORTHOGONAL", "orthogonal factor of least squares, with one scale"),
+            "kl": ("divergence:KL", "affine map fitted to the head's probabilities (convex)"),
+            "auto": ("automatic:AUTO", "the map with the highest agreement on held-out anchors"),
+        },
+    ),
 )
 
 METHODS = Registry(
@@ -311,13 +308,18 @@ SPLITS = Registry(
     },
 )
 
+# Targets: None for features as stored, else a function of edge_index and the number of nodes.
 FEATURES = Registry(
     "features",
     {
         "raw": Entry(None, "as stored"),
-        "file": Entry(None, "as stored"),
-        "spectral": Entry(None, "made from the edges alone by a singular value decomposition"),
-        "fastrp": Entry(None, "made from the edges alone by random projections"),
+        **_entries(
+            "relgraph.datasets.structural_features:",
+            {
+                "spectral": ("spectral", "made from the edges alone by a singular value decomposition"),
+                "fastrp": ("fastrp", "made from the edges alone by random projections"),
+            },
+        ),
     },
 )
 

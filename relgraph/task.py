@@ -139,8 +139,9 @@ class Task:
             >>> Task.of("node", "multiclass").collapsed(np.array([0.51, 0.8]), 0.5).tolist()
             [True, False]
         """
-        way = (np.asarray(own, dtype=float) - constant) / (self.metric.optimum - constant)
-        return np.asarray(way < COLLAPSED_BELOW)
+        gained, way = np.asarray(own, dtype=float) - constant, self.metric.optimum - constant
+        # The sign of `way` says which direction is better; where a constant is already optimal nothing can collapse.
+        return np.asarray(gained * np.sign(way) < COLLAPSED_BELOW * abs(way))
 
     def scaling(self, y: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation of the targets ``(n, T)`` of a regression, ``(T,)`` each; else 0 and 1."""

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import sys
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 from torch_geometric.data import Data, HeteroData
 from torch_geometric.transforms import BaseTransform
 
-from relgraph.anchors import labels_used, select_anchors, shared_ids, space_name
-from relgraph.anchors.anchor_set import check_ids, named
-from relgraph.anchors.select import LabelsUsed, Space
+from relgraph.anchors import labels_used, select_anchors, shared_ids
+from relgraph.anchors.select import AnchorFeatures, LabelsUsed
+from relgraph.anchors.values import checked_ids, shortened
 from relgraph.errors import InputError, unknown_name
 from relgraph.graph import node_ids, num_nodes
 
@@ -24,22 +25,21 @@ class AddAnchors(BaseTransform):  # type: ignore[misc]
 
     Writes ``anchor_rank`` (``(N,)``, int64: 0..K-1 for anchors, -1 elsewhere), ``num_anchors``, and ``node_id`` where
     there is none. :func:`relgraph.anchor_index` reads the anchors back, in rank order. The graph passed in is not
-    changed, and the same graph gets the same anchors at every call, since a data set applies its transform at every
-    access.
+    changed, and the same graph gets the same anchors at every call, since a dataset applies its transform at every
+    access. A networkx graph is converted by PyG's ``from_networkx`` first, with its node attributes.
 
     Args:
-        num_anchors: How many anchors.
-        strategy: One of :data:`relgraph.names.STRATEGIES`.
-        seed: Of the choice.
-        node_type: Whose nodes become anchors, for a heterogeneous graph. Strategies that follow edges do not apply to
-            it, and geometric ones look at that type's own features.
-        space: Where geometric strategies measure distances (:func:`relgraph.select_anchors`): ``"propagated"``,
+        num_anchors: Number of anchors.
+        strategy: A name in :data:`relgraph.registry.STRATEGIES`.
+        seed: Seed of the choice.
+        node_type: Node type of the anchors, for a heterogeneous graph. Strategies that read edges do not apply to it,
+            and those that measure distances use that type's own features.
+        features: Where strategies that measure distances do so (:func:`relgraph.select_anchors`): ``"propagated"``,
             ``"input"``, or one run's embeddings of this graph, shape ``(N, F)``.
+        among: Nodes that may become anchors, such as ``data.train_mask``: a mask ``(N,)`` or rows; by default all.
 
     Attributes:
-        space_name: Name of that space, ``None`` where no distance is measured.
-        labels_used: ``"no"``, ``"through a trained run"`` (anchors chosen in its embeddings), ``"yes"``, or ``None``
-            for ids that were handed over.
+        labels_used: ``"none"``, ``"run-embeddings"``, ``"labels"``, or ``None`` for given ids.
 
     Raises:
         InputError: If a setting, or a graph, does not allow the choice.
@@ -53,8 +53,8 @@ class AddAnchors(BaseTransform):  # type: ignore[misc]
         tensor([4, 0])
         >>> AddAnchors(2, "degree")
         AddAnchors(2, 'degree', seed=0)
-        >>> AddAnchors(2, "kmeans", space="input")
-        AddAnchors(2, 'kmeans', seed=0, space='input')
+        >>> AddAnchors(2, "kmeans", features="input")
+        AddAnchors(2, 'kmeans', seed=0, features='input')
     """
 
     def __init__(
@@ -64,40 +64,50 @@ class AddAnchors(BaseTransform):  # type: ignore[misc]
         *,
         seed: int = 0,
         node_type: str | None = None,
-        space: Space = "propagated",
+        features: AnchorFeatures = "propagated",
+        among: Tensor | None = None,
     ) -> None:
-        self.labels_used: LabelsUsed | None = labels_used(strategy, space)
-        self.space_name = space_name(strategy, space)
+        self.labels_used: LabelsUsed | None = labels_used(strategy, features)
         if num_anchors < 1:
             raise InputError("num_anchors", f"must be at least 1 (got {num_anchors})")
         self.num_anchors = num_anchors
         self.strategy = strategy
         self.seed = seed
         self.node_type = node_type
-        self.space = space
+        self.features = features
+        self.among = among
         self.ids: Tensor | None = None
 
     @classmethod
     def from_ids(cls, ids: Tensor, node_type: str | None = None) -> AddAnchors:
-        """The transform that makes anchors of these nodes, in this order: how two teams, or two runs, agree on them.
+        """The transform that makes these nodes the anchors, in this order: two teams, or two runs, agree on them so.
 
         Args:
-            ids: Stable node ids (:func:`relgraph.graph.node_ids`), shape ``(K,)``, without repeats.
-            node_type: Whose nodes they are, for a heterogeneous graph.
+            ids: Stable node ids (:func:`relgraph.graph.node_ids`), shape ``(K,)``, integers without repeats.
+            node_type: Their node type, for a heterogeneous graph.
 
         Raises:
-            InputError: If an id is repeated; when called, if the graph lacks one of them.
+            InputError: If an id is repeated; when called, if one is missing in the graph.
 
         Example:
             >>> AddAnchors.from_ids(torch.tensor([2, 0]))(Data(x=torch.zeros(4, 1))).anchor_rank
             tensor([ 1, -1,  0, -1])
         """
-        ids = torch.as_tensor(ids)
-        check_ids(ids)
-        transform = cls(ids.numel(), node_type=node_type)
+        found = checked_ids(ids)
+        transform = cls(found.numel(), node_type=node_type)
         transform.labels_used = None
-        transform.ids = ids.detach().cpu().to(torch.int64).clone()
+        transform.ids = found.detach().cpu().to(torch.int64).clone()
         return transform
+
+    def __call__(self, data: Any) -> Data | HeteroData:
+        """A copy of the graph with its anchors."""
+        networkx = sys.modules.get("networkx")  # not imported yet: then no graph of it can be given
+        if networkx is not None and isinstance(data, networkx.Graph):
+            from relgraph.datasets import load_dataset
+
+            data = load_dataset(data)
+        found: Data | HeteroData = super().__call__(data)
+        return found
 
     def forward(self, data: Data | HeteroData) -> Data | HeteroData:
         """Write the anchors to ``data``, which PyG has copied by then."""
@@ -117,13 +127,13 @@ class AddAnchors(BaseTransform):  # type: ignore[misc]
                 raise InputError(
                     "node_type",
                     f"must be left out for a graph of one node type (got '{self.node_type}'); "
-                    "it names one of several types",
+                    "it selects one of several types",
                 )
             return data
         if self.node_type is None:
             raise InputError(
                 "node_type",
-                f"must say whose nodes become anchors: one of {', '.join(sorted(data.node_types))} (got none)",
+                f"must be the type of the anchor nodes, one of {', '.join(sorted(data.node_types))} (got none)",
             )
         if self.node_type not in data.node_types:
             raise unknown_name("node_type", self.node_type, data.node_types)
@@ -133,14 +143,16 @@ class AddAnchors(BaseTransform):  # type: ignore[misc]
         if self.ids is None:
             # A generator of its own at every call: the same graph, the same anchors.
             generator = torch.Generator().manual_seed(self.seed)
-            return select_anchors(nodes, self.num_anchors, self.strategy, space=self.space, generator=generator)
+            return select_anchors(
+                nodes, self.num_anchors, self.strategy, features=self.features, among=self.among, generator=generator
+            )
         present = node_ids(nodes)
         asked, rows = shared_ids(self.ids, present)
         if asked.numel() != self.ids.numel():
             missing = self.ids[~torch.isin(self.ids, present.cpu())].tolist()
             raise InputError(
                 "ids",
-                f"must all be nodes of the graph (missing: {named(missing)}); "
+                f"must all be nodes of the graph (missing: {shortened(missing)}); "
                 "take anchors that both graphs have, or set data.node_id",
             )
         return rows
@@ -149,5 +161,7 @@ class AddAnchors(BaseTransform):  # type: ignore[misc]
         where = "" if self.node_type is None else f", node_type={self.node_type!r}"
         if self.ids is not None:
             return f"AddAnchors.from_ids({self.num_anchors} ids{where})"
-        space = "" if self.space_name in (None, "propagated") else f", space={self.space_name!r}"
-        return f"AddAnchors({self.num_anchors}, {self.strategy!r}, seed={self.seed}{where}{space})"
+        name = self.features if isinstance(self.features, str) else "run-embeddings"
+        features = "" if name == "propagated" else f", features={name!r}"
+        some = "" if self.among is None else ", among=..."
+        return f"AddAnchors({self.num_anchors}, {self.strategy!r}, seed={self.seed}{where}{features}{some})"

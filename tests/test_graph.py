@@ -93,7 +93,20 @@ def test_ids_of_another_shape_are_refused(ids: Tensor) -> None:
         node_ids(Data(x=torch.zeros(3, 1), node_id=ids))
 
 
-def test_a_graph_that_does_not_know_its_size_says_what_to_set() -> None:
+def test_ids_are_integers_of_any_width() -> None:
+    for dtype in (torch.uint8, torch.int32, torch.uint32, torch.uint64):
+        data = graph([(0, 1)], 2)
+        data.node_id = torch.tensor([9, 4], dtype=dtype)
+        assert node_ids(data).tolist() == [9, 4]
+        assert fingerprint(data) == fingerprint(
+            Data(x=data.x, edge_index=data.edge_index, node_id=torch.tensor([9, 4]))
+        )
+    for ids in (["a", "b"], torch.tensor([0.0, 1.0])):
+        with pytest.raises(InputError, match="'node_id' must hold integers .*numpy.unique"):
+            node_ids(Data(x=torch.zeros(2, 1), node_id=ids))
+
+
+def test_a_graph_without_a_size_is_refused_with_a_way_out() -> None:
     with (
         pytest.warns(UserWarning, match="num_nodes"),
         pytest.raises(InputError, match="'data' must know its number of nodes .*; set data.num_nodes"),
@@ -116,7 +129,7 @@ def test_the_order_of_nodes_and_edges_does_not_matter(data: Data, seed: int) -> 
     assert fingerprint(data) == fingerprint(shuffled(data, seed))
 
 
-def test_relabelled_nodes_without_ids_make_another_graph() -> None:
+def test_relabeled_nodes_without_ids_make_another_graph() -> None:
     path = graph([(0, 1), (1, 2)], 3)
     other = graph([(1, 0), (0, 2)], 3)
     assert fingerprint(path) != fingerprint(other)
@@ -198,7 +211,7 @@ def test_the_fingerprint_of_the_same_tensors_is_computed_once_until_one_changes(
     assert len(seen) == 10
 
 
-def test_what_is_remembered_of_a_graph_goes_with_it() -> None:
+def test_cached_fingerprints_are_freed_with_the_graph() -> None:
     data = graph([(0, 1)], 2)
     fingerprint(data)
     before = len(_FINGERPRINTS)
@@ -207,7 +220,7 @@ def test_what_is_remembered_of_a_graph_goes_with_it() -> None:
     assert len(_FINGERPRINTS) < before
 
 
-def test_tensors_that_count_no_changes_are_not_remembered() -> None:
+def test_fingerprints_of_tensors_without_versions_are_not_cached() -> None:
     with torch.inference_mode():
         data = graph([(0, 1), (1, 2)], 3)
         before = fingerprint(data)
@@ -271,42 +284,42 @@ def test_anchors_survive_a_subgraph_that_holds_them(anchored: Data) -> None:
 
 def test_a_subgraph_without_an_anchor_names_the_missing_rank(anchored: Data) -> None:
     part = anchored.subgraph(torch.tensor([False, True, True, True, True]))
-    with pytest.raises(InputError, match=r"every rank from 0 to 2 once \(rank 1 is missing\).*pass an AnchorSet"):
+    with pytest.raises(InputError, match=r"every rank from 0 to 2 once \(got 0 of rank 1\).*pass an AnchorSet"):
         anchor_index(part)
 
 
 def test_a_repeated_rank_is_named(anchored: Data) -> None:
     anchored.anchor_rank[3] = 2
-    with pytest.raises(InputError, match=r"every rank from 0 to 2 once \(rank 2 is there 2 times\)"):
+    with pytest.raises(InputError, match=r"every rank from 0 to 2 once \(got 2 of rank 2\)"):
         anchor_index(anchored)
 
 
 @pytest.mark.parametrize("rank", [3, 9])
 def test_a_rank_beyond_the_number_of_anchors_is_named(anchored: Data, rank: int) -> None:
     anchored.anchor_rank[1] = rank
-    with pytest.raises(InputError, match=rf"every rank from 0 to 2 once \(rank {rank} is not one of them\)"):
+    with pytest.raises(InputError, match=rf"every rank from 0 to 2 once \(got 1 of rank {rank}\)"):
         anchor_index(anchored)
 
 
 def test_no_anchor_at_all_is_an_error(anchored: Data) -> None:
     anchored.anchor_rank[:] = -1
-    with pytest.raises(InputError, match="rank 0 is missing"):
+    with pytest.raises(InputError, match="got 0 of rank 0"):
         anchor_index(anchored)
     with pytest.raises(InputError, match="must carry anchors .*apply relgraph.AddAnchors first"):
         anchor_index(graph([], 2))
 
 
-def test_without_a_number_of_anchors_the_ranks_speak(anchored: Data) -> None:
+def test_without_num_anchors_all_ranks_are_used(anchored: Data) -> None:
     del anchored.num_anchors
     assert anchor_index(anchored).tolist() == [2, 0, 4]
     anchored.anchor_rank[2] = -1
-    with pytest.raises(InputError, match="rank 0 is missing"):
+    with pytest.raises(InputError, match="got 0 of rank 0"):
         anchor_index(anchored)
 
 
-def test_a_batch_of_one_graph_has_anchors_and_of_two_says_what_to_do(anchored: Data) -> None:
+def test_a_batch_of_one_graph_has_anchors_and_one_of_two_is_refused(anchored: Data) -> None:
     assert anchor_index(Batch.from_data_list([anchored])).tolist() == [2, 0, 4]
-    with pytest.raises(InputError, match=r"rank 0 is there 2 times.*in a batch of several graphs.*pass an AnchorSet"):
+    with pytest.raises(InputError, match=r"got 2 of rank 0.*a batch of several graphs.*pass an AnchorSet"):
         anchor_index(Batch.from_data_list([anchored, anchored.clone()]))
 
 

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
+import sys
 import threading
 import time
 
@@ -57,6 +59,17 @@ def test_a_device_and_a_named_pipe_are_written_to_and_not_replaced(tmp_path):
     assert got == ["through"] and stat.S_ISFIFO(pipe.stat().st_mode)
 
 
+@pytest.mark.skipif(not os.path.isdir("/dev/fd"), reason="needs /dev/fd")
+def test_a_pipe_named_by_its_descriptor_is_written_to():
+    reading, writing = os.pipe()
+    try:
+        write_atomic(f"/dev/fd/{writing}", "through")
+        assert os.read(reading, 100) == b"through"
+    finally:
+        os.close(reading)
+        os.close(writing)
+
+
 @pytest.mark.parametrize("name", ["missing/a.txt", "x" * 300])
 def test_an_unwritable_path_is_one_sentence_with_the_path(tmp_path, name):
     with pytest.raises(DataError, match="must be writable") as caught:
@@ -88,14 +101,18 @@ def test_an_output_folder_keeps_other_files(tmp_path):
 
 
 def test_work_folders_of_killed_processes_are_removed_after_a_day(tmp_path):
-    old, young = tmp_path / ".relgraph-000000000000", tmp_path / ".relgraph-111111111111"
-    for folder in (old, young):
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    old, young = tmp_path / f".relgraph-{ended.pid}-000000000000", tmp_path / f".relgraph-{ended.pid}-111111111111"
+    running = tmp_path / f".relgraph-{os.getpid()}-222222222222"  # a job may run for days
+    for folder in (old, young, running):
         folder.mkdir()
         (folder / "part").write_text("x")
-    yesterday = time.time() - 2 * 24 * 3600
-    os.utime(old, (yesterday, yesterday))
+    earlier = time.time() - 2 * 24 * 3600
+    for folder in (old, running):
+        os.utime(folder, (earlier, earlier))
     with work_folder(tmp_path):
-        assert not old.exists() and young.exists()
+        assert not old.exists() and young.exists() and running.exists()
 
 
 def test_a_folder_that_is_a_file_is_one_sentence(tmp_path):

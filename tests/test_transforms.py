@@ -2,14 +2,16 @@ from __future__ import annotations
 
 import copy
 
+import networkx as nx
 import pytest
 import torch
 from torch_geometric.data import Batch, Data, HeteroData
 from torch_geometric.transforms import Compose
 
-from relgraph.anchors import STRATEGIES, select_anchors
+from relgraph.anchors import select_anchors
 from relgraph.errors import InputError
 from relgraph.graph import anchor_index, node_ids
+from relgraph.registry import STRATEGIES
 from relgraph.transforms import AddAnchors
 
 
@@ -42,43 +44,43 @@ def test_the_anchors_are_those_of_the_strategy_at_every_call(strategy: str) -> N
 
 
 @pytest.mark.parametrize("strategy", ["farthest-point", "kmeans"])
-def test_the_anchors_are_chosen_in_the_space_that_is_named(strategy: str) -> None:
+def test_the_anchors_are_chosen_in_the_given_features(strategy: str) -> None:
     data, run = graph(), torch.randn(30, 3, generator=torch.Generator().manual_seed(5))
     seen = []
-    for space, points in (("input", data.x), ("propagated", data), (run, run)):
-        made = anchor_index(AddAnchors(6, strategy, seed=3, space=space)(data))
+    for features, points in (("input", data.x), ("propagated", data), (run, run)):
+        made = anchor_index(AddAnchors(6, strategy, seed=3, features=features)(data))
         assert torch.equal(made, select_anchors(points, 6, strategy, generator=torch.Generator().manual_seed(3)))
         seen.append(tuple(made.tolist()))
     assert len(set(seen)) == 3
 
 
-def test_the_space_and_what_it_knew_of_the_labels_are_kept_by_name() -> None:
-    transform = AddAnchors(3, "kmeans", space=torch.zeros(30, 2))
-    assert (transform.space_name, transform.labels_used) == ("embeddings of a run", "through a trained run")
-    assert repr(transform) == "AddAnchors(3, 'kmeans', seed=0, space='embeddings of a run')"
+def test_the_use_of_labels_is_recorded() -> None:
+    transform = AddAnchors(3, "kmeans", features=torch.zeros(30, 2))
+    assert transform.labels_used == "run-embeddings"
+    assert repr(transform) == "AddAnchors(3, 'kmeans', seed=0, features='run-embeddings')"
     plain = AddAnchors(3, "kmeans")
-    assert (plain.space_name, plain.labels_used) == ("propagated", "no")
+    assert plain.labels_used == "none"
     assert repr(plain) == "AddAnchors(3, 'kmeans', seed=0)"
-    handed = AddAnchors.from_ids(torch.tensor([1]))
-    assert (handed.space_name, handed.labels_used) == (None, None)
+    given = AddAnchors.from_ids(torch.tensor([1]))
+    assert given.labels_used is None
 
 
-def test_a_space_is_checked_before_any_graph_comes_and_against_it_then() -> None:
-    with pytest.raises(InputError, match="'space' must be left out for the strategy 'random'"):
-        AddAnchors(3, space="input")
-    with pytest.raises(InputError, match="'space' must be one of input, propagated"):
-        AddAnchors(3, "kmeans", space="output")
+def test_features_are_checked_at_once_and_against_the_graph_later() -> None:
+    with pytest.raises(InputError, match="'features' must be left out for the strategy 'random'"):
+        AddAnchors(3, features="input")
+    with pytest.raises(InputError, match="'features' must be one of input, propagated"):
+        AddAnchors(3, "kmeans", features="output")
     with pytest.raises(InputError, match="one row per node .got 29 rows for 30 nodes"):
-        AddAnchors(3, "kmeans", space=torch.zeros(29, 2))(graph())
+        AddAnchors(3, "kmeans", features=torch.zeros(29, 2))(graph())
 
 
-def test_the_seed_moves_the_anchors() -> None:
+def test_another_seed_gives_other_anchors() -> None:
     assert (
         anchor_index(AddAnchors(6, seed=0)(graph())).tolist() != anchor_index(AddAnchors(6, seed=1)(graph())).tolist()
     )
 
 
-def test_what_is_written() -> None:
+def test_the_attributes_that_are_written() -> None:
     data = AddAnchors(6)(graph())
     assert data.node_id.tolist() == list(range(30))
     assert data.num_anchors == 6 and isinstance(data.num_anchors, int)
@@ -102,7 +104,7 @@ def test_ids_that_are_there_are_kept_and_old_anchors_replaced() -> None:
     assert data.num_anchors == 4 and anchor_index(data).numel() == 4
 
 
-def test_the_ids_of_a_neighbour_loader_become_node_ids() -> None:
+def test_the_ids_of_a_neighbor_loader_become_node_ids() -> None:
     data = graph(3)
     data.n_id = torch.tensor([8, 2, 5])
     assert AddAnchors(1)(data).node_id.tolist() == [8, 2, 5]
@@ -128,9 +130,9 @@ def test_shuffled_nodes_keep_the_anchors_and_their_order() -> None:
     assert torch.equal(shuffled.node_id[anchor_index(shuffled)], wanted)
 
 
-def test_a_subgraph_that_loses_an_anchor_says_so() -> None:
+def test_a_subgraph_without_an_anchor_is_refused() -> None:
     data = AddAnchors(5)(graph())
-    with pytest.raises(InputError, match="rank 0 is missing"):
+    with pytest.raises(InputError, match="got 0 of rank 0"):
         anchor_index(data.subgraph(data.anchor_rank != 0))
 
 
@@ -147,7 +149,7 @@ def test_from_ids_follows_their_order() -> None:
     assert anchor_index(made).tolist() == [26, 0, 29] and made.num_anchors == 3
 
 
-def test_two_graphs_agree_on_anchors_by_ids() -> None:
+def test_the_same_ids_are_anchors_in_two_graphs() -> None:
     one = AddAnchors(5, seed=2)(graph())
     ids = one.node_id[anchor_index(one)]
     tomorrow = graph(40)
@@ -161,11 +163,13 @@ def test_missing_and_repeated_ids_are_named() -> None:
         AddAnchors.from_ids(torch.arange(100, 120))(graph())
     with pytest.raises(InputError, match="got 1 more than once"):
         AddAnchors.from_ids(torch.tensor([1, 1]))
-    with pytest.raises(InputError, match="at least one integer"):
-        AddAnchors.from_ids(torch.tensor([0.5]))
+    for ids in (torch.tensor([0.5]), ["a", "b"]):
+        with pytest.raises(InputError, match="'ids' must hold integers .*number strings once"):
+            AddAnchors.from_ids(ids)
+    assert anchor_index(AddAnchors.from_ids(torch.tensor([4, 2], dtype=torch.uint16))(graph())).tolist() == [4, 2]
 
 
-def test_settings_are_checked_before_any_graph_comes() -> None:
+def test_settings_are_checked_at_once() -> None:
     with pytest.raises(InputError, match="did you mean 'random'"):
         AddAnchors(3, "randon")
     with pytest.raises(InputError, match="at least 1"):
@@ -187,7 +191,7 @@ def test_one_node_type_of_a_heterogeneous_graph(strategy: str) -> None:
 
 @pytest.mark.parametrize("strategy", ["degree", "pagerank", "k-center"])
 def test_strategies_along_edges_do_not_apply_to_a_heterogeneous_graph(strategy: str) -> None:
-    with pytest.raises(InputError, match=f"'{strategy}' needs a graph of one node type"):
+    with pytest.raises(InputError, match="'strategy' must be 'random', 'farthest-point' or 'kmeans'"):
         AddAnchors(4, strategy, node_type="paper")(hetero())
 
 
@@ -196,7 +200,7 @@ def test_ids_of_one_node_type() -> None:
     assert anchor_index(made["paper"]).tolist() == [7, 2]
 
 
-def test_the_node_type_is_asked_for_and_checked() -> None:
+def test_the_node_type_is_required_and_checked() -> None:
     with pytest.raises(InputError, match="one of author, paper"):
         AddAnchors(2)(hetero())
     with pytest.raises(InputError, match="did you mean 'paper'"):
@@ -205,10 +209,31 @@ def test_the_node_type_is_asked_for_and_checked() -> None:
         AddAnchors(2, node_type="paper")(graph())
 
 
-def test_it_composes_and_tells_what_it_is() -> None:
+def test_it_composes_and_has_a_repr() -> None:
     made = Compose([AddAnchors(3)])(graph())
     assert anchor_index(made).numel() == 3
     assert (
         repr(AddAnchors(3, "kmeans", seed=2, node_type="paper")) == "AddAnchors(3, 'kmeans', seed=2, node_type='paper')"
     )
     assert repr(AddAnchors.from_ids(torch.tensor([4, 5]))) == "AddAnchors.from_ids(2 ids)"
+
+
+def test_anchors_are_drawn_among_given_nodes() -> None:
+    data = graph()
+    data.train_mask = torch.arange(30) % 2 == 0
+    made = AddAnchors(5, "kmeans", seed=1, among=data.train_mask)
+    index = anchor_index(made(data))
+    generator = torch.Generator().manual_seed(1)
+    assert data.train_mask[index].all()
+    assert torch.equal(index, select_anchors(data, 5, "kmeans", among=data.train_mask, generator=generator))
+    assert repr(made) == "AddAnchors(5, 'kmeans', seed=1, among=...)"
+
+
+def test_a_graph_of_networkx_gets_anchors() -> None:
+    graph = nx.path_graph([40, 10, 20, 30])
+    nx.set_node_attributes(graph, {node: [float(node)] for node in graph}, "x")
+    made = AddAnchors(2, "degree")(graph)
+    assert made.node_id.tolist() == [40, 10, 20, 30] and made.x.shape == (4, 1)
+    assert made.node_id[anchor_index(made)].tolist() == [10, 20]
+    assert "anchor_rank" not in graph.nodes[10]
+    assert anchor_index(AddAnchors.from_ids(torch.tensor([30, 40]))(graph)).tolist() == [3, 0]

@@ -1,52 +1,54 @@
-"""How fast are many seeds side by side? relgraph against the plain PyG loop, same work, one process.
+"""Time of training many seeds together, and of the plain PyG loop with the same work in the same process.
 
-    python benchmarks/training/run.py --data-root DIR
+    python -m benchmarks.training.run --data-root DIR
 
-Every contestant trains the two-layer GCN of width 64 for 200 epochs from ten seeds with the same optimiser, dropout and
-weight decay, does one training pass and one evaluation pass an epoch, records training, validation and test accuracy at
-every epoch, and keeps the parameters of the best validation epoch. Writes ``results.json`` beside this file.
+Both sides train the two-layer GCN of width 64 with the same optimizer, dropout and weight decay, do one training and
+one evaluation pass per epoch, record training, validation and test accuracy at every epoch, and keep the parameters
+of the best validation epoch.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import platform
+import multiprocessing
 import statistics
-import subprocess
-import sys
 import time
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 from torch_geometric.nn import GCNConv, SimpleConv
 from torch_geometric.nn.conv.gcn_conv import gcn_norm
 
 import relgraph as rg
-from relgraph.training import TrainSettings, apply_protocol, fit_many
+from benchmarks.study import Row, Study
+from relgraph.problems import Problem, make_problem
+from relgraph.training import TrainSettings, fit_many
 
-HERE = Path(__file__).parent
-DATASETS = ("cora", "citeseer", "pubmed")
+Times = tuple[list[float], list[float]]
 
 
 class PlainGCN(nn.Module):
-    """What a PyG user writes: normalisation cached, features dense or (with ``sparse``) a coalesced COO matrix."""
+    """The model of a PyG user: cached normalization, features dense or (``sparse``) a coalesced COO matrix."""
 
-    def __init__(self, data, classes, settings, sparse):
+    def __init__(self, data: Any, num_classes: int, settings: TrainSettings, sparse: bool) -> None:
         super().__init__()
         self.settings, self.sparse = settings, sparse
         self.conv = GCNConv(data.x.size(1), settings.hidden_channels, cached=True)
         self.propagation = SimpleConv(aggr="sum")
-        self.head = nn.Linear(settings.hidden_channels, classes)
+        self.head = nn.Linear(settings.hidden_channels, num_classes)
         self.edges, self.weight = gcn_norm(data.edge_index, None, data.num_nodes)
 
-    def forward(self, x, edge_index):
+    def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
+        """Logits."""
         p = self.settings.input_dropout
         if self.sparse:
             values = F.dropout(x.values(), p, self.training)
-            x = torch.sparse_coo_tensor(x.indices(), values, x.shape, is_coalesced=True)
+            x = torch.sparse_coo_tensor(x.indices(), values, x.shape, is_coalesced=True, check_invariants=False)
             h = torch.sparse.mm(x, self.conv.lin.weight.t())
             h = self.propagation(h, self.edges, self.weight) + self.conv.bias
         else:
@@ -55,8 +57,8 @@ class PlainGCN(nn.Module):
         return self.head(self.propagation(h, self.edges, self.weight))
 
 
-def plain_loop(data, seeds, settings, sparse=False):
-    """One seed after the other; returns seconds per run and test accuracy of the best validation epoch."""
+def plain_loop(data: Any, seeds: Sequence[int], settings: TrainSettings, sparse: bool = False) -> Times:
+    """One seed after another; seconds and test accuracy of the best validation epoch of each."""
     y, masks = data.y, (data.train_mask, data.val_mask, data.test_mask)
     x = data.x.to_sparse_coo().coalesce() if sparse else data.x
     seconds, accuracies = [], []
@@ -64,26 +66,22 @@ def plain_loop(data, seeds, settings, sparse=False):
         start = time.perf_counter()
         torch.manual_seed(seed)
         model = PlainGCN(data, int(y.max()) + 1, settings, sparse)
-        optimizer = torch.optim.Adam(
-            [
-                {"params": model.conv.parameters(), "weight_decay": settings.weight_decay},
-                {"params": model.head.parameters(), "weight_decay": settings.head_weight_decay},
-            ],
-            lr=settings.lr,
-            fused=True,
-        )
+        groups = [
+            {"params": model.conv.parameters(), "weight_decay": settings.weight_decay},
+            {"params": model.head.parameters(), "weight_decay": settings.head_weight_decay},
+        ]
+        optimizer = torch.optim.Adam(groups, lr=settings.lr, fused=True)
         best = (-1.0, 0.0)
         for _ in range(settings.epochs):
             model.train()
             optimizer.zero_grad()
-            loss = F.cross_entropy(model(x, data.edge_index)[data.train_mask], y[data.train_mask])
-            loss.backward()
+            F.cross_entropy(model(x, data.edge_index)[data.train_mask], y[data.train_mask]).backward()
             optimizer.step()
             model.eval()
             with torch.no_grad():
                 logits = model(x, data.edge_index)
-            hits = logits.argmax(-1) == y
-            _, validation, test = (float(hits[mask].float().mean()) for mask in masks)
+            correct = logits.argmax(-1) == y
+            _, validation, test = (float(correct[mask].float().mean()) for mask in masks)
             found = (validation, -float(F.cross_entropy(logits[data.val_mask], y[data.val_mask])))
             if found > best:
                 best, chosen = found, test
@@ -94,139 +92,82 @@ def plain_loop(data, seeds, settings, sparse=False):
     return seconds, accuracies
 
 
-def ours(data, seeds, settings):
-    """All seeds side by side; returns seconds of the whole and test accuracy of the best validation epochs."""
+def ensemble(problem: Problem, seeds: Sequence[int], settings: TrainSettings) -> Times:
+    """All seeds together; seconds of the whole and test accuracy of the best validation epoch of each."""
     start = time.perf_counter()
-    runs = fit_many(data, "gcn", seeds, settings=settings)
+    runs = fit_many(problem, "gcn", seeds, settings=settings, backend="ensemble")
     seconds = time.perf_counter() - start
-    assert {run.path for run in runs} == {"stacked"}
-    return seconds, [run.history.test[run.best_epoch - 1] for run in runs]
+    return [seconds], [run.history.test[run.best_epoch - 1] for run in runs]
 
 
-def contest(data, settings, seeds, *, baseline_seeds, sparse_seeds):
-    """Baseline runs with ours in between, so that a change of the machine's speed meets both sides."""
-    per_epoch = 1e3 / settings.epochs
-    half = len(baseline_seeds) // 2
-    ours_seconds, plain_seconds, plain_accuracy = [], [], []
-    for part in (baseline_seeds[:half], baseline_seeds[half:]):
-        seconds, accuracy = ours(data, seeds, settings)
-        ours_seconds.append(seconds)
-        found = plain_loop(data, part, settings)
-        plain_seconds += found[0]
-        plain_accuracy += found[1]
-    seconds, accuracy = ours(data, seeds, settings)
-    ours_seconds.append(seconds)
-    alone = [ours(data, [seed], settings)[0] for seed in (0, 1, 2)]
-    sparse, _ = plain_loop(data, sparse_seeds, settings, sparse=True)
-    ours_ms = statistics.median(ours_seconds) / len(seeds) * per_epoch
-    plain_ms = statistics.median(plain_seconds) * per_epoch
-    return {
-        "plain_ms": plain_ms,
-        "plain_sparse_ms": statistics.median(sparse) * per_epoch,
-        "ours_ms": ours_ms,
-        "ours_alone_ms": statistics.median(alone) * per_epoch,
-        "ratio": plain_ms / ours_ms,
-        "plain_accuracy": summary(plain_accuracy),
-        "ours_accuracy": summary(accuracy),
+def measure(cell: Row, options: argparse.Namespace) -> Iterable[Row]:
+    """Runs of the loop with runs of the ensemble in between, so that a change of the machine's speed affects both."""
+    problem = make_problem(rg.load_dataset(cell["dataset"], options.data_root), split=cell["split"])
+    settings = TrainSettings(epochs=options.epochs, log_test=True, input_dropout=cell["input_dropout"])
+    seeds, scale = list(range(options.seeds)), 1e3 / options.epochs
+    # On random splits only time is compared.
+    baseline = seeds if cell["split"] == "public" else seeds[:2]
+    half = len(baseline) // 2
+    ours, plain, plain_accuracy, accuracy = [], [], [], []
+    for part in (baseline[:half], baseline[half:], []):
+        seconds, accuracy = ensemble(problem, seeds, settings)
+        ours += seconds
+        seconds, found = plain_loop(problem.data, part, settings)
+        plain += seconds
+        plain_accuracy += found
+    alone = [ensemble(problem, [seed], settings)[0][0] for seed in seeds[:3]]
+    row = {
+        "pyg_ms": statistics.median(plain) * scale,
+        "pyg_sparse_ms": statistics.median(plain_loop(problem.data, seeds[:2], settings, sparse=True)[0]) * scale,
+        "one_seed_ms": statistics.median(alone) * scale,
+        "relgraph_ms": statistics.median(ours) / len(seeds) * scale,
     }
+    row |= {"ratio": row["pyg_ms"] / row["relgraph_ms"]}
+    row |= mean("pyg_accuracy", plain_accuracy) | mean("relgraph_accuracy", accuracy)
+    if cell["split"] == "public":
+        context = multiprocessing.get_context("spawn")
+        for side in ("pyg", "relgraph"):
+            with ProcessPoolExecutor(1, context) as pool:
+                peak = pool.submit(peak_memory, cell["dataset"], options.data_root, side, cell["input_dropout"])
+                row[f"{side}_mb"] = peak.result()
+    yield row
 
 
-def summary(values):
-    """Mean, unbiased standard deviation and a 95 % t interval of the mean."""
+def mean(name: str, values: Sequence[float]) -> Row:
+    """Mean and 95 % t interval of the mean."""
     from scipy.stats import t
 
-    n, mean, std = len(values), statistics.mean(values), statistics.stdev(values)
-    half = float(t.ppf(0.975, n - 1)) * std / n**0.5
-    return {"mean": mean, "std": std, "n": n, "interval": [mean - half, mean + half]}
+    center = statistics.mean(values)
+    half = float(t.ppf(0.975, len(values) - 1)) * statistics.stdev(values) / len(values) ** 0.5
+    return {name: center, f"{name}_low": center - half, f"{name}_high": center + half}
 
 
-def load(name, root, split):
-    """The graph with the masks of a protocol."""
-    return apply_protocol(rg.load_dataset(name, root), split)[0]
-
-
-def peak_memory(name, root, side, input_dropout):
-    """Megabytes that one side adds to the loaded graph, in a process of its own."""
-    command = [sys.executable, __file__, "--data-root", root, "--memory-of", name, side, str(input_dropout)]
-    return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-
-
-def print_peak_memory(name, root, side, input_dropout):
-    """The child of :func:`peak_memory`."""
-    data = load(name, root, "public")
+def peak_memory(name: str, root: str, side: str, input_dropout: float) -> float:
+    """Megabytes that one side adds to the loaded graph, in a process of its own (Linux)."""
+    torch.set_num_threads(1)
+    problem = make_problem(rg.load_dataset(name, root), split="public")
     settings = TrainSettings(epochs=5, log_test=True, input_dropout=input_dropout)
-    fit_many(
-        rg.load_dataset("digits"), "gcn", [0], settings=TrainSettings(epochs=1)
-    )  # what any use loads and allocates
-    before = reset_peak()
-    if side == "ours":
-        ours(data, range(10), settings)
+    fit_many(rg.load_dataset("digits"), "gcn", [0], settings=TrainSettings(epochs=1))  # loads and allocates for any use
+    Path("/proc/self/clear_refs").write_text("5")  # forget the high-water mark
+    before = _memory("VmRSS")
+    if side == "pyg":
+        plain_loop(problem.data, [0], settings)
     else:
-        plain_loop(data, [0], settings)
-    print((memory("VmHWM") - before) / 1024)
+        ensemble(problem, range(10), settings)
+    return (_memory("VmHWM") - before) / 1024
 
 
-def reset_peak():
-    """Forget the process's high-water mark of memory (Linux); returns what is in use now, in kB."""
-    Path("/proc/self/clear_refs").write_text("5")
-    return memory("VmRSS")
-
-
-def memory(field):
-    """A memory figure of this process in kB, as Linux keeps it."""
+def _memory(field: str) -> int:
     lines = Path("/proc/self/status").read_text().splitlines()
     return int(next(line for line in lines if line.startswith(field)).split()[1])
 
 
-def main():
-    """Run the contest and write ``results.json``."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data-root", required=True, help="folder with the raw files of the data sets")
-    parser.add_argument("--datasets", nargs="+", default=list(DATASETS))
-    parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--epochs", type=int, default=200)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--out", type=Path, default=HERE / "results.json")
-    parser.add_argument("--memory-of", nargs=3, help=argparse.SUPPRESS)
-    args = parser.parse_args()
-    torch.set_num_threads(args.threads)
-    if args.memory_of:
-        name, side, p = args.memory_of
-        print_peak_memory(name, args.data_root, side, float(p))
-        return
-    seeds = list(range(args.seeds))
-    cases = []
-    for name in args.datasets:
-        for split in ("public", "random"):
-            data = load(name, args.data_root, split)
-            for p in (0.5, 0.0):
-                settings = TrainSettings(epochs=args.epochs, log_test=True, input_dropout=p)
-                # On the random split only time is compared, so two baseline runs do.
-                baseline = seeds if split == "public" else seeds[:2]
-                result = contest(data, settings, seeds, baseline_seeds=baseline, sparse_seeds=seeds[:2])
-                if split == "public":
-                    result["memory_mb"] = {
-                        side: peak_memory(name, args.data_root, side, p) for side in ("plain", "ours")
-                    }
-                cases.append({"dataset": name, "split": split, "input_dropout": p, **result})
-                print(json.dumps(cases[-1]), flush=True)
-    ratios = {}
-    for p, key in ((0.5, "with_input_dropout"), (0.0, "without_input_dropout")):
-        chosen = [c["ratio"] for c in cases if c["split"] == "public" and c["input_dropout"] == p]
-        ratios[key] = statistics.geometric_mean(chosen)
-    versions = {
-        "python": platform.python_version(),
-        "torch": torch.__version__.split("+")[0],
-        "relgraph": rg.__version__,
-    }
-    document = {
-        "command": "python benchmarks/training/run.py --data-root DIR",
-        "seeds": args.seeds, "epochs": args.epochs, "threads": args.threads,
-        "geometric_mean_ratio_public": ratios, "cases": cases, "versions": versions,
-    }  # fmt: skip
-    args.out.write_text(json.dumps(document, indent=1) + "\n")
-    print(json.dumps(ratios))
-
+STUDY = Study(
+    __file__,
+    measure,
+    {"dataset": ("cora", "citeseer", "pubmed"), "split": ("public", "random"), "input_dropout": (0.5, 0.0)},
+    settings={"seeds": 10, "epochs": 200},
+)
 
 if __name__ == "__main__":
-    main()
+    STUDY.main()

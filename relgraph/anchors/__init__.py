@@ -1,22 +1,21 @@
-"""Anchors: choosing them (by chance, structure, geometry, label), and publishing where a run put them."""
+"""Anchors: choosing them (sampling, centrality, coverage), publishing values on them, and matching them by id."""
 
 from __future__ import annotations
 
-from relgraph.anchors.alignment import GraphChangedWarning, aligned_rows, shared_ids
-from relgraph.anchors.anchor_set import AnchorSet
-from relgraph.anchors.geometry import propagated_features
-from relgraph.anchors.select import SPACES, STRATEGIES, Strategy, labels_used, select_anchors, space_name
+from relgraph.anchors.coverage import propagated_features
+from relgraph.anchors.matching import GraphChangedWarning, aligned_rows, shared_ids
+from relgraph.anchors.publish import publish
+from relgraph.anchors.select import labels_used, select_anchors
+from relgraph.anchors.values import AnchorSet, PublishedHead
 
 __all__ = [
-    "SPACES",
-    "STRATEGIES",
     "AnchorSet",
     "GraphChangedWarning",
-    "Strategy",
+    "PublishedHead",
     "aligned_rows",
     "labels_used",
     "propagated_features",
+    "publish",
     "select_anchors",
     "shared_ids",
-    "space_name",
 ]

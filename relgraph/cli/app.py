@@ -1,4 +1,4 @@
-"""The application: its commands, and what becomes of errors."""
+"""The application: its commands, and the exit status of every error."""
 
 from __future__ import annotations
 
@@ -6,19 +6,17 @@ import signal
 import sys
 import traceback
 from collections.abc import Sequence
-from typing import Annotated, cast
+from typing import Annotated
 
 import typer
 
 from relgraph import __version__
+from relgraph.cli.options import OPTIONS
 from relgraph.cli.process import Stopped, prepare_process, stop_orderly
 from relgraph.cli.stitch import HELP, stitch
 from relgraph.errors import DataError, InputError
 
 USAGE, FAILURE, INTERRUPTED = 2, 1, 130
-
-# Newer versions of typer carry a copy of click, older ones import click: its exceptions are reached through typer.
-_ClickError = cast("type[Exception]", typer.BadParameter.__mro__[2])
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 app.command(help=HELP)(stitch)
@@ -52,11 +50,11 @@ def run() -> int:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return the exit status: 0, 1 (failure), 2 (usage), 130 (interrupted) or 128 + N (signal N).
 
-    Whatever goes wrong is one line on standard error; ``--debug`` adds the traceback. The process that calls this is
-    left as it was.
+    Every error is one line on standard error; ``--debug`` adds the traceback. The state of the calling process is not
+    changed.
 
     Args:
-        arguments: What follows ``relgraph`` on the command line; ``None`` takes it from there.
+        arguments: The words after ``relgraph`` on the command line; ``None`` takes them from there.
 
     Example:
         >>> main(["--version"])
@@ -64,35 +62,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
-    debug = "--debug" in given
+    state: dict[str, bool] = {}  # commands set "debug" here
     try:
-        status = typer.main.get_command(app).main(args=given, prog_name="relgraph", standalone_mode=False)
+        status = typer.main.get_command(app).main(args=given, prog_name="relgraph", standalone_mode=False, obj=state)
     except (KeyboardInterrupt, typer.Abort):
-        return _fail("interrupted", INTERRUPTED, debug)
+        return _fail("interrupted", INTERRUPTED, state)
     except Stopped as error:
-        return _fail(f"stopped by {signal.Signals(error.number).name}", 128 + error.number, debug)
+        return _fail(f"stopped by {signal.Signals(error.number).name}", 128 + error.number, state)
     except InputError as error:
-        return _fail(str(error), USAGE, debug)
+        return _fail(error.sentence(OPTIONS.get(error.argument, error.argument)), USAGE, state)
     except DataError as error:
-        return _fail(str(error), FAILURE, debug)
-    except _ClickError as error:
-        return _fail(_sentence(error), USAGE, debug)
+        return _fail(str(error), FAILURE, state)
     except Exception as error:
-        what = " ".join(str(error).split()) or "no further word"
-        hint = "" if debug else "; --debug shows where"
-        return _fail(f"unexpected {type(error).__name__} ({what}){hint}", FAILURE, debug)
+        if hasattr(error, "format_message"):  # a usage error of the parser
+            return _fail(_sentence(error), USAGE, state)
+        what = " ".join(str(error).split()) or "no message"
+        hint = "" if state.get("debug") else "; --debug shows where"
+        return _fail(f"unexpected {type(error).__name__} ({what}){hint}", FAILURE, state)
+    if status == INTERRUPTED:  # the parser turns an interrupt into this status
+        return _fail("interrupted", INTERRUPTED, state)
     return status if isinstance(status, int) else 0
 
 
-def _fail(sentence: str, status: int, debug: bool) -> int:
-    if debug:
+def _fail(sentence: str, status: int, state: dict[str, bool]) -> int:
+    if state.get("debug"):
         traceback.print_exc()
     sys.stderr.write(f"relgraph: {sentence}\n")
     return status
 
 
 def _sentence(error: Exception) -> str:
-    message = error.format_message() if hasattr(error, "format_message") else str(error)
+    message: str = error.format_message()  # type: ignore[attr-defined]  # checked by the caller
     context = getattr(error, "ctx", None)
     command = "relgraph" if context is None else context.command_path
-    return f"{' '.join(str(message).split()).rstrip('.')}; see {command} --help"
+    return f"{' '.join(message.split()).rstrip('.')}; see {command} --help"

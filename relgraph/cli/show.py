@@ -1,4 +1,4 @@
-"""What ``relgraph stitch`` shows on the terminal, made from the document alone."""
+"""The output of ``relgraph stitch`` on the terminal, made from the report alone."""
 
 from __future__ import annotations
 
@@ -12,168 +12,179 @@ from rich.measure import Measurement
 from rich.table import Table
 
 KINDS = ("method", "baseline", "control")
-WORST = "worst"
+VALUES = ("own", "cross_seed", "worst", "cross_encoder")
 COLUMNS = {
     "own": "own",
-    "cross_seed": "cross-seed",
-    WORST: "worst\npair",
-    "cross_encoder": "cross-\nencoder",
-    "retention_cross_seed": "retention",
-    "retention_cross_encoder": "retention\n(encoders)",
-    "fidelity_cross_seed": "fidelity",
-    "fidelity_cross_encoder": "fidelity\n(encoders)",
-    "decisive_fidelity_cross_seed": "decisive",
+    "cross_seed": "other\nseed",
+    "worst": "worst\npair",
+    "cross_encoder": "other\nencoder",
+    "retention_cross_seed": "reten-\ntion",
+    "retention_cross_encoder": "retention\n(encoder)",
+    "fidelity_cross_seed": "fideli-\nty",
+    "fidelity_cross_encoder": "fidelity\n(encoder)",
+    "decisive_cross_seed": "deci-\nsive",
 }
 
 
-def show(document: dict[str, Any], console: Console, files: Sequence[Path] = ()) -> None:
-    """Print the data set, the table of arms, what the seeds do, and the files written.
+def show(report: dict[str, Any], console: Console, files: Sequence[Path] = ()) -> None:
+    """Print the data, the table of methods, remarks, and the files written.
 
     Args:
-        document: What :func:`relgraph.stitching.build_document` returns.
+        report: What :func:`relgraph.stitching.build_report` returns.
         console: Where to.
         files: The files to name.
     """
-    for line in _heading(document):
+    for line in _heading(report):
         console.print(line, markup=False)
-    for table in arm_tables(document, console):
+    for table in method_tables(report, console):
         console.print()
         console.print(table)
     console.print()
-    lines = [*_legend(document), "", *_remarks(document)]
+    lines = [*_legend(report), "", *_remarks(report)]
     if files:
         lines.append(f"Written: {', '.join(map(str, files))}")
     for line in lines:
         console.print(line, markup=False)
 
 
-def arm_tables(document: dict[str, Any], console: Console) -> list[Table]:
-    """The figures of all arms in as few tables as the width allows, and with as many intervals."""
-    seeds = ["own", "cross_seed", WORST, "retention_cross_seed", "fidelity_cross_seed", "decisive_fidelity_cross_seed"]
-    few = ["cross_seed", "retention_cross_seed"]
-    if len(document["encoders"]) == 1:
-        choices = [[arm_table(document, seeds)], [arm_table(document, seeds, few)]]
-    else:
-        across = ["cross_encoder", "retention_cross_encoder", "fidelity_cross_encoder"]
-        together = [*seeds[:3], across[0], seeds[3], across[1], *seeds[4:]]
-        choices = [
-            [arm_table(document, together)],
-            [arm_table(document, seeds), arm_table(document, across)],
-            [arm_table(document, seeds, few), arm_table(document, across)],
-        ]
+def method_tables(report: dict[str, Any], console: Console) -> list[Table]:
+    """The figures of all methods in as few tables as the width allows; intervals are shown where all fit in one."""
+    keys = [key for key in COLUMNS if any(_figure(method, key) for method in report["methods"].values())]
     unlimited = console.options.update(max_width=1000)
-    for tables in choices:
-        if all(Measurement.get(console, unlimited, table).maximum <= console.width for table in tables):
-            return tables
-    return choices[-1]
+
+    def fits(columns: Sequence[str], intervals: bool) -> bool:
+        table = method_table(report, columns, intervals=intervals)
+        return Measurement.get(console, unlimited, table).maximum <= console.width
+
+    intervals = fits(keys, True)
+    groups: list[list[str]] = [[]]
+    for key in keys:
+        if groups[-1] and not fits([*groups[-1], key], intervals):
+            groups.append([])
+        groups[-1].append(key)
+    return [method_table(report, group, intervals=intervals) for group in groups]
 
 
-def arm_table(document: dict[str, Any], keys: Sequence[str], intervals: Sequence[str] | None = None) -> Table:
-    """A row for each arm, methods first, in percent, the interval under its mean.
+def method_table(report: dict[str, Any], keys: Sequence[str], *, intervals: bool = True) -> Table:
+    """A row for each method, methods first, intervals under the means; shares in percent.
 
     Args:
-        document: The document.
+        report: The report.
         keys: The figures, one column for each.
-        intervals: The figures whose intervals are shown; ``None`` for all.
+        intervals: Whether to show intervals.
     """
     table = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False, show_edge=False)
-    table.add_column("arm", no_wrap=True)
+    table.add_column("method", no_wrap=True)
     for key in keys:
         table.add_column(COLUMNS[key], justify="right", no_wrap=True)
-    ordered = sorted(document["arms"].items(), key=lambda item: KINDS.index(item[1]["kind"]))
-    for place, (name, arm) in enumerate(ordered):
-        label = name if arm["kind"] == "method" else f"{name}\n({arm['kind']})"
-        cells = [_cell(arm, key, interval=intervals is None or key in intervals) for key in keys]
-        last = place + 1 < len(ordered) and ordered[place + 1][1]["kind"] != arm["kind"]
+    ordered = sorted(report["methods"].items(), key=lambda item: KINDS.index(item[1]["kind"]))
+    for place, (name, method) in enumerate(ordered):
+        label = name if method["kind"] == "method" else f"{name}\n({method['kind']})"
+        cells = [_cell(report, method, key, intervals=intervals) for key in keys]
+        last = place + 1 < len(ordered) and ordered[place + 1][1]["kind"] != method["kind"]
         table.add_row(label, *cells, end_section=last)
     return table
 
 
-def _cell(arm: dict[str, Any], key: str, *, interval: bool) -> str:
-    if key == WORST:
-        return "-" if arm["cross_seed"] is None else f"{100 * arm['cross_seed']['min']:.1f}"
-    figure = arm[key]
+def _figure(method: dict[str, Any], key: str) -> dict[str, Any] | None:
+    figure: dict[str, Any] | None = method.get("cross_seed" if key == "worst" else key)
+    return figure
+
+
+def _cell(report: dict[str, Any], method: dict[str, Any], key: str, *, intervals: bool) -> str:
+    figure = _figure(method, key)
     if figure is None:
         return "-"
-    mean = f"{100 * figure['mean']:.1f}"
-    if figure["interval"] is None or not interval:
+    unit = key in VALUES
+    if key == "worst":
+        return _number(report, figure["worst"], unit)
+    mean = _number(report, figure["mean"], unit)
+    if figure["interval"] is None or not intervals:
         return mean
-    low, high = figure["interval"]
-    return f"{mean}\n\\[{100 * low:.1f}, {100 * high:.1f}]"
+    low, high = (_number(report, bound, unit) for bound in figure["interval"])
+    return f"{mean}\n\\[{low}, {high}]"
 
 
-def _heading(document: dict[str, Any]) -> list[str]:
-    data, split, anchors = document["dataset"], document["protocol"], document["anchors"]
+def _number(report: dict[str, Any], value: float, unit: bool) -> str:
+    """A value of the metric, in percent if it is a share; retention and agreement always in percent."""
+    share = report["metric"]["direction"] == "higher" or not unit
+    return f"{100 * value:.1f}" if share else f"{value:.3f}"
+
+
+def _heading(report: dict[str, Any]) -> list[str]:
+    data, split, anchors = report["dataset"], report["split"], report["anchors"]
+    sizes = [
+        f"{data[key]:,} {word}"
+        for key, word in (
+            ("num_graphs", "graphs"),
+            ("num_nodes", "nodes"),
+            ("num_edges", "edges"),
+            ("num_features", "features"),
+            ("num_outputs", "outputs"),
+        )
+        if data.get(key) is not None
+    ]
+    made = f"; features: {data['features']}" if data.get("features") else ""
     seed = "" if split["seed"] is None else f" (seed {split['seed']})"
-    chosen = {"no": "no label used", "yes": "chosen with labels"}.get(
-        anchors["labels_used"], f"labels used {anchors['labels_used']}"
-    )
-    where = {None: "", "input": " in the features", "propagated": " in propagated features"}.get(
-        anchors["space"], f" in the embeddings of {document['encoders'][0]} {document['seeds'][0]}"
-    )
+    rows = f"{split['train']:,} training, {split['validation']:,} validation, {split['test']:,} test rows"
+    optimistic = "; validation rows are the test rows: optimistic" if split["note"] == "optimistic" else ""
+    features = f" in {anchors['features']} features" if anchors["features"] else ""
+    labels = {"none": "no labels used", "labels": "labels used", "run-embeddings": "trained embeddings used"}
+    place = "" if report["stitch_at"] is None else f", stitched behind layer {report['stitch_at']}"
     return [
-        f"{data['name']}: {data['num_nodes']:,} nodes, {data['num_edges']:,} edges, {data['num_features']:,} features "
-        f"({data['features']}), {data['num_classes']} classes ({data['source']})",
-        f"{split['name']} split{seed}: {split['train']:,} training, {split['validation']:,} validation, "
-        f"{split['test']:,} test nodes; {split['note']}",
-        f"{', '.join(document['encoders'])} from {len(document['seeds'])} seeds, {document['train']['epochs']} epochs"
-        f"{_place(document)}; "
-        f"{anchors['count']} {anchors['strategy']} anchors{where}, {chosen}",
+        f"{data['name']}: {', '.join(sizes)} ({data['source']}{made})",
+        f"{split['name']} split{seed}: {rows}{optimistic}",
+        f"{', '.join(report['encoders'])} with {len(report['seeds'])} seeds{place}; {anchors['count']} "
+        f"{anchors['strategy']} anchors{features}, {labels[anchors['labels_used']]}",
     ]
 
 
-def _place(document: dict[str, Any]) -> str:
-    layer = document["stitch_at"]
-    return "" if layer is None else f", stitched behind layer {layer}"
-
-
-def _legend(document: dict[str, Any]) -> list[str]:
-    level = f"{100 * document['intervals']['level']:.0f} %"
-    shown = any(arm["cross_seed"] and arm["cross_seed"]["interval"] for arm in document["arms"].values())
-    brackets = f"brackets: {level} intervals over runs" if shown else "no intervals under five seeds"
+def _legend(report: dict[str, Any]) -> list[str]:
+    metric, level = report["metric"], f"{100 * report['intervals']['level']:.0f} %"
+    intervals = any(m["cross_seed"] and m["cross_seed"]["interval"] for m in report["methods"].values())
+    brackets = f"brackets: {level} intervals over runs" if intervals else "no intervals under five seeds"
+    agreement = {
+        "multiclass": "share of test rows with the prediction of the head's own model",
+        "multilabel": "Cohen's kappa with the labels of the head's own model, mean over labels",
+        "regression": "rank correlation with the values of the head's own model",
+    }[report["task"]["mode"]]
+    unit = " in percent" if metric["direction"] == "higher" else ""
+    constant = _number(report, metric["constant"], True)
     return [
-        f"In percent; {brackets}. Chance (the largest class): {100 * document['metric']['floor']:.1f}.",
-        "retention: stitched accuracy over the weaker of the two absolute models' own",
-        "fidelity:  test nodes on which a stitched pair says what the head's own model says",
-        "decisive:  the same where the two absolute models differ; repeating the encoder's own opinion scores 0",
+        f"{metric['name']}{unit}, {metric['direction']} is better; a constant prediction gets {constant}; {brackets}.",
+        "retention: (stitched - chance) / (own - chance) of the head's own model, in percent",
+        f"fidelity:  {agreement}, in percent",
+        *(
+            ["decisive:  fidelity on rows where the two own models differ"]
+            if any(method.get("decisive_cross_seed") for method in report["methods"].values())
+            else []
+        ),
     ]
 
 
-def _remarks(document: dict[str, Any]) -> list[str]:
+def _remarks(report: dict[str, Any]) -> list[str]:
     lines = []
-    for name, count in _collapsed(document).items():
-        lines.append(f"Collapsed: {count} of {len(document['runs'])} runs of {name} are no better than chance.")
-    for name, arm in document["arms"].items():
-        if "kappa" in arm:
-            kappa = arm["kappa"]
-            lines.append(
-                f"{name}: mean kappa {kappa['mean']:.3f} over {kappa['draws']} draws (std {kappa['std']:.3f}, largest "
-                f"{kappa['max_abs']:.3f}); 0 is chance"
-            )
-    robust = document["robustness"]
-    differ = robust["disagreement"]
-    lines.append(
-        f"Seeds: own accuracy varies by {100 * robust['accuracy_std']:.2f} points (std), and two runs disagree on "
-        f"{100 * differ['mean']:.1f} % of the test nodes."
-    )
-    lines.append(
-        f"Spaces of two seeds: absolutely, matched embeddings have mean cosine {robust['absolute_similarity']:.3f} "
-        f"(linear CKA {robust['linear_cka']:.3f}); relatively, matched vectors {robust['relative_similarity']:.3f}."
-    )
-    seconds = document["seconds"]
-    lines.append(f"{_paths(document)}: {seconds['train']:.1f} s of training, {seconds['stitch']:.1f} s of stitching.")
+    runs = report["runs"]
+    collapsed = sum(bool(run["collapsed"]) for run in runs)
+    if collapsed:
+        lines.append(f"Collapsed: {collapsed} of {len(runs)} runs are no better than a constant prediction.")
+    for name, method in report["methods"].items():
+        if draws := method.get("draws"):
+            mean, std, best = (_number(report, draws[key], True) for key in ("mean", "std", "best"))
+            lines.append(f"{name}: mean {mean} over {draws['count']} draws (std {std}, best {best}).")
+    robust = report.get("robustness") or {}
+    if robust.get("disagreement"):
+        lines.append(
+            f"Seeds: {report['metric']['name']} varies by {100 * robust['value_std']:.2f} points (std); two runs "
+            f"disagree on {100 * robust['disagreement']['mean']:.1f} % of the test rows."
+        )
+    if robust.get("relative_similarity") is not None:
+        lines.append(
+            f"Spaces of two seeds: mean cosine of matched embeddings {robust['absolute_similarity']:.3f}, of relative "
+            f"representations {robust['relative_similarity']:.3f} ({robust['relative_similarity_shuffled']:.3f} with "
+            f"shuffled rows); linear CKA {robust['linear_cka']:.3f}."
+        )
+    seconds = report["seconds"]
+    lines.append(f"{seconds['train']:.1f} s of training, {seconds['stitch']:.1f} s of stitching.")
+    lines += [f"Warning: {warning}" for warning in report.get("warnings", [])]
     return lines
-
-
-def _collapsed(document: dict[str, Any]) -> dict[str, int]:
-    counts = {name: sum(bool(run["arms"][name]["collapsed"]) for run in document["runs"]) for name in document["arms"]}
-    return {name: count for name, count in counts.items() if count}
-
-
-def _paths(document: dict[str, Any]) -> str:
-    """Which encoders were trained side by side, and which one after the other."""
-    words = {"stacked": "side by side", "loop": "one after the other", "whole": "one after the other"}
-    ways: dict[str, set[str]] = {}
-    for run in document["runs"]:
-        ways.setdefault(run["encoder"], set()).update(words[arm["path"]] for arm in run["arms"].values())
-    return "Trained " + ", ".join(f"{encoder} {' and '.join(sorted(way))}" for encoder, way in ways.items())

@@ -1,56 +1,66 @@
-"""``relgraph stitch``: from a graph to zero-shot stitched accuracy."""
+"""``relgraph stitch``: from a dataset to zero-shot stitched predictions, with a report."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from relgraph.cli.console import console, progress, quiet_output
 from relgraph.cli.device import KNOWN, check_device_name, find_device
-from relgraph.cli.saving import Saving
-from relgraph.cli.stitch_graphs import HELP_ON_GRAPHS, stitch_graphs
-from relgraph.cli.terminal import aside, console, name, names, options_named, progress
-from relgraph.errors import DataError, InputError
-from relgraph.names import ARMS, DATASETS, ENCODERS, FEATURES, GRAPH_DATASETS, SPACES, SPLITS, STRATEGIES
+from relgraph.cli.options import listed, names
+from relgraph.cli.results import Results, check_json_path
+from relgraph.errors import InputError
+from relgraph.registry import (
+    ANCHOR_FEATURES,
+    DATASETS,
+    ENCODERS,
+    FEATURES,
+    GRAPH_ENCODERS,
+    METHODS,
+    SPLITS,
+    STRATEGIES,
+    TASKS,
+    Registry,
+)
 
 if TYPE_CHECKING:
     from relgraph.stitching import Experiment
-    from relgraph.training import TrainSettings
-
-
-FEW, MANY = 32, 256
-"""Anchors by default, and of large graphs, which have more classes and more room between them."""
-
-
-def _listed(title: str, names: Mapping[str, str]) -> str:
-    width = max(map(len, names)) + 2
-    return "\n".join(["\b", f"{title}:", *(f"  {name:<{width}}{meaning}" for name, meaning in names.items())])
-
 
 HELP = "\n\n".join(
     [
-        "Train encoders from several seeds and let each one meet every other one's head, without training.",
-        "Shows own and stitched accuracy by every arm, and writes stitching.json, matrix.png and spaces.png.",
-        _listed("Data sets", DATASETS),
-        _listed("Encoders", ENCODERS),
-        _listed("Arms", ARMS),
-        _listed("Anchor strategies", STRATEGIES),
-        _listed("Anchor spaces, for the strategies that measure distances in one", SPACES),
-        _listed("Splits", SPLITS),
-        _listed("Features", FEATURES),
-        _listed("Data sets of whole graphs", GRAPH_DATASETS),
-        HELP_ON_GRAPHS,
+        "Train encoders with several seeds, then evaluate every encoder with every other run's head without training.",
+        "Prints a table and writes models, spaces, heads, predictions, stitching.json and pictures to --out.",
+        listed("Datasets", DATASETS),
+        listed("Tasks, by default that of the dataset", TASKS),
+        listed("Encoders of nodes", ENCODERS),
+        listed("Encoders of whole graphs", GRAPH_ENCODERS),
+        listed("Methods", METHODS),
+        listed("Anchor strategies", STRATEGIES),
+        listed("Anchor features, for the strategies farthest-point and kmeans", ANCHOR_FEATURES),
+        listed("Splits", SPLITS),
+        listed("Features", FEATURES),
     ]
 )
 
 
+def _some(registry: Registry) -> str:
+    return ", ".join(registry)
+
+
+def _set_debug(context: typer.Context, wanted: bool) -> bool:
+    if isinstance(context.obj, dict):
+        context.obj["debug"] = wanted
+    return wanted
+
+
 def stitch(
-    context: typer.Context,
-    dataset: Annotated[str, typer.Option(metavar="NAME|PATH", help="A data set, or a saved PyG Data.")] = "digits",
+    dataset: Annotated[str, typer.Option(metavar="NAME|PATH", help="A dataset, or a saved PyG Data.")] = "digits",
+    task: Annotated[
+        str | None, typer.Option(metavar="NAME", help=f"{_some(TASKS)}.", show_default="that of the dataset")
+    ] = None,
     data_root: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder with raw files; else RELGRAPH_DATA, else a download.")
     ] = None,
@@ -58,188 +68,141 @@ def stitch(
         str | None,
         typer.Option(
             metavar="NAME",
-            help=f"Instead of what the field uses: {', '.join(FEATURES)}.",
-            show_default="what the field uses",
+            help=f"Node features: {_some(FEATURES)}.",
+            show_default="the dataset's standard ones",
         ),
     ] = None,
     encoders: Annotated[
-        str, typer.Option(metavar="A,B", help=f"Encoders, separated by commas: {', '.join(ENCODERS)}.")
+        str, typer.Option(metavar="A,B", help="Encoders, separated by commas, from the list above.")
     ] = "gcn",
-    seeds: Annotated[int, typer.Option(metavar="N", min=0, help="How many seeds, 0 to N-1.")] = 5,
+    seeds: Annotated[int, typer.Option(metavar="N", min=0, help="Number of seeds, 0 to N-1.")] = 5,
     anchors: Annotated[
         int | None,
-        typer.Option(metavar="K", help="Number of anchors.", show_default=f"{FEW}, {MANY} from 50,000 nodes on"),
+        typer.Option(metavar="K", help="Number of anchors.", show_default="32; 256 from 50,000 nodes on and of graphs"),
     ] = None,
     anchor_strategy: Annotated[
-        str, typer.Option(metavar="NAME", help=f"How anchors are chosen: {', '.join(STRATEGIES)}.")
+        str, typer.Option(metavar="NAME", help=f"How anchors are chosen: {_some(STRATEGIES)}.")
     ] = "random",
-    anchor_space: Annotated[
-        str, typer.Option(metavar="NAME", help=f"Where distances between nodes are measured: {', '.join(SPACES)}.")
+    anchor_features: Annotated[
+        str, typer.Option(metavar="NAME", help=f"Where distances are measured: {_some(ANCHOR_FEATURES)}.")
     ] = "propagated",
     stitch_at: Annotated[
         int | None,
         typer.Option(
             metavar="LAYER",
-            help="Stitch behind this layer, from 1; the head is then the rest of the network, which passes messages.",
+            help="Stitch behind this layer, from 1; the head is then the rest of the network.",
             show_default="the last",
         ),
     ] = None,
     split: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help=f"{', '.join(SPLITS)}; by default public if the set has masks, else random."),
+        typer.Option(metavar="NAME", help=f"{_some(SPLITS)}.", show_default="public if there are masks, else random"),
     ] = None,
     split_seed: Annotated[
         int, typer.Option(metavar="SEED", min=0, max=2**32 - 1, help="Seed of a split that is drawn.")
     ] = 0,
     epochs: Annotated[
         int | None,
-        typer.Option(metavar="N", help="Passes over the training nodes.", show_default="200, 100 for sets of OGB"),
+        typer.Option(metavar="N", help="Training epochs.", show_default="200; 100 of OGB's graphs; 40 of molecules"),
     ] = None,
-    arms: Annotated[
+    methods: Annotated[
         str | None,
-        typer.Option(metavar="A,B", help=f"Only these arms: {', '.join(ARMS)}.", show_default="all that fit"),
+        typer.Option(metavar="A,B", help="Only these methods, from the list above.", show_default="all that apply"),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder for the files.", show_default="runs/DATASET-ENCODERS")
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder for the results.", show_default="runs/DATASET-ENCODERS"),
     ] = None,
+    models: Annotated[
+        bool, typer.Option("--models/--no-models", help="Whether to write models, spaces and heads.")
+    ] = True,
     device: Annotated[str, typer.Option(metavar="NAME", help=f"Where to compute: {', '.join(KNOWN)}.")] = "auto",
     json_path: Annotated[
         str | None,
         typer.Option("--json", metavar="PATH|-", help="Also write the document here; - prints it, and nothing else."),
     ] = None,
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", callback=_set_debug, is_eager=True, help="Show the traceback of an error.")
+    ] = False,
 ) -> None:
     """Stitch every encoder to every foreign head; see :data:`HELP`."""
-    if dataset in GRAPH_DATASETS:
-        check_device_name(device)
-        _check_json_path(json_path)
-        sources = {parameter: context.get_parameter_source(parameter) for parameter in context.params}
-        given = {parameter for parameter, source in sources.items() if source and source.name != "DEFAULT"}
-        return stitch_graphs(
-            dataset,
-            data_root,
-            encoders,
-            arms,
-            given=given,
-            seeds=seeds,
-            num_anchors=anchors,
-            strategy=anchor_strategy,
-            epochs=epochs,
-            out=out,
-            device=device,
-            json_path=json_path,
-        )
-    named: dict[str, Any] = {"encoders": names("--encoders", encoders, ENCODERS)}
-    if arms is not None:
-        named["arms"] = names("--arms", arms, ARMS)
-    name("--anchor-strategy", anchor_strategy, STRATEGIES)
-    name("--anchor-space", anchor_space, SPACES)
-    if features is not None:
-        name("--features", features, FEATURES)
-    if split is not None:
-        name("--split", split, SPLITS)
     is_path = dataset.endswith(".pt") or "/" in dataset or "\\" in dataset
     if not is_path:
-        name("--dataset", dataset, {**DATASETS, **GRAPH_DATASETS})
+        DATASETS.check(dataset, "--dataset")
+    if task is not None:
+        TASKS.check(task, "--task")
+    of_graphs = not is_path and DATASETS[dataset].traits.get("task") == "graph"
+    chosen = names("--encoders", encoders, GRAPH_ENCODERS if of_graphs else ENCODERS)
+    wanted = None if methods is None else names("--methods", methods, METHODS)
+    for option, given, registry in (
+        ("--anchor-strategy", anchor_strategy, STRATEGIES),
+        ("--anchor-features", anchor_features, ANCHOR_FEATURES),
+        ("--features", features, FEATURES),
+        ("--split", split, SPLITS),
+    ):
+        if given is not None:
+            registry.check(given, option)
     check_device_name(device)
-    _check_json_path(json_path)
-    folder = out or Path("runs") / "-".join([Path(dataset).stem if is_path else dataset, *named["encoders"]])
+    if of_graphs and device not in ("auto", "cpu"):
+        raise InputError("--device", f"must be cpu for a dataset of whole graphs (got '{device}'); leave it out")
+    check_json_path(json_path)
+    stem = Path(dataset).expanduser().stem if is_path else dataset
+    folder = (out or Path("runs") / "-".join([stem, *chosen, *([task] if task else [])])).expanduser()
 
-    # From here on torch is needed: seconds, which the user watches pass.
     shown_on = console(stderr=json_path == "-")
-    with progress() as tell, aside(json_path == "-"), options_named():
-        tell("start", 0, 0)
+    with progress() as tell, quiet_output(json_path == "-"):
+        tell("load", 0, 0)
+        # From here on torch is needed: seconds, during which the progress is shown.
         from relgraph.datasets import load_dataset
-        from relgraph.datasets.search import cache_folder
-        from relgraph.graph import num_nodes
-        from relgraph.stitching import StitchSettings, build_document, run_experiment, to_json, write_document
-        from relgraph.stitching.output import check_writable, output_folder
-        from relgraph.stitching.pictures import draw_matrix, draw_spaces
-        from relgraph.training.whole_graph import LARGE
+        from relgraph.problems import make_problem
+        from relgraph.stitching import StitchSettings, build_report, run_experiment
 
+        place = find_device("cpu" if of_graphs else device)
         settings = StitchSettings(
+            encoders=chosen,
             seeds=tuple(range(seeds)),
-            num_anchors=FEW if anchors is None else anchors,
+            methods=wanted,
+            num_anchors=anchors,
             strategy=anchor_strategy,
-            space=anchor_space,
-            split=split,
-            split_seed=split_seed,
-            train=training_settings(dataset, named["encoders"], epochs),
-            stitch_at=stitch_at,
-            **named,
+            anchor_features=anchor_features,
+            epochs=epochs,
+            at=stitch_at,
         )
-        place = find_device(device)
-        if json_path not in (None, "-"):
-            check_writable(Path(str(json_path)))
-        saving = Saving()
-        with output_folder(folder):
-            data = load_dataset(dataset, data_root, features=features).to(place)
-            large = num_nodes(data) >= LARGE
-            if large and anchors is None and anchor_strategy != "class-stratified":  # labels may be few
-                settings = replace(settings, num_anchors=MANY)
-            # Long training is worth keeping: a command that was killed goes on where it was.
-            keep = cache_folder() / "runs" if large else None
-            experiment = run_experiment(data, settings, tell, keep)
+        results = Results(folder, json_path)
+        with results.folder():
+            data: Any = load_dataset(dataset, data_root, features=features)
+            if place.type != "cpu":
+                data = data.to(place)
+            problem = make_problem(data, task, split=split, seed=split_seed)
+            experiment = run_experiment(problem, settings, progress=tell)
             tell("write", 0, 0)
-            document = build_document(experiment, command=_command(experiment, dataset, features, str(place)))
-            text = to_json(document)
-            # Each by itself: a picture or a copy that cannot be written does not cost the others.
-            saving.write(lambda path: write_document(document, path.parent), folder / "stitching.json")
-            saving.write(lambda path: draw_matrix(document, path), folder / "matrix.png")
-            saving.write(lambda path: draw_spaces(experiment, path), folder / "spaces.png")
-            saving.write_copy(text, json_path)
-    saving.print_copy(text, json_path)
+            report = build_report(experiment, command=_command(experiment, dataset, task, features, str(place)))
+            results.write(report, experiment, models=models)
+    results.print(report)
     from relgraph.cli.show import show
 
-    show(document, shown_on, saving.written)
-    saving.finish()
+    show(report, shown_on, results.written)
+    results.finish()
 
 
-def training_settings(dataset: str, encoders: tuple[str, ...], epochs: int | None) -> TrainSettings:
-    """What the field uses for small graphs; for sets of OGB, what was chosen on the validation nodes of one."""
-    from relgraph.training import TrainSettings
-
-    given: dict[str, Any] = {} if epochs is None else {"epochs": epochs}
-    if not dataset.startswith("ogbn-"):
-        return TrainSettings(**given)
-    chosen = [TrainSettings.large(encoder, **given) for encoder in encoders]
-    return min(chosen, key=lambda one: one.num_layers or 0)  # as deep as all of them can be
-
-
-def _check_json_path(path: str | None) -> None:
-    if path in (None, "-"):
-        return
-    if not path:
-        raise InputError("", "'--json' must be a path, or - for standard output (got '')")
-    try:
-        fits = not Path(path).is_dir() and Path(path).absolute().parent.is_dir()
-    except OSError as error:
-        raise DataError(f"'--json' must be a valid path (got '{path}': {error.strerror}); shorten it") from error
-    if not fits:
-        raise DataError(f"'--json' must be a file in a folder that exists (got '{path}'), or - for standard output")
-
-
-def _command(experiment: Experiment, dataset: str, features: str | None, device: str) -> str:
-    """The command that regenerates a result: every option that bears on it, none that only says where files lie."""
-    settings, protocol = experiment.settings, experiment.protocol
+def _command(experiment: Experiment, dataset: str, task: str | None, features: str | None, device: str) -> str:
+    """The command that regenerates a result: every option that changes it, and none that names a folder."""
+    settings, split = experiment.settings, experiment.problem.split
     options: dict[str, object] = {
         "dataset": dataset,
+        "task": task,
         "encoders": ",".join(settings.encoders),
         "seeds": len(settings.seeds),
-        "anchors": settings.num_anchors,
+        "anchors": experiment.anchors.numel(),
         "anchor-strategy": settings.strategy,
-        "split": protocol.name,
-        "epochs": settings.train.epochs,
-        "arms": ",".join(settings.arms),
+        "anchor-features": settings.measured_in,
+        "stitch-at": settings.at,
+        "features": features,
+        "epochs": settings.epochs,
+        "methods": ",".join(experiment.methods),
         "device": device,
     }
-    if features is not None:
-        options["features"] = features
-    if settings.anchor_space is not None:
-        options["anchor-space"] = settings.anchor_space
-    if settings.stitch_at is not None:
-        options["stitch-at"] = settings.stitch_at
-    if protocol.seed is not None:
-        options["split-seed"] = protocol.seed
-    words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
+    if split.seed is not None or split.name in SPLITS:
+        options |= {"split": split.name if split.name in SPLITS else None, "split-seed": split.seed}
+    words = [word for name, value in options.items() if value is not None for word in (f"--{name}", str(value))]
     return shlex.join(["relgraph", "stitch", *words])

@@ -1,7 +1,8 @@
-"""The embedded graph: handwritten digits, joined to the images most like them. Needs no download."""
+"""The embedded graph: images of handwritten digits, joined to their nearest neighbors. Needs no download."""
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import torch
@@ -9,20 +10,21 @@ import torch
 if TYPE_CHECKING:
     from torch_geometric.data import Data
 
-NEIGHBOURS = 10
+NEIGHBORS = 10
 
 
-def digits_graph() -> Data:
-    """scikit-learn's 1,797 images of digits as a symmetric graph of nearest neighbours.
+def load(name: str = "digits", root: str | os.PathLike[str] | None = None, features: str | None = None) -> Data:
+    """scikit-learn's 1,797 images of digits as a symmetric graph of nearest neighbors.
 
     Every image is joined to the 10 others at the smallest Euclidean distance of pixels; an edge that only one end
     chose counts for both. There is no split and no loop.
+    Arguments are those of :func:`relgraph.load_dataset`; ``root`` and ``features`` are not used.
 
     Returns:
         A graph with ``x`` ``(1797, 64)`` in ``[0, 1]``, ``edge_index`` sorted by source, and ``y`` in 0..9.
 
     Example:
-        >>> digits_graph().is_undirected()
+        >>> load().is_undirected()
         True
     """
     from sklearn.datasets import load_digits
@@ -30,8 +32,8 @@ def digits_graph() -> Data:
     from torch_geometric.data import Data
 
     digits = load_digits()
-    # On the integers 0..16 as stored, distances come out exact, so the graph is the same on every machine.
-    chosen = kneighbors_graph(digits.data, NEIGHBOURS, mode="connectivity", include_self=False)
+    # Distances of the stored integers 0..16 are exact, so that the graph is the same on every machine.
+    chosen = kneighbors_graph(digits.data, NEIGHBORS, mode="connectivity", include_self=False)
     edges = chosen.maximum(chosen.T).tocsr()
     edges.sort_indices()
     row, col = (torch.from_numpy(ends).to(torch.int64) for ends in edges.tocoo().coords)
@@ -40,7 +42,6 @@ def digits_graph() -> Data:
         edge_index=torch.stack([row, col]),
         y=torch.from_numpy(digits.target).to(torch.int64),
     )
-    data.dataset_name = "digits"
-    data.source = f"scikit-learn's digits, {NEIGHBOURS} nearest neighbours"
-    data.features = "pixels"
+    data.dataset_name, data.features = name, "pixels"
+    data.source = f"scikit-learn's digits, {NEIGHBORS} nearest neighbors"
     return data

@@ -1,257 +1,231 @@
-"""OGB's sets by name, through ogb's own classes, whose questions, deletions and output never reach the user.
+"""OGB's datasets by name, read from the compressed tables that OGB publishes.
 
-Hu et al., "Open Graph Benchmark: Datasets for Machine Learning on Graphs", NeurIPS 2020.
+Hu et al., "Open Graph Benchmark: Datasets for Machine Learning on Graphs", NeurIPS 2020. The tensors equal those of
+ogb's own classes. These are not used, because they ask on the terminal, delete folders or start a download if a file
+is missing, and accept tables with missing rows.
 """
 
 from __future__ import annotations
 
 import os
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from relgraph.datasets import cache
 from relgraph.datasets.graph_dataset import GraphDataset
-from relgraph.datasets.ogb_files import CITES, PAPER, OgbFiles
-from relgraph.datasets.ogb_library import import_ogb, ogb_table, quiet
-from relgraph.datasets.search import Place, cache_folder, data_place, digest, holds_some, raw_folders
-from relgraph.datasets.trust import pyg_classes
+from relgraph.datasets.ogb_library import ogb_table
+from relgraph.datasets.paths import cached, candidates, complete, data_place, files_digest, first_line, not_found
+from relgraph.datasets.verify import RawTables
 from relgraph.errors import DataError
+from relgraph.io import cache_folder, load_record
+from relgraph.task import Mode, Task
 
 if TYPE_CHECKING:
     from torch_geometric.data import Data
 
-_CITES = cast(tuple[str, str, str], tuple(CITES.split("___")))
+PARTS = ("train", "valid", "test")
+_KIND = "relgraph.ogb/1"
+# Of OGB's node datasets, ogb downloads the larger ones only after a question; they are not downloaded here.
+_DOWNLOADED = "ogbn-arxiv", "ogbg-"
+# In ogbn-mag papers have labels; one relation joins papers to papers.
+_PAPER, _CITES = "paper", "raw/relations/paper___cites___paper"
+_AS_STORED = (None, "raw")
 
 
-def load_graph_set(name: str, root: str | os.PathLike[str] | None = None) -> GraphDataset:
-    """Load one of the molecule sets from a folder, from the cache or from the network, in this order.
+@dataclass(frozen=True)
+class Counts:
+    """The documented size of a dataset, as rows of its raw files: an undirected edge is one row. ``None``: unknown."""
 
-    Args:
-        name: One of :data:`relgraph.names.GRAPH_DATASETS`.
-        root: A folder with OGB's raw files; else ``RELGRAPH_DATA`` names one, if set.
+    graphs: int | None = 1
+    nodes: int | None = None
+    edges: int | None = None
+    split: tuple[int, int, int] | None = None
+    features: int | None = 9
+    edge_features: int | None = 3
 
-    Raises:
-        DataError: If the files are nowhere, incomplete, damaged or those of another set.
+
+COUNTS = {
+    "ogbn-arxiv": Counts(1, 169_343, 1_166_243, (90_941, 29_799, 48_603), 128, None),
+    "ogbn-products": Counts(1, 2_449_029, 61_859_140, (196_615, 39_323, 2_213_091), 100, None),
+    "ogbn-proteins": Counts(1, 132_534, 39_561_252, (86_619, 21_236, 24_679), None, 8),
+    "ogbn-mag": Counts(1, 736_389, 5_416_271, (629_571, 64_879, 41_939), 128, None),
+    "ogbg-molbace": Counts(1_513, 51_577, 55_768, (1_210, 151, 152)),
+    "ogbg-molbbbp": Counts(2_039, 49_068, 52_921, (1_631, 204, 204)),
+    "ogbg-molclintox": Counts(1_477),
+    "ogbg-molmuv": Counts(93_087),
+    "ogbg-molpcba": Counts(437_929),
+    "ogbg-molsider": Counts(1_427),
+    "ogbg-moltox21": Counts(7_831),
+    "ogbg-moltoxcast": Counts(8_576),
+    "ogbg-molhiv": Counts(41_127),
+    "ogbg-molesol": Counts(1_128, 14_991, 15_428, (902, 113, 113)),
+    "ogbg-molfreesolv": Counts(642, 5_600, 5_385, (513, 64, 65)),
+    "ogbg-mollipo": Counts(4_200),
+    "ogbg-molchembl": Counts(None),
+}
+
+
+def load_graphs(name: str, root: str | os.PathLike[str] | None = None, features: str | None = None) -> GraphDataset:
+    """Load one of the molecule datasets from a folder, from the cache or from the network, in this order.
+
+    Arguments and errors are those of :func:`relgraph.load_dataset`; features are integers that OGB's encoders embed.
     """
-    dataset, files, source = _find(name, root)
-    task: Literal["binary", "regression"] = "regression" if files.meta["task type"] == "regression" else "binary"
-    train, validation, test = map(torch.from_numpy, files.split())
-    # PyG keeps all graphs in one; slicing a label out of each of them would take as long as reading the files.
-    y = dataset._data.y.to(torch.float32)
-    return GraphDataset(name, dataset, y, train, validation, test, task, files.meta["eval metric"], source)
+    from torch_geometric.data import Data, InMemoryDataset
+
+    meta = _meta(name)
+    tables, source = _find(name, root, features=True)
+    graphs = InMemoryDataset()
+    graphs._data = Data(edge_index=tables["edge_index"], edge_attr=tables["edge_attr"], x=tables["x"])
+    # PyG cuts one graph from the joint tensors when it is asked for.
+    joints = {"x": tables["nodes"], "edge_index": tables["edges"], "edge_attr": tables["edges"]}
+    graphs.slices = {key: torch.cat([sizes.new_zeros(1), sizes.cumsum(0)]) for key, sizes in joints.items()}
+    mode: Mode = "regression" if meta["task type"] == "regression" else "multilabel"
+    task = Task.of("graph", mode, meta["eval metric"])
+    train, validation, test = (tables[part] for part in PARTS)
+    return GraphDataset(name, graphs, tables["y"].to(torch.float32), train, validation, test, task, source)
 
 
-def load_node_set(name: str, root: str | os.PathLike[str] | None = None, *, features: bool = True) -> Data:
-    """Load one of OGB's node sets from a folder, from the cache or, if it is small, from the network, in this order.
+def load_nodes(name: str, root: str | os.PathLike[str] | None = None, features: str | None = None) -> Data:
+    """Load one of OGB's node datasets from a folder, from the cache or, if it is small, from the network.
 
-    Graphs that OGB keeps as directed come undirected and without repeated edges. ``ogbn-proteins`` has features on its
-    edges only: ``x`` is their mean over the edges of a node, and ``y`` holds 112 labels, each 0 or 1, as float32. Of
-    ``ogbn-mag`` the papers and the citations between them are loaded, a graph of one kind of node.
+    Directed graphs are made undirected and repeated edges removed. ``ogbn-proteins`` has features on its edges only:
+    ``x`` is their mean over the edges of a node, and ``y`` holds 112 labels, each 0 or 1, as float32. Of ``ogbn-mag``
+    the papers and the citations between them are loaded.
+    ``node_year`` and ``node_species`` are kept. Nodes whose class is missing have label -1 and are in no mask.
 
-    Args:
-        name: One of the names in :data:`relgraph.names.DATASETS` that begin with ``ogbn-``.
-        root: A folder with OGB's raw files; else ``RELGRAPH_DATA`` names one, if set.
-        features: Whether ``x`` is wanted. Without, the file of features need not be there.
-
-    Returns:
-        The graph; nodes whose single label is missing have label -1 and are in no mask. ``node_year`` and
-        ``node_species`` are kept where the set has them.
-
-    Raises:
-        DataError: If the files are nowhere, incomplete, damaged or those of another set.
+    Arguments and errors are those of :func:`relgraph.load_dataset`. If the features are not those stored, their file is
+    not read and not needed.
     """
     from torch_geometric.data import Data
     from torch_geometric.utils import scatter, to_undirected
 
-    dataset, files, source = _find(name, root, features=features)
-    loaded = _papers(dataset[0]) if name == "ogbn-mag" else dataset[0]
-    num_nodes, edges, y = loaded.num_nodes, loaded.edge_index, loaded.y
-    data = Data(x=loaded.x, y=y) if features else Data(y=y, num_nodes=num_nodes)
-    data.features = "raw"
-    if features and loaded.x is None:
+    tables, source = _find(name, root, features=features in _AS_STORED)
+    num_nodes, edges, y = int(tables["nodes"].sum()), tables["edge_index"], tables["y"]
+    data = Data(x=tables["x"].to(torch.float32)) if "x" in tables else Data(num_nodes=num_nodes)
+    data.dataset_name, data.source, data.features = name, source, "raw"
+    if "edge_attr" in tables:
         # Both directions of an edge carry its features, so its target alone is enough.
-        data.x = scatter(loaded.edge_attr, edges[1], dim=0, dim_size=num_nodes, reduce="mean")
-        data.features = "mean over the features of a node's edges"
-    directed = files.meta["add_inverse_edge"] != "True"
+        data.x = scatter(tables["edge_attr"], edges[1], dim=0, dim_size=num_nodes, reduce="mean")
+        data.features = "edge-mean"
+    directed = _meta(name)["add_inverse_edge"] != "True"
     data.edge_index = to_undirected(edges, num_nodes=num_nodes) if directed else edges
-    labelled = torch.ones(num_nodes, dtype=torch.bool)
+    labeled = torch.ones(num_nodes, dtype=torch.bool)
     if y.size(1) == 1:
-        labelled = ~y.squeeze(1).isnan()
+        labeled = ~y.squeeze(1).isnan()
         data.y = y.squeeze(1).nan_to_num(-1).to(torch.int64)
     else:
         data.y = y.to(torch.float32)
-    for part, rows in zip(("train", "val", "test"), files.split(), strict=True):
-        mask = torch.zeros(num_nodes, dtype=torch.bool)
-        mask[torch.from_numpy(rows)] = True
-        data[f"{part}_mask"] = mask & labelled
-    for extra in ("node_year", "node_species"):
-        if extra in loaded:
-            data[extra] = loaded[extra].squeeze(1)
-    data.dataset_name, data.source = name, source
+    for part, mask in zip(PARTS, ("train_mask", "val_mask", "test_mask"), strict=True):
+        data[mask] = torch.zeros(num_nodes, dtype=torch.bool)
+        data[mask][tables[part]] = True
+        data[mask] &= labeled
+    for extra in _extras(_meta(name)):
+        data[extra] = tables[extra].squeeze(1)
     return data
 
 
-def _papers(loaded: Any) -> Data:
-    """The papers of ogbn-mag and the citations between them."""
-    from torch_geometric.data import Data
-
-    papers = Data(edge_index=loaded.edge_index_dict[_CITES], y=loaded.y_dict[PAPER])
-    papers.num_nodes = loaded.num_nodes_dict[PAPER]
-    papers.x = (loaded.x_dict if "x_dict" in loaded else {}).get(PAPER)
-    papers.node_year = loaded.node_year[PAPER]
-    return papers
+def _meta(name: str) -> dict[str, str]:
+    return ogb_table("graphproppred" if name.startswith("ogbg-") else "nodeproppred")[name]
 
 
-def _find(name: str, root: str | os.PathLike[str] | None, *, features: bool = True) -> tuple[Any, OgbFiles, str]:
-    """The dataset of ogb, its files in the cache, and where they came from."""
-    meta, place, kept = ogb_table(_part(name))[name], data_place(root), cache_folder()
-    shelf, stem = kept / "ogb", name.replace("-", "_")
-    folders = [raw.parent for raw in raw_folders(place.folder, "ogb", _folder_names(name, meta))] if place else []
-    given = [OgbFiles(name, meta, folder, features) for folder in folders]
-    for files in given:
-        if place and holds_some(files.folder, files.names):
-            if files.missing:
-                raise DataError(_lacks(files))
-            entry = shelf / f"{stem}-{digest(files.folder, files.names)}"
-            return *_through_cache(files, entry), f"raw files in {place.words}"
-    downloaded = shelf / f"{stem}-downloaded"
-    for entry in [downloaded, *cache.newest_first(shelf, f"{stem}-*")]:
-        # An entry with more than is asked for must keep it, should it have to be made anew.
-        for more in (True, features):
-            files = OgbFiles(name, meta, entry, more)
-            if not files.missing:
-                source = "downloaded by ogb" if entry == downloaded else "raw files in the cache"
-                return *_through_cache(files, entry), source
-    if name not in _DOWNLOADED and not name.startswith("ogbg-mol"):
-        raise DataError(_not_found(name, meta, place, shelf, "is not downloaded unasked, being large"))
-    with cache.workspace(kept) as work:
+def _extras(meta: dict[str, str]) -> list[str]:
+    listed = meta["additional node files"]
+    return [] if listed == "None" else listed.split(",")
+
+
+def _files(name: str, folder: Path, *, features: bool) -> dict[str, str]:
+    """The raw files by the tensor they hold, relative to the folder of the dataset."""
+    meta = _meta(name)
+    label, mag = ("graph" if name.startswith("ogbg-") else "node"), name == "ogbn-mag"
+    edges, below = (_CITES, f"/{_PAPER}") if mag else ("raw", "")
+    nodes = f"raw/node-feat{below}" if mag else "raw"
+    files = {
+        "nodes": "raw/num-node-dict" if mag else "raw/num-node-list",
+        "edges": f"{edges}/num-edge-list",
+        "edge_index": f"{edges}/edge",
+        "y": f"raw/{label}-label{below}/{label}-label" if mag else f"raw/{label}-label",
+        **{extra: f"{nodes}/{extra}" for extra in _extras(meta)},
+        **{part: f"split/{meta['split']}{below}/{part}" for part in PARTS},
+    }
+    if (folder / "raw/species.csv.gz").is_file():  # its name in the archive, until ogb has read and renamed it
+        files |= {"node_species": "raw/species"} if "node_species" in files else {}
+    if features and meta["has_node_attr"] == "True":
+        files["x"] = f"{nodes}/node-feat"
+    if features and meta["has_edge_attr"] == "True":
+        files["edge_attr"] = "raw/edge-feat"
+    return {key: f"{file}.csv.gz" for key, file in files.items()} | {"release": f"RELEASE_v{meta['version']}.txt"}
+
+
+def _find(name: str, root: str | os.PathLike[str] | None, *, features: bool) -> tuple[dict[str, Tensor], str]:
+    """The tensors of a dataset and where they came from."""
+    from torch_geometric.data import download_url, extract_zip
+
+    meta, place, stem = _meta(name), data_place(root), name.replace("-", "_")
+    shelf, names = cache_folder() / "ogb", [stem, name, name.split("-", 1)[1], meta["download_name"]]
+    way_out = f"put them there from {meta['url']}"
+    for folder in candidates(place.folder, "ogb", names) if place else []:
+        files = _files(name, folder, features=features)
+        hint = "x" in files and not (folder / files["x"]).is_file() and name.startswith("ogbn-")
+        spectral = ', or load with features="spectral" or features="fastrp", which are made from the edges'
+        if place and complete(name, folder, list(files.values()), way_out + spectral * hint):
+            entry = shelf / f"{stem}-{files_digest(folder, files.values())}.safetensors"
+            return cached(entry, _KIND, lambda: _read(name, folder, files)), f"raw files in {place.words}"  # noqa: B023
+    entry = shelf / f"{stem}.safetensors"
+    with suppress(DataError):
+        return load_record(entry, _KIND)[0], "downloaded"
+    needed = f"{', '.join(_files(name, Path(), features=True).values())} from {meta['url']}"
+    if not name.startswith(_DOWNLOADED):
+        raise not_found(name, place, shelf, "is not downloaded, being large", needed, stem)
+    with TemporaryDirectory() as work:
         try:
-            folder = _download(meta, work / "download")
-        except Exception as error:  # urllib's, zipfile's, ogb's, the system's: whatever the network does
-            reason = f"{type(error).__name__}: {(str(error).strip().splitlines() or ['no reason given'])[0]}"
-            raise DataError(_not_found(name, meta, place, shelf, f"could not be downloaded ({reason})")) from error
-        return *_through_cache(OgbFiles(name, meta, folder), downloaded), "downloaded by ogb"
+            extract_zip(download_url(meta["url"], work, log=False), work, log=False)
+        except Exception as error:  # urllib's, zipfile's, the system's: an interrupted download can raise any
+            reason = f"could not be downloaded ({first_line(error)})"
+            raise not_found(name, place, shelf, reason, needed, stem) from error
+        folder = Path(work) / meta["download_name"]
+        files = _files(name, folder, features=True)
+        complete(name, folder, list(files.values()), "download it again")
+        return cached(entry, _KIND, lambda: _read(name, folder, files)), "downloaded"
 
 
-# Of the node sets ogb asks before it fetches the larger ones; what it would not ask for is fetched here as well.
-_DOWNLOADED = ("ogbn-arxiv",)
-
-
-def _through_cache(files: OgbFiles, entry: Path) -> tuple[Any, OgbFiles]:
-    """The dataset of these files, through its place in the cache, which is made (anew if damaged) when needed."""
-    mine = OgbFiles(files.name, files.meta, entry, files.features)
-    damaged = entry.is_dir()
-    if damaged and not mine.missing:
-        try:
-            return _open(mine), mine
-        except DataError:
-            pass  # the files given decide whether that can be mended
-    files.check()
-    with cache.workspace(entry.parent.parent) as work:
-        cache.copy_files(files.folder, work / "new", [*files.names, *files.mapping])
-        dataset = _open(OgbFiles(files.name, files.meta, work / "new", files.features))
-        cache.publish(work, entry, replace=damaged)
-    return dataset, mine
-
-
-def _open(files: OgbFiles) -> Any:
-    """Let ogb's class read files that are known to be complete; it processes them on the first time."""
-    module = import_ogb(_part(files.name))
-    kind = module.PygGraphPropPredDataset if files.name.startswith("ogbg-") else module.PygNodePropPredDataset
-    with_file = files.features and files.feature_file is not None
-    meta = {**files.meta, "dir_path": str(files.folder), "has_node_attr": str(with_file)}
-    try:
-        with quiet(), pyg_classes():
-            dataset = kind(files.name, meta_dict=meta)
-        fault = _fault(dataset, files)
-    except (DataError, MemoryError):
-        raise
-    except OSError as error:
-        raise cache.not_writable(error) from error
-    except Exception as error:  # ogb indexes and converts what it reads; wrong content surfaces as anything
-        fault = f"{type(error).__name__} while reading"
-    if fault:
-        raise DataError(
-            f"the files found for '{files.name}' do not make that set ({fault}); "
-            f"take them from {files.meta['url']} again"
-        )
-    return dataset
-
-
-def _fault(dataset: Any, files: OgbFiles) -> str | None:
-    """What is wrong with a loaded set, if anything: its sizes, an edge to nowhere, or a label that is none.
-
-    Rows are counted once more, because ogb's reader skips empty ones.
-    """
-    meta, loaded = files.meta, dataset._data
-    if files.name == "ogbn-mag":
-        loaded = _papers(loaded)
-        nodes, edges = files.sizes_of_papers()
-    else:
-        nodes, edges = files.sizes()
-    edges = edges * (2 if meta["add_inverse_edge"] == "True" else 1)
-    if len(dataset) != len(nodes) or loaded.edge_index.size(1) != edges.sum():
-        return f"{len(dataset):,} graphs with {loaded.edge_index.size(1):,} edges"
-    labelled = len(nodes) if files.name.startswith("ogbg-") else nodes.sum()
-    for key, rows in {"x": nodes.sum(), "edge_attr": edges.sum(), "y": labelled}.items():
-        if loaded.get(key) is not None and loaded[key].size(0) != rows:
-            return f"{loaded[key].size(0):,} rows of '{key}' where {rows:,} belong"
-    ends = torch.from_numpy(nodes).repeat_interleave(torch.from_numpy(edges))
-    if bool(((loaded.edge_index < 0) | (loaded.edge_index >= ends)).any()):
-        return "an edge to a node that is not there"
-    if files.name.startswith("ogbg-") and (loaded.x.is_floating_point() or loaded.edge_attr.is_floating_point()):
-        return "features that are no integers"
-    return _label_fault(loaded.y, meta)
-
-
-def _label_fault(y: Tensor, meta: dict[str, str]) -> str | None:
-    y = y[~y.isnan()]
-    if meta["task type"] == "regression":
-        return None if bool(y.isfinite().all()) else "an infinite label"
-    classes = int(meta["num classes"])
-    if bool(((y < 0) | (y >= classes) | (y != y.round())).any()):
-        return f"labels from {y.min():g} to {y.max():g} where 0 to {classes - 1} are known"
-    return None
-
-
-def _download(meta: dict[str, str], folder: Path) -> Path:
-    """Fetch and unpack a set by ogb's own means, leaving out the question that comes before."""
-    url = import_ogb("utils.url")
-    folder.mkdir()
-    with quiet():
-        url.extract_zip(url.download_url(meta["url"], str(folder)), str(folder))
-    return folder / meta["download_name"]
-
-
-def _part(name: str) -> str:
-    return "graphproppred" if name.startswith("ogbg-") else "nodeproppred"
-
-
-def _folder_names(name: str, meta: dict[str, str]) -> list[str]:
-    short = name.split("-", 1)[1]
-    return [name.replace("-", "_"), name, short, meta["download_name"]]
-
-
-def _lacks(files: OgbFiles) -> str:
-    missing = files.missing
-    found = f"the folder '{files.folder}' must hold all files of '{files.name}' (it lacks {', '.join(missing)})"
-    way_out = f"put them there from {files.meta['url']}"
-    if missing == [files.feature_file]:
-        way_out += ', or load with features="spectral" or features="fastrp", which make features of the graph alone'
-    return f"{found}; {way_out}"
-
-
-def _not_found(name: str, meta: dict[str, str], place: Place | None, shelf: Path, reason: str) -> str:
-    tried = [f"'{shelf}'"]
-    if place:
-        tried.insert(0, f"'{place.folder}'" if place.folder.is_dir() else f"'{place.folder}' (no such folder)")
-    folder, files = name.replace("-", "_"), OgbFiles(name, meta, Path())
-    wanted = ", ".join(files.names)
-    if place:
-        target = f"unpack {meta['url']} as '{place.folder / folder}'"
-    else:
-        target = f"unpack {meta['url']} as FOLDER/{folder} and name FOLDER as root or in RELGRAPH_DATA"
-    return f"the data set '{name}' is not in {' or '.join(tried)} and {reason}; {target}, with {wanted} in it"
+def _read(name: str, folder: Path, files: dict[str, str]) -> dict[str, Tensor]:
+    """All tables, each checked against the sizes that follow from the others and against the documented ones."""
+    meta, counts, graph_level = _meta(name), COUNTS[name], name.startswith("ogbg-")
+    raw = RawTables(folder, name, meta["url"])
+    nodes = raw.integers(files["nodes"], column=_PAPER if name == "ogbn-mag" else None)
+    edges = raw.integers(files["edges"])
+    for key, got, documented, noun in (
+        ("nodes", len(nodes), counts.graphs, "graphs"),
+        ("nodes", int(nodes.sum()), counts.nodes, "nodes"),
+        ("edges", len(edges), len(nodes), "rows"),
+        ("edges", int(edges.sum()), counts.edges, "edges"),
+    ):
+        if documented is not None and got != documented:
+            raise raw.refusal(files[key], f"{documented:,} {noun}", f"{got:,}")
+    num_nodes, num_edges = int(nodes.sum()), int(edges.sum())
+    ends = raw.table(files["edge_index"], num_edges, 2, integers=True).T
+    if bool(((ends < 0) | (ends >= nodes.repeat_interleave(edges))).any()):
+        raise raw.refusal(files["edge_index"], "nodes of the graph", "an edge to a node that is not there")
+    out = {"nodes": nodes, "edges": edges, "edge_index": ends}
+    if "x" in files:
+        out["x"] = raw.table(files["x"], num_nodes, counts.features, integers=graph_level, finite=True)
+    if "edge_attr" in files:
+        width = counts.edge_features
+        out["edge_attr"] = raw.table(files["edge_attr"], num_edges, width, integers=graph_level, finite=True)
+    for extra in _extras(meta):
+        out[extra] = raw.table(files[extra], num_nodes, 1)
+    labeled = len(nodes) if graph_level else num_nodes
+    out["y"] = raw.table(files["y"], labeled, int(meta["num tasks"]))
+    raw.check_labels(files["y"], out["y"], None if meta["task type"] == "regression" else int(meta["num classes"]))
+    out |= raw.split({part: files[part] for part in PARTS}, labeled, counts.split)
+    if meta["add_inverse_edge"] == "True":  # every edge is followed by its reverse, with the same features
+        out["edges"], out["edge_index"] = edges * 2, ends.repeat_interleave(2, dim=1)
+        out["edge_index"][:, 1::2] = ends.flip(0)
+        if "edge_attr" in out:
+            out["edge_attr"] = out["edge_attr"].repeat_interleave(2, dim=0)
+    return out

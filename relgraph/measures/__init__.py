@@ -1,8 +1,8 @@
-"""Measures: how alike two spaces, or what is predicted from them, are."""
+"""Measures: how similar two spaces are, or the predictions made from them."""
 
 from __future__ import annotations
 
-from relgraph.measures.agreement import cohen_kappa, disagreement, matched_cosine
+from relgraph.measures.agreement import disagreement, matched_cosine
 from relgraph.measures.cka import linear_cka
 
-__all__ = ["cohen_kappa", "disagreement", "linear_cka", "matched_cosine"]
+__all__ = ["disagreement", "linear_cka", "matched_cosine"]

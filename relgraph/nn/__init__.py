@@ -1,1 +1,34 @@
-"""Layers and modules: the relative layer, folding, encoders, and models of encoder and head, whole or cut."""
+"""Layers and modules: the relative layer, its message-passing form, folding, encoders and models."""
+
+from __future__ import annotations
+
+from relgraph.nn.anchor_edges import complete_edges as complete_edges
+from relgraph.nn.anchor_edges import nearest_anchor_edges as nearest_anchor_edges
+from relgraph.nn.anchor_edges import within_hops_edges as within_hops_edges
+from relgraph.nn.encoders import Encoder as Encoder
+from relgraph.nn.encoders import GATEncoder as GATEncoder
+from relgraph.nn.encoders import GCN2Encoder as GCN2Encoder
+from relgraph.nn.encoders import GCNEncoder as GCNEncoder
+from relgraph.nn.encoders import GINEncoder as GINEncoder
+from relgraph.nn.encoders import Layer as Layer
+from relgraph.nn.encoders import MLPEncoder as MLPEncoder
+from relgraph.nn.encoders import SAGEEncoder as SAGEEncoder
+from relgraph.nn.encoders import TransformerEncoder as TransformerEncoder
+from relgraph.nn.encoders import layers_of as layers_of
+from relgraph.nn.encoders import make_encoder as make_encoder
+from relgraph.nn.encoders.pooled import EdgeGCNConv as EdgeGCNConv
+from relgraph.nn.encoders.pooled import EdgeSAGEConv as EdgeSAGEConv
+from relgraph.nn.encoders.pooled import GraphEncoder as GraphEncoder
+from relgraph.nn.encoders.pooled import edge_gin_conv as edge_gin_conv
+from relgraph.nn.encoders.pooled import make_graph_encoder as make_graph_encoder
+from relgraph.nn.folding import FoldedCosine as FoldedCosine
+from relgraph.nn.folding import RelativeHead as RelativeHead
+from relgraph.nn.folding import fold as fold
+from relgraph.nn.folding import relative_head as relative_head
+from relgraph.nn.model import Model as Model
+from relgraph.nn.model import RelativeModel as RelativeModel
+from relgraph.nn.model import TailHead as TailHead
+from relgraph.nn.model import call_with_graph as call_with_graph
+from relgraph.nn.model import head_arguments as head_arguments
+from relgraph.nn.relative import RelativeLayer as RelativeLayer
+from relgraph.nn.relative_conv import RelativeConv as RelativeConv

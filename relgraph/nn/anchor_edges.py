@@ -1,4 +1,4 @@
-"""Edges from anchors to nodes, ``(2, E)``: row 0 the rank of an anchor, row 1 the row of a node, sorted by node."""
+"""Edges from anchors to nodes ``(2, E)``, sorted by node: row 0 holds ranks of anchors, row 1 rows of nodes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from relgraph.similarity import relative, resolve
 if TYPE_CHECKING:
     from relgraph.anchors import AnchorSet
 
-_CHUNK = 1 << 22  # similarities, or edges followed, held at once
+_CHUNK = 1 << 22  # similarities, or pairs of anchor and node, held at once
 
 
 def complete_edges(num_anchors: int, num_nodes: int, *, device: torch.device | str | None = None) -> Tensor:
@@ -35,14 +35,13 @@ def nearest_anchor_edges(
 ) -> Tensor:
     """Edges from the ``k`` nearest anchors to each node, ``(2, N k)``, the nearest first.
 
-    Near means a large similarity or a small distance. Some nodes are taken at a time, so that memory is O(N k).
+    Near means a large similarity or a small distance. Nodes are processed in chunks, so that memory is O(N k).
 
     Args:
         z: Embeddings ``(N, F)``.
         anchors: An AnchorSet or embeddings ``(K, F)``.
-        k: Anchors per node, 1..K.
-        similarity: A name of :data:`relgraph.similarity.SIMILARITIES`.
-        normalization: A name of :data:`relgraph.similarity.NORMALIZATIONS`.
+        k: Number of anchors per node, 1..K.
+        similarity, normalization: As of :class:`RelativeLayer`.
 
     Raises:
         InputError: If ``k`` is out of range, a name is unknown, or the shapes do not fit.
@@ -63,20 +62,17 @@ def nearest_anchor_edges(
     return torch.stack([torch.cat(ranks).view(-1), torch.arange(z.size(0), device=z.device).repeat_interleave(k)])
 
 
-def within_hops_edges(edge_index: Tensor, anchor_index: Tensor, hops: int, num_nodes: int) -> Tensor:
-    """Edges from each anchor to the nodes that it reaches in at most ``hops`` steps, itself included.
+def within_hops_edges(edge_index: Tensor, anchor_index: Tensor, num_hops: int, num_nodes: int) -> Tensor:
+    """Edges from each anchor to the nodes that it reaches in at most ``num_hops`` steps, itself included.
 
-    Steps follow the edges from source to target, as messages do: a node is joined to the anchors whose messages have
-    reached it after ``hops`` layers. Breadth-first from some anchors at a time; each looks at an edge at most once.
+    Steps follow the edges from source to target, as messages do: a node is joined to the anchors whose messages reach
+    it in ``num_hops`` layers. This is a breadth-first search from a chunk of anchors at a time.
 
-    Args:
-        edge_index: Edges of the graph ``(2, M)``.
-        anchor_index: Rows of the anchors ``(K,)``, in rank order.
-        hops: How many steps, 0 or more.
-        num_nodes: Nodes of the graph, ``N``.
+    Shapes:
+        edges of the graph ``(2, M)``, rows of the anchors in rank order ``(K,)`` -> edges ``(2, E)``.
 
     Raises:
-        InputError: If ``hops`` is negative, or an edge or an anchor is no row of the graph.
+        InputError: If ``num_hops`` is negative, or an edge or an anchor is out of range.
 
     Example:
         >>> path = torch.tensor([[0, 1, 2], [1, 2, 3]])
@@ -84,8 +80,8 @@ def within_hops_edges(edge_index: Tensor, anchor_index: Tensor, hops: int, num_n
         tensor([[0, 0, 1],
                 [1, 2, 3]])
     """
-    if hops < 0:
-        raise InputError("hops", f"must be 0 or more (got {hops}); 0 joins each anchor to itself only")
+    if num_hops < 0:
+        raise InputError("num_hops", f"must be 0 or more (got {num_hops}); 0 joins each anchor to itself only")
     for name, rows in (("edge_index", edge_index), ("anchor_index", anchor_index)):
         if rows.numel() and not 0 <= int(rows.min()) <= int(rows.max()) < num_nodes:
             got = int(rows.min()) if int(rows.min()) < 0 else int(rows.max())
@@ -99,9 +95,9 @@ def within_hops_edges(edge_index: Tensor, anchor_index: Tensor, hops: int, num_n
         seeds = anchor_index[start : start + group]
         ranks = torch.arange(seeds.numel(), device=seeds.device)
         reached = torch.zeros(seeds.numel() * num_nodes, dtype=torch.bool, device=seeds.device)
-        front = ranks * num_nodes + seeds  # a pair of anchor and node as one number
+        front = ranks * num_nodes + seeds  # pairs of anchor and node, each as one number
         reached[front] = True
-        for _ in range(hops):
+        for _ in range(num_hops):
             nodes = front % num_nodes
             count = degree[nodes]
             step = torch.arange(int(count.sum()), device=seeds.device)

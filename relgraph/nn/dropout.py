@@ -1,4 +1,4 @@
-"""Dropout that draws sixteen bits a value: on a CPU, random numbers are what dropout spends its time on."""
+"""Dropout that draws 16 random bits per value: on a CPU, drawing random numbers takes most of the time of dropout."""
 
 from __future__ import annotations
 
@@ -10,15 +10,11 @@ from torch import Tensor
 
 
 def dropout(x: Tensor, p: float, training: bool) -> Tensor:
-    """Inverted dropout, as ``torch.nn.functional.dropout`` does it, several times faster on a CPU.
+    """Inverted dropout, as ``torch.nn.functional.dropout``, and several times faster on a CPU.
 
-    Args:
-        x: Values of any shape.
-        p: Probability of dropping one, met to 1/131,072 on a CPU.
-        training: Nothing is dropped otherwise.
+    On other devices, in compiled functions and under ``torch.func`` it is ``torch.nn.functional.dropout``.
 
-    Returns:
-        The values that are kept, over ``1 - p``, and zeros.
+    The probability ``p`` is exact to 1/131,072 on a CPU.
 
     Example:
         >>> with torch.random.fork_rng(devices=[]):
@@ -30,22 +26,17 @@ def dropout(x: Tensor, p: float, training: bool) -> Tensor:
         return x
     if p >= 1:
         return torch.zeros_like(x)
-    if x.device.type != "cpu":
+    if x.device.type != "cpu" or torch.compiler.is_compiling() or torch._C._functorch.maybe_current_level() is not None:
         return F.dropout(x, p, training)
     return x * keep_mask(x.shape, p, [torch.default_generator], x)[0]
 
 
 def keep_mask(shape: torch.Size, p: float, generators: Sequence[torch.Generator], like: Tensor) -> Tensor:
-    """Dropout's factors, 0 with probability ``p`` and ``1 / (1 - p)`` else, shape ``(S, *shape)``.
+    """Factors of dropout, 0 with probability ``p`` and ``1 / (1 - p)`` otherwise, shape ``(S, *shape)``.
 
-    Every seed draws from a generator of its own, so that a seed's masks do not depend on its neighbours. One draw of
-    64 bits decides about four values, several times faster than ``bernoulli_``.
-
-    Args:
-        shape: Shape of the values.
-        p: Probability of a zero, below 1.
-        generators: One for each of the ``S`` masks.
-        like: A tensor of the type and device wanted.
+    Each of the ``S`` masks is drawn from a generator of its own, so it does not depend on the others. One draw of 64
+    bits decides about four values, which is several times faster than ``bernoulli_``. Type and device are those of
+    ``like``.
     """
     count = shape.numel()
     bits = torch.empty(len(generators), (count + 3) // 4, dtype=torch.int64, device=like.device)

@@ -1,23 +1,25 @@
-"""Folding: a linear head on relative vectors as a head on absolute embeddings, without the ``(N, K)`` in between."""
+"""Linear heads on relative representations: made from a published head, and folded into heads on embeddings."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import skip_init
 
 from relgraph.errors import InputError
-from relgraph.nn.heads import RelativeHead
 from relgraph.nn.relative import RelativeLayer, given_anchors
-from relgraph.similarity import SIMILARITIES, apply_map, normalizing_map, resolve, safe_norm, whitened_projection
+from relgraph.registry import SIMILARITIES
+from relgraph.similarity import apply_map, normalizing_map, resolve, safe_norm, whitened_projection
+from relgraph.similarity.checks import exact
 
 if TYPE_CHECKING:
-    from relgraph.anchors import AnchorSet
+    from relgraph.anchors import AnchorSet, PublishedHead
 
+Linear = TypeVar("Linear", bound=nn.Linear)
 
-_PART = 1 << 18  # values of z that a processor core keeps at hand from the norm to the product
+_PART = 1 << 18  # values of z that stay in the cache of a core between the norm and the product
 
 
 class FoldedCosine(nn.Module):
@@ -25,22 +27,15 @@ class FoldedCosine(nn.Module):
 
     .. math:: \mathrm{logits} = \frac{z' M}{\|z'\|} + b, \qquad z' = (z - m) \, T
 
-    The norm divides after the product, so without normalization no copy of ``z`` is made: beyond the logits
-    themselves, memory is O(N), unless there is a gradient to keep. With center, standardize or whiten, ``z'`` is a
-    copy ``(N, F)``, and with whiten one more product of F by F. On a CPU many rows are taken a part at a time, which
-    reads ``z`` from memory once and not twice, and copies only the part.
+    The division by the norm follows the product, so without normalization no copy of ``z`` is made, and memory is O(N)
+    beyond the logits unless a gradient is needed. Otherwise ``z'`` is a copy ``(N, F)``. On a CPU many rows are
+    processed in parts, so that ``z`` is read from memory once and only a part is copied.
 
     Args:
         weight: The matrix ``M`` ``(F, C)``.
         bias: The constants ``b`` ``(C,)``.
-        shift: The centre ``m`` ``(F,)``, or ``None``.
+        shift: The center ``m`` ``(F,)``, or ``None``.
         scale: The matrix ``T`` ``(F, F)`` or its diagonal ``(F,)``, or ``None``.
-
-    Example:
-        >>> head = FoldedCosine(torch.eye(2), torch.zeros(2))
-        >>> head(torch.tensor([[3.0, 4.0], [0.0, 0.0]]))
-        tensor([[0.6000, 0.8000],
-                [0.0000, 0.0000]])
     """
 
     def __init__(self, weight: Tensor, bias: Tensor, shift: Tensor | None = None, scale: Tensor | None = None) -> None:
@@ -65,18 +60,18 @@ class FoldedCosine(nn.Module):
     def _logits(self, z: Tensor) -> Tensor:
         z = apply_map(z, self.shift, self.scale)
         norm = safe_norm(z)
-        # In place: of many nodes, a second matrix (N, C) costs more than the division itself.
+        # In place: for many nodes, a second matrix (N, C) costs more time than the division.
         return (z @ self.weight).div_(norm).add_(self.bias)
 
     def _takes_parts(self, z: Tensor) -> bool:
-        # A gradient would be gathered part by part, a compiler fuses by itself, and autocast chooses the logits' type.
+        # Not with gradients, which would be summed over parts, nor where a compiler or autocast decides.
         if z.device.type != "cpu" or torch.compiler.is_compiling() or torch.is_autocast_enabled("cpu") or z.dim() != 2:
             return False
         learns = z.requires_grad or self.weight.requires_grad or self.bias.requires_grad
         return z.numel() > 4 * _PART * torch.get_num_threads() and not (learns and torch.is_grad_enabled())
 
     def extra_repr(self) -> str:
-        """The widths, as of a linear layer."""
+        """The sizes, as of a linear layer."""
         return f"in_features={self.weight.size(0)}, out_features={self.weight.size(1)}"
 
 
@@ -86,24 +81,20 @@ def fold(head: nn.Module, layer: RelativeLayer, anchors: AnchorSet | Tensor | No
 
     .. math:: (z A') \, W' = z \, (A' W')
 
-    The result equals the layer followed by the head up to rounding, costs what a linear head on ``z`` costs, and the
-    relative representation ``(N, K)`` never exists. It is meant for serving: its parameters are frozen, and later
-    changes of the anchors or of the head do not reach it.
+    The result equals the layer followed by the head up to rounding and costs as much as a linear head on ``z``; the
+    relative representation ``(N, K)`` is never computed. Its parameters are frozen copies.
 
     Args:
-        head: ``torch.nn.Linear`` from K to C, reading relative vectors.
-        layer: The layer that makes them, with a similarity that is bilinear (cosine counts: it is up to one factor
-            per node).
-        anchors: The AnchorSet or the embeddings ``(K, F)`` that the layer is given; of a frozen layer its own are
-            taken, so leave them out.
+        head: A ``torch.nn.Linear`` from K to C on relative representations.
+        layer: Their layer, with a similarity that is bilinear up to one factor per node, such as cosine.
+        anchors: The AnchorSet or the embeddings ``(K, F)`` that the layer is given; left out for a frozen layer.
 
     Returns:
-        ``torch.nn.Linear`` from F to C, or a :class:`FoldedCosine` where the similarity divides by norms.
+        A ``torch.nn.Linear`` from F to C, or a :class:`FoldedCosine` if the similarity divides by norms.
 
     Raises:
-        InputError: If the head is not linear, the similarity is not bilinear, the numbers of anchors differ, not
-            exactly one of layer and argument has anchors, or a :func:`relative_head` reads other anchors, another
-            order or another similarity.
+        InputError: If the head is not linear, the similarity is not bilinear, the anchors of head and layer differ, or
+            anchors are given twice or not at all.
 
     Example:
         >>> z = torch.randn(9, 4, generator=torch.Generator().manual_seed(0))
@@ -122,7 +113,7 @@ def fold(head: nn.Module, layer: RelativeLayer, anchors: AnchorSet | Tensor | No
         head.check(layer, anchors)
     similarity, _ = resolve(layer.similarity, layer.normalization)
     if not similarity.bilinear:
-        bilinear = ", ".join(sorted(name for name, entry in SIMILARITIES.items() if entry.bilinear))
+        bilinear = ", ".join(sorted(name for name in SIMILARITIES if SIMILARITIES.resolve(name).bilinear))
         raise InputError(
             "layer",
             f"must have a bilinear similarity to be folded: {bilinear} (got '{similarity.name}'); "
@@ -142,10 +133,9 @@ def fold(head: nn.Module, layer: RelativeLayer, anchors: AnchorSet | Tensor | No
         )
     rows = rows.to(head.weight.device)
     center = None if center is None else center.to(rows.device)
-    exact = torch.float32 if rows.device.type == "mps" else torch.float64
-    shift, scale, matrix = _parts(rows, center, layer, exact)
-    # Folded once and used often: multiplied out in float64, rounded at the end.
-    weight = matrix.to(exact) @ head.weight.to(exact).T
+    precise = exact(rows.device)
+    shift, scale, matrix = _parts(rows, center, layer)
+    weight = matrix.to(precise) @ head.weight.to(precise).T
     bias = torch.zeros_like(head.weight[:, 0]) if head.bias is None else head.bias.clone()
     if similarity.normed:
         return FoldedCosine(
@@ -153,24 +143,98 @@ def fold(head: nn.Module, layer: RelativeLayer, anchors: AnchorSet | Tensor | No
         )
     if scale is not None:
         weight = torch.diag(scale).to(weight) @ weight if scale.dim() == 1 else scale.to(weight) @ weight
-    # Not nn.Linear(...): its initial values would be drawn from the global generator.
-    folded: nn.Linear = skip_init(  # type: ignore[no-untyped-call]
-        nn.Linear, rows.size(1), head.out_features, dtype=bias.dtype, device=bias.device
-    )
-    folded.weight.copy_(weight.T)
-    folded.bias.copy_(bias if shift is None else bias - shift.to(exact) @ weight)
-    return folded.requires_grad_(False)
+    return _linear(nn.Linear, weight.T, bias if shift is None else (bias - shift.to(precise) @ weight).to(bias))
 
 
-def _parts(
-    rows: Tensor, center: Tensor | None, layer: RelativeLayer, exact: torch.dtype
-) -> tuple[Tensor | None, Tensor | None, Tensor]:
-    """The affine map of the layer's normalization, and the matrix ``(F, K)`` that its similarity applies after it."""
+def _parts(rows: Tensor, center: Tensor | None, layer: RelativeLayer) -> tuple[Tensor | None, Tensor | None, Tensor]:
+    """The affine map of the layer's normalization, and the matrix ``(F, K)`` of its similarity after it."""
     similarity, _ = resolve(layer.similarity, layer.normalization)
     if similarity.whitens:
         shift, matrix = whitened_projection(rows, center=center, shrinkage=layer.shrinkage)
         return shift, None, matrix
     moved, scale = normalizing_map(rows, layer.normalization, center=center, shrinkage=layer.shrinkage)
-    # Unit vectors have norm 1, so the similarity of a bilinear function with them is its matrix.
-    units = torch.eye(rows.size(1), dtype=exact, device=rows.device)
-    return moved, scale, similarity.function(units, apply_map(rows.to(exact), moved, scale))
+    precise = rows.to(exact(rows.device))
+    # Unit vectors have norm 1, so their similarities are the matrix of a bilinear function.
+    units = torch.eye(rows.size(1), dtype=precise.dtype, device=rows.device)
+    return moved, scale, similarity.function(units, apply_map(precise, moved, scale))
+
+
+class RelativeHead(nn.Linear):
+    """A linear map of whitened relative representations with the ids of their anchors; see :func:`relative_head`."""
+
+    similarity = "whitened"
+    anchor_ids: Tensor
+
+    def check(self, layer: RelativeLayer, anchors: AnchorSet | Tensor | None = None) -> None:
+        """Refuse a layer with another similarity, and an AnchorSet of other anchors or in another order."""
+        if layer.similarity != self.similarity:
+            raise InputError(
+                "layer",
+                f"must have the similarity that the head reads, '{self.similarity}' (got '{layer.similarity}'); "
+                f"make it with RelativeLayer('{self.similarity}')",
+            )
+        ids = getattr(anchors, "ids", None)
+        if ids is not None and ids.tolist() != self.anchor_ids.tolist():
+            raise InputError(
+                "anchors",
+                "must be those of the head in the same order (got others, or another order); "
+                "make the head with relative_head(published, anchors)",
+            )
+
+    def extra_repr(self) -> str:
+        """The sizes and the similarity."""
+        return f"{super().extra_repr()}, similarity='{self.similarity}'"
+
+
+def relative_head(head: PublishedHead, anchors: AnchorSet | None = None) -> RelativeHead:
+    r"""A published head as a linear map of whitened relative representations, without training.
+
+    .. math:: \mathrm{logits} = r \, (L - \mathbf 1 \, \bar l^\top) + \bar l
+
+    with the outputs of the head on its own anchors :math:`L` and their mean over all nodes :math:`\bar l`. On the
+    whitened relative representation of *any* run with the same anchors in the same order it equals that run's
+    :func:`relgraph.convert`.
+
+    Args:
+        head: A published head with ``K`` anchors and ``C`` outputs.
+        anchors: The anchors of the relative representations, in their order; by default those of ``head``.
+
+    Returns:
+        A frozen linear map from ``(N, K)`` to ``(N, C)`` with ``anchor_ids``, the anchor of each coordinate.
+
+    Raises:
+        InputError: If ``anchors`` are not those of the head.
+
+    Example:
+        >>> from relgraph.anchors import AnchorSet, publish
+        >>> z = torch.randn(50, 4, generator=torch.Generator().manual_seed(0))
+        >>> space = AnchorSet(ids=torch.arange(20), embeddings=z[:20], center=z.mean(0))
+        >>> relative_head(publish(nn.Linear(4, 3), space))
+        RelativeHead(in_features=20, out_features=3, bias=True, similarity='whitened')
+    """
+    logits, ids = head.outputs, head.ids
+    if anchors is not None:
+        from relgraph.anchors import shared_ids
+
+        _, rows = shared_ids(anchors.ids, ids)
+        if not len(rows) == len(ids) == len(anchors):
+            raise InputError(
+                "anchors",
+                f"must be those of the head, {len(ids)} (got {len(anchors)}, {len(rows)} of them the head's); "
+                "relgraph.convert needs only some of them",
+            )
+        logits, ids = logits[rows], ids[rows]
+    linear = _linear(RelativeHead, (logits - head.mean).mT, head.mean)
+    linear.register_buffer("anchor_ids", ids.clone())
+    return linear
+
+
+def _linear(kind: type[Linear], weight: Tensor, bias: Tensor) -> Linear:
+    """A frozen linear map; ``kind(...)`` would draw initial values from the global generator."""
+    linear: Linear = skip_init(  # type: ignore[no-untyped-call]
+        kind, weight.size(1), weight.size(0), dtype=bias.dtype, device=bias.device
+    )
+    with torch.no_grad():
+        linear.weight.copy_(weight)
+        linear.bias.copy_(bias)
+    return linear.requires_grad_(False)

@@ -1,62 +1,29 @@
-"""How near each node is to each anchor: similarities, normalizations of the space before them, and what both ignore.
+"""Similarities of nodes to anchors, normalizations of the space, and the invariances of both.
 
-Every function here is pure: embeddings ``(N, F)`` and anchors ``(K, F)`` in, ``(N, K)`` out. Sums and solves run in
-float32 or wider whatever the input's precision, with autocast off; the result has the precision of ``x``.
+All functions are pure, from embeddings ``(N, F)`` and anchors ``(K, F)`` to ``(N, K)``. They compute in float32 or
+wider with autocast off, and return the precision of ``x``.
 """
 
 from __future__ import annotations
 
-from relgraph.similarity.checks import check_finite, check_shrinkage
-from relgraph.similarity.distances import (
-    euclidean_distance,
-    l1_distance,
-    linf_distance,
-    median_distance,
-    rbf_similarity,
-)
-from relgraph.similarity.edges import edge_similarity
-from relgraph.similarity.functions import (
-    angular_similarity,
-    cosine_similarity,
-    dot_similarity,
-    safe_norm,
-    whitened_similarity,
-)
-from relgraph.similarity.normalization import (
-    NORMALIZATIONS,
-    Normalization,
-    apply_map,
-    normalize,
-    normalizing_map,
-    whitened_projection,
-)
-from relgraph.similarity.registry import SIMILARITIES, Similarity
-from relgraph.similarity.representation import CHANGES, invariances, relative, resolve
-
-__all__ = [
-    "CHANGES",
-    "NORMALIZATIONS",
-    "SIMILARITIES",
-    "Normalization",
-    "Similarity",
-    "angular_similarity",
-    "apply_map",
-    "check_finite",
-    "check_shrinkage",
-    "cosine_similarity",
-    "dot_similarity",
-    "edge_similarity",
-    "euclidean_distance",
-    "invariances",
-    "l1_distance",
-    "linf_distance",
-    "median_distance",
-    "normalize",
-    "normalizing_map",
-    "rbf_similarity",
-    "relative",
-    "resolve",
-    "safe_norm",
-    "whitened_projection",
-    "whitened_similarity",
-]
+from relgraph.similarity.checks import check_shrinkage as check_shrinkage
+from relgraph.similarity.distances import euclidean_distance as euclidean_distance
+from relgraph.similarity.distances import l1_distance as l1_distance
+from relgraph.similarity.distances import linf_distance as linf_distance
+from relgraph.similarity.distances import median_distance as median_distance
+from relgraph.similarity.distances import rbf_similarity as rbf_similarity
+from relgraph.similarity.edges import edge_similarity as edge_similarity
+from relgraph.similarity.functional import CHANGES as CHANGES
+from relgraph.similarity.functional import Similarity as Similarity
+from relgraph.similarity.functional import angular_similarity as angular_similarity
+from relgraph.similarity.functional import cosine_similarity as cosine_similarity
+from relgraph.similarity.functional import dot_similarity as dot_similarity
+from relgraph.similarity.functional import safe_norm as safe_norm
+from relgraph.similarity.functional import whitened_similarity as whitened_similarity
+from relgraph.similarity.normalization import Normalization as Normalization
+from relgraph.similarity.normalization import apply_map as apply_map
+from relgraph.similarity.normalization import normalizing_map as normalizing_map
+from relgraph.similarity.normalization import whitened_projection as whitened_projection
+from relgraph.similarity.relative import invariances as invariances
+from relgraph.similarity.relative import relative as relative
+from relgraph.similarity.relative import resolve as resolve

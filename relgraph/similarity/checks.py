@@ -1,8 +1,9 @@
-"""What embeddings and anchors must be before they are compared, and the precision to compare them in."""
+"""Checks of embeddings and anchors before they are compared, and the precision of the comparison."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -10,54 +11,20 @@ from torch import Tensor
 from relgraph.errors import InputError
 
 
-def check_finite(name: str, tensor: Tensor) -> None:
-    """Refuse NaN and infinite values, naming the first row that holds one.
-
-    It reads values, which a compiled forward must not do: call it where data enter.
-
-    Raises:
-        InputError: If a value is not finite.
-
-    Example:
-        >>> check_finite("z", torch.tensor([[1.0], [float("nan")]]))
-        Traceback (most recent call last):
-        relgraph.errors.InputError: 'z' must be finite (row 1 holds nan); look for a diverged run or missing features
-    """
-    bad = ~torch.isfinite(tensor.detach())
-    if bool(bad.any()):
-        place = bad.nonzero()[0]
-        row = f"row {int(place[0])} holds " if tensor.dim() else "got "
-        raise InputError(
-            name, f"must be finite ({row}{float(tensor[tuple(place)])}); look for a diverged run or missing features"
-        )
-
-
 def check_shrinkage(shrinkage: float) -> None:
-    """Refuse a shrinkage that is negative or not finite.
-
-    Example:
-        >>> check_shrinkage(0.01)
-    """
+    """Refuse a shrinkage that is negative or not finite."""
     if not 0 <= shrinkage < math.inf:
         raise InputError("shrinkage", f"must be 0 or more and finite (got {shrinkage}); the default is 0.01")
 
 
 def check_pair(x: Tensor, anchors: Tensor, center: Tensor | None = None, *, batched: bool = False) -> torch.dtype:
-    """Check shapes, types and devices of what is compared, never values; returns the precision to compute in.
+    """Check shapes, types and devices, never values; returns the precision to compute in.
 
-    Args:
-        x: Embeddings ``(N, F)``.
-        anchors: Embeddings of the anchors ``(K, F)``.
-        center: The centre ``(F,)``, if there is one.
-        batched: Whether both may have leading dimensions, such as one for many runs.
+    With ``batched``, embeddings and anchors may have leading dimensions.
 
     Raises:
-        InputError: If one is not a matrix of floating point numbers, or they do not fit each other. Different types
-            are let through under autocast only, where they are the rule.
-
-    Example:
-        >>> check_pair(torch.ones(3, 2), torch.ones(1, 2))
-        torch.float32
+        InputError: If one is not a matrix of floating point numbers, or shapes, types or devices differ. Different
+            types are allowed under autocast.
     """
     for name, tensor in (("embeddings", x), ("anchors", anchors)):
         if tensor.dim() != 2 and not (batched and tensor.dim() > 2):
@@ -72,7 +39,7 @@ def check_pair(x: Tensor, anchors: Tensor, center: Tensor | None = None, *, batc
         raise InputError(
             "anchors",
             f"must have as many columns as the embeddings, {x.size(-1)} (got {anchors.size(-1)}); "
-            "take anchors of the same space",
+            "take anchors from the same space",
         )
     if center is not None and center.shape != anchors.shape[1:]:
         raise InputError(
@@ -88,21 +55,22 @@ def check_pair(x: Tensor, anchors: Tensor, center: Tensor | None = None, *, batc
 
 
 def wide(dtype: torch.dtype) -> torch.dtype:
-    """The precision to compute in: float32, or wider if the input is.
-
-    Example:
-        >>> wide(torch.bfloat16)
-        torch.float32
-    """
+    """The precision to compute in: float32, or wider if the input is."""
     return torch.promote_types(dtype, torch.float32)
 
 
-def no_autocast(x: Tensor) -> torch.autocast:
-    """A block in which autocast does not lower the precision on the device of ``x``.
+def exact(device: torch.device) -> torch.dtype:
+    """The widest precision of a device: float64, but float32 on Apple's GPUs."""
+    return torch.float32 if device.type == "mps" else torch.float64
 
-    Example:
-        >>> with torch.autocast("cpu", dtype=torch.bfloat16), no_autocast(x := torch.ones(1, 1)):
-        ...     (x @ x).dtype
-        torch.float32
-    """
+
+def no_autocast(x: Tensor) -> torch.autocast:
+    """A block in which autocast does not lower the precision on the device of ``x``."""
     return torch.autocast(device_type=x.device.type, enabled=False)
+
+
+def compare(function: Callable[[Tensor, Tensor], Tensor], x: Tensor, anchors: Tensor) -> Tensor:
+    """Check embeddings and anchors, compare them in float32 or wider, and return the precision of ``x``."""
+    dtype = check_pair(x, anchors, batched=True)
+    with no_autocast(x):
+        return function(x.to(dtype), anchors.to(dtype)).to(x.dtype)

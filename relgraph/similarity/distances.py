@@ -1,4 +1,7 @@
-"""Distances from nodes to anchors, where smaller is nearer, and the Gaussian kernel of one of them."""
+"""Distances from nodes to anchors, and the Gaussian kernel of the Euclidean one.
+
+No function holds an ``(N, K, F)`` tensor, neither forward nor backward.
+"""
 
 from __future__ import annotations
 
@@ -9,35 +12,27 @@ import torch
 from torch import Tensor
 
 from relgraph.errors import InputError
-from relgraph.similarity.checks import check_pair, no_autocast
+from relgraph.similarity.checks import compare, no_autocast
 
-#: How many differences of coordinates are held at once where they have to be held at all.
+#: Number of coordinate differences held at once.
 CHUNK = 1 << 22
 
 
 def euclidean_distance(x: Tensor, anchors: Tensor) -> Tensor:
-    r"""Euclidean distance from each node to each anchor, taken from the differences of the coordinates.
+    r"""Euclidean distance from each node to each anchor, computed from the differences of the coordinates.
 
     .. math:: r_{ik} = \|x_i - a_k\|
 
-    The quicker way through :math:`\|x\|^2 + \|a\|^2 - 2 x a'` loses all digits far from the origin, so it is not
-    taken. At distance 0 the gradient is 0. Neither direction holds an ``(N, K, F)`` tensor.
+    The faster :math:`\|x\|^2 + \|a\|^2 - 2 x a'` loses all digits far from the origin. At distance 0 the gradient is 0.
 
-    Args:
-        x: Embeddings ``(N, F)``, or ``(..., N, F)`` for many spaces at once.
-        anchors: Embeddings of the anchors ``(K, F)``, or ``(..., K, F)``.
-
-    Returns:
-        Distances ``(N, K)``.
+    Shapes:
+        embeddings ``(..., N, F)``, anchors ``(..., K, F)`` -> distances ``(..., N, K)``.
 
     Example:
         >>> euclidean_distance(torch.tensor([[1000.0, 1000.0]]), torch.tensor([[1000.0, 1000.0], [1003.0, 1004.0]]))
         tensor([[0., 5.]])
     """
-    dtype = check_pair(x, anchors, batched=True)
-    with no_autocast(x):
-        distance: Tensor = _Distance.apply(x.to(dtype), anchors.to(dtype))  # type: ignore[no-untyped-call]
-        return distance.to(x.dtype)
+    return compare(euclidean, x, anchors)
 
 
 def l1_distance(x: Tensor, anchors: Tensor) -> Tensor:
@@ -45,42 +40,27 @@ def l1_distance(x: Tensor, anchors: Tensor) -> Tensor:
 
     .. math:: r_{ik} = \sum_f |x_{if} - a_{kf}|
 
-    No ``(N, K, F)`` tensor is held in either direction; the gradient takes some nodes at a time.
-
-    Args:
-        x: Embeddings ``(N, F)``, or ``(..., N, F)`` for many spaces at once.
-        anchors: Embeddings of the anchors ``(K, F)``, or ``(..., K, F)``.
-
-    Returns:
-        Distances ``(N, K)``.
+    Shapes are those of :func:`euclidean_distance`.
 
     Example:
         >>> l1_distance(torch.tensor([[1.0, 2.0]]), torch.tensor([[1.0, 2.0], [4.0, -2.0]]))
         tensor([[0., 7.]])
     """
-    return _coordinatewise(x, anchors, 1.0)
+    return compare(l1, x, anchors)
 
 
 def linf_distance(x: Tensor, anchors: Tensor) -> Tensor:
-    r"""Chebyshev distance from each node to each anchor: the largest difference of a coordinate.
+    r"""Chebyshev distance from each node to each anchor (order infinity of Deza & Deza 2009).
 
     .. math:: r_{ik} = \max_f |x_{if} - a_{kf}|
 
-    Minkowski's distance of order infinity (Deza & Deza 2009). Coordinates that share the maximum share its gradient.
-    No ``(N, K, F)`` tensor is held in either direction.
-
-    Args:
-        x: Embeddings ``(N, F)``, or ``(..., N, F)`` for many spaces at once.
-        anchors: Embeddings of the anchors ``(K, F)``, or ``(..., K, F)``.
-
-    Returns:
-        Distances ``(N, K)``.
+    Coordinates that share the maximum share its gradient. Shapes are those of :func:`euclidean_distance`.
 
     Example:
         >>> linf_distance(torch.tensor([[1.0, 2.0]]), torch.tensor([[1.0, 2.0], [4.0, -2.0]]))
         tensor([[0., 4.]])
     """
-    return _coordinatewise(x, anchors, math.inf)
+    return compare(linf, x, anchors)
 
 
 def rbf_similarity(x: Tensor, anchors: Tensor, *, width: float | None = None) -> Tensor:
@@ -88,16 +68,11 @@ def rbf_similarity(x: Tensor, anchors: Tensor, *, width: float | None = None) ->
 
     .. math:: r_{ik} = \exp\left(-\frac{\|x_i - a_k\|^2}{2 w^2}\right)
 
-    The default width is the median distance between anchors (Gretton et al. 2012, JMLR 13, "median heuristic"), so a
-    rescaled space gives the same values.
+    The default width is the median distance between anchors (Gretton et al. 2012, JMLR 13, "median heuristic"), which
+    makes the values invariant to scaling.
 
-    Args:
-        x: Embeddings ``(N, F)``, or ``(..., N, F)`` for many spaces at once.
-        anchors: Embeddings of the anchors ``(K, F)``, or ``(..., K, F)``.
-        width: The width ``w``; ``None`` takes :func:`median_distance` of the anchors.
-
-    Returns:
-        Similarities ``(N, K)`` in [0, 1].
+    Shapes:
+        embeddings ``(..., N, F)``, anchors ``(..., K, F)`` -> values in [0, 1], ``(..., N, K)``.
 
     Raises:
         InputError: If ``width`` is not positive.
@@ -107,40 +82,55 @@ def rbf_similarity(x: Tensor, anchors: Tensor, *, width: float | None = None) ->
         tensor([[1.0000, 0.6065],
                 [0.6065, 1.0000]])
     """
-    dtype = check_pair(x, anchors, batched=True)
     if width is not None and not 0 < width < math.inf:
         raise InputError("width", f"must be positive and finite (got {width}); None takes the anchors' median distance")
-    with no_autocast(x):
-        rows = anchors.to(dtype)
-        scale = median_distance(rows)[..., None, None] if width is None else width
-        distance: Tensor = _Distance.apply(x.to(dtype), rows)  # type: ignore[no-untyped-call]
-        return (-(distance / scale).square() / 2).exp().to(x.dtype)
+    return compare(lambda x, anchors: rbf(x, anchors, width), x, anchors)
 
 
 def median_distance(anchors: Tensor) -> Tensor:
-    """Median Euclidean distance between anchors that differ (of an even number, the lower one); 1 if none differ.
+    """Median Euclidean distance between distinct anchors (of an even number, the lower one); 1 if none differ.
 
-    Leaving out anchors that coincide keeps the width positive however many they are.
+    Pairs at distance 0 are left out, which keeps the width positive.
 
-    Args:
-        anchors: Embeddings of the anchors ``(K, F)``, or ``(..., K, F)``.
-
-    Returns:
-        The distance, a scalar, or one for each leading index.
+    Shapes:
+        anchors ``(..., K, F)`` -> distances ``(...)``.
 
     Example:
         >>> median_distance(torch.tensor([[0.0], [0.0], [3.0]]))
         tensor(3.)
     """
-    # The copy is for torch.compile, which cannot trace a function of one tensor given twice.
-    distance: Tensor = _Distance.apply(anchors, anchors.clone())  # type: ignore[no-untyped-call]
+    distance = euclidean(anchors, anchors.clone())  # torch.compile cannot trace a function of one tensor given twice
     apart = torch.where(distance > torch.finfo(distance.dtype).tiny, distance, math.nan).flatten(-2)
     median = apart.nanmedian(-1).values
     return torch.where(median.isnan(), 1, median)
 
 
-class _Distance(torch.autograd.Function):
-    """Distances whose gradient takes two matrix products: torch's own holds ``(N, K, F)`` numbers on a GPU."""
+def euclidean(x: Tensor, anchors: Tensor) -> Tensor:
+    """:func:`euclidean_distance` without checks, as all functions below."""
+    distance: Tensor = _Euclidean.apply(x, anchors)  # type: ignore[no-untyped-call]
+    return distance
+
+
+def l1(x: Tensor, anchors: Tensor) -> Tensor:
+    """:func:`l1_distance` without checks."""
+    distance: Tensor = _Minkowski.apply(x, anchors, 1.0)  # type: ignore[no-untyped-call]
+    return distance
+
+
+def linf(x: Tensor, anchors: Tensor) -> Tensor:
+    """:func:`linf_distance` without checks."""
+    distance: Tensor = _Minkowski.apply(x, anchors, math.inf)  # type: ignore[no-untyped-call]
+    return distance
+
+
+def rbf(x: Tensor, anchors: Tensor, width: float | None = None) -> Tensor:
+    """:func:`rbf_similarity` without checks."""
+    scale = median_distance(anchors)[..., None, None] if width is None else width
+    return (-(euclidean(x, anchors) / scale).square() / 2).exp()
+
+
+class _Euclidean(torch.autograd.Function):
+    """Distances with a gradient of two matrix products; that of torch holds ``(N, K, F)`` numbers on a GPU."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, anchors: Tensor) -> Tensor:
@@ -152,24 +142,15 @@ class _Distance(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
         x, anchors, distance = ctx.saved_tensors
         with no_autocast(x):
-            middle = anchors.mean(
-                -2, keepdim=True
-            )  # Differences do not change, and far from the origin digits are kept.
+            middle = anchors.mean(-2, keepdim=True)  # keeps digits far from the origin; differences stay the same
             x, anchors = x - middle, anchors - middle
             weight = torch.where(distance > torch.finfo(distance.dtype).tiny, grad / distance, 0)
             to_x = weight.sum(-1)[..., None] * x - weight @ anchors
             return to_x, weight.sum(-2)[..., None] * anchors - weight.mT @ x
 
 
-def _coordinatewise(x: Tensor, anchors: Tensor, order: float) -> Tensor:
-    dtype = check_pair(x, anchors, batched=True)
-    with no_autocast(x):
-        distance: Tensor = _Minkowski.apply(x.to(dtype), anchors.to(dtype), order)  # type: ignore[no-untyped-call]
-        return distance.to(x.dtype)
-
-
 class _Minkowski(torch.autograd.Function):
-    """Distances of order 1 and infinity; their gradient needs all differences, and holds those of a few nodes."""
+    """Distances of order 1 and infinity; the gradient needs all differences, and holds those of a few nodes."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, anchors: Tensor, order: float) -> Tensor:
@@ -181,7 +162,7 @@ class _Minkowski(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:
         x, anchors = ctx.saved_tensors
         step = max(1, CHUNK // max(1, anchors.numel()))
-        # Gradients of the parts, kept in a list between large temporaries, would scatter over the heap and hold it.
+        # Written in place: a list of parts between large temporaries would fragment the heap.
         to_x, to_anchors = torch.empty_like(x), torch.zeros_like(anchors)
         for first in range(0, x.size(-2), step):
             count = min(step, x.size(-2) - first)

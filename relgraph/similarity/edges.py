@@ -1,4 +1,4 @@
-"""A similarity along given edges from anchors to nodes: what :func:`relative` computes, where it is asked for only."""
+"""The relative representation along given edges from anchors to nodes only."""
 
 from __future__ import annotations
 
@@ -11,69 +11,56 @@ from torch.utils.checkpoint import checkpoint
 from relgraph.errors import InputError
 from relgraph.similarity.checks import check_pair, no_autocast
 from relgraph.similarity.distances import CHUNK
-from relgraph.similarity.normalization import normalize
-from relgraph.similarity.representation import resolve
+from relgraph.similarity.functional import Similarity
+from relgraph.similarity.normalization import Normalization, apply_map
+from relgraph.similarity.relative import resolve
 
 
 def edge_similarity(
     x: Tensor,
     anchors: Tensor,
     edge_index: Tensor,
-    similarity: str = "cosine",
-    normalization: str = "none",
+    similarity: str | Similarity = "cosine",
+    normalization: str | Normalization = "none",
     *,
     center: Tensor | None = None,
     shrinkage: float = 0.01,
 ) -> Tensor:
-    """One similarity per edge from an anchor to a node, each equal to that entry of :func:`relative` up to rounding.
+    """One similarity per edge from an anchor to a node, equal to that entry of :func:`relative` up to rounding.
 
-    Nodes and anchors are normalized once; an edge then costs O(F). Of many edges some are gathered at a time, and
-    again for the gradient, so that beyond the input only O(E) memory is held.
+    Nodes and anchors are normalized once; an edge then costs O(F). Few edges are gathered at a time, and again for the
+    gradient, so that only O(E) memory is held beyond the input.
 
     Args:
-        x: Embeddings ``(N, F)``.
-        anchors: Embeddings of the anchors ``(K, F)``.
         edge_index: Edges ``(2, E)``: row 0 the rank of an anchor, 0..K-1; row 1 the row of a node, 0..N-1.
-        similarity: A name of :data:`SIMILARITIES`.
-        normalization: A name of :data:`NORMALIZATIONS`.
-        center: The centre ``(F,)`` of the space; ``None`` takes the anchors' mean.
-        shrinkage: The share of the mean variance that whitening adds to each direction.
+        x, anchors, similarity, normalization, center, shrinkage: As of :func:`relative`.
 
     Returns:
         Similarities ``(E,)``, in the precision of ``x``.
 
     Raises:
-        InputError: If a name is unknown, the space would be whitened twice, or shapes or edges do not fit.
+        InputError: As :func:`relative`, or if the edges are no pairs of an anchor and a node.
 
     Example:
         >>> z = torch.tensor([[1.0, 0.0], [1.0, 1.0], [-2.0, 0.0]])
         >>> edge_similarity(z, z[:2], torch.tensor([[0, 1], [2, 0]]))
         tensor([-1.0000,  0.7071])
     """
-    chosen, _ = resolve(similarity, normalization)
+    chosen, normalized = resolve(similarity, normalization)
     dtype = check_pair(x, anchors, center)
-    check_edges(edge_index, anchors.size(0), x)
-    nodes, rows = x.to(dtype), anchors.to(dtype)
+    _check_edges(edge_index, anchors.size(0), x)
     with no_autocast(x):
+        nodes, rows = x.to(dtype), anchors.to(dtype)
         if chosen.whitens:
-            nodes, rows = chosen.prepare(nodes, rows, center=center, shrinkage=shrinkage)
+            nodes, rows = chosen.prepare(nodes, rows, center, shrinkage)
         else:
-            nodes, rows = normalize(nodes, rows, normalization, center=center, shrinkage=shrinkage)
-            nodes, rows = chosen.prepare(nodes, rows)
+            shift, scale = normalized.function(rows, center, shrinkage)
+            nodes, rows = chosen.prepare(apply_map(nodes, shift, scale), apply_map(rows, shift, scale))
         return _along(nodes, rows, edge_index, chosen.pairwise).to(x.dtype)
 
 
-def check_edges(edge_index: Tensor, num_anchors: int, x: Tensor) -> None:
-    """Refuse edges that are no pairs of an anchor's rank and a node's row.
-
-    Numbers out of range are looked for on the CPU only, where that costs no waiting, and not in a compiled graph.
-
-    Example:
-        >>> check_edges(torch.tensor([[4], [0]]), 3, torch.zeros(5, 2))
-        Traceback (most recent call last):
-        relgraph.errors.InputError: 'edge_index' must hold ranks of anchors from 0 to 2 in row 0 (got 4); anchors are \
-numbered in rank order, not by their nodes
-    """
+def _check_edges(edge_index: Tensor, num_anchors: int, x: Tensor) -> None:
+    # Values are checked on the CPU only, where that needs no synchronization, and not in a compiled graph.
     whole = edge_index.dtype in (torch.int64, torch.int32)
     if edge_index.dim() != 2 or edge_index.size(0) != 2 or not whole:
         raise InputError(
@@ -98,7 +85,7 @@ numbered in rank order, not by their nodes
 
 
 def _along(nodes: Tensor, rows: Tensor, edge_index: Tensor, pairwise: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-    # At least N edges at a time: for each chunk the gradient of gathering is a tensor of all nodes.
+    # At least N edges at a time, since the gradient of gathering each chunk is a tensor of all nodes.
     step = max(CHUNK // nodes.size(1), nodes.size(0), 1)
 
     def chunk(nodes: Tensor, rows: Tensor, ranks: Tensor, ends: Tensor) -> Tensor:

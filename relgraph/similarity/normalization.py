@@ -1,4 +1,4 @@
-"""Standard forms of a space by the statistics of its anchors: centred, standardized, whitened."""
+"""Normalizations of a space by the statistics of its anchors: centered, standardized, whitened."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from relgraph.errors import InputError, unknown_name
-from relgraph.similarity.checks import check_pair, check_shrinkage, no_autocast, wide
+from relgraph.errors import InputError
+from relgraph.registry import NORMALIZATIONS
+from relgraph.similarity.checks import check_shrinkage, exact, no_autocast, wide
+
+Map = tuple[Tensor | None, Tensor | None]
 
 
-def normalize(
-    x: Tensor, anchors: Tensor, kind: str, *, center: Tensor | None = None, shrinkage: float = 0.01
-) -> tuple[Tensor, Tensor]:
-    r"""Bring a space into a standard form by statistics of its anchors, before a similarity is taken.
+def normalizing_map(anchors: Tensor, kind: str, *, center: Tensor | None = None, shrinkage: float = 0.01) -> Map:
+    r"""The affine map that normalizes a space by statistics of its anchors, before a similarity is taken.
 
     .. math:: x' = (x - m) \, T
 
@@ -26,49 +27,28 @@ def normalize(
     whole space by ``"whiten"``.
 
     Args:
-        x: Embeddings ``(N, F)``.
         anchors: Embeddings of the anchors ``(K, F)``.
-        kind: ``"none"``, ``"center"``, ``"standardize"`` or ``"whiten"``.
-        center: The centre ``m`` ``(F,)``; ``None`` takes the anchors' mean.
+        kind: A name of :data:`relgraph.registry.NORMALIZATIONS`.
+        center: The center ``m`` ``(F,)``; by default the anchors' mean.
         shrinkage: The share of the mean variance that ``"whiten"`` adds to each direction.
 
     Returns:
-        The changed embeddings ``(N, F)`` and anchors ``(K, F)``.
+        The shift ``m`` ``(F,)`` and the scale ``T`` ``(F, F)`` or its diagonal ``(F,)``; ``None`` for no change.
 
     Raises:
         InputError: If the name is unknown, or ``"whiten"`` has shrinkage 0 and the anchors do not span the space.
 
     Example:
-        >>> anchors = torch.tensor([[1.0, 5.0], [3.0, 5.0]])
-        >>> normalize(torch.tensor([[4.0, 6.0]]), anchors, "center")
-        (tensor([[2., 1.]]), tensor([[-1.,  0.],
-                [ 1.,  0.]]))
-    """
-    dtype = check_pair(x, anchors, center)
-    with no_autocast(x):
-        shift, scale = normalizing_map(anchors, kind, center=center, shrinkage=shrinkage)
-        change = [apply_map(tensor.to(dtype), shift, scale).to(tensor.dtype) for tensor in (x, anchors)]
-    return change[0], change[1]
-
-
-def normalizing_map(
-    anchors: Tensor, kind: str, *, center: Tensor | None = None, shrinkage: float = 0.01
-) -> tuple[Tensor | None, Tensor | None]:
-    """The affine map behind :func:`normalize`: shift ``(F,)`` and scale ``(F,)`` or ``(F, F)``, ``None`` where idle.
-
-    Example:
         >>> normalizing_map(torch.tensor([[1.0], [5.0]]), "standardize")
         (tensor([3.]), tensor([0.5000]))
     """
-    if kind not in NORMALIZATIONS:
-        raise unknown_name("normalization", kind, NORMALIZATIONS)
-    check_shrinkage(shrinkage)
     with no_autocast(anchors):
-        return NORMALIZATIONS[kind].function(anchors, center, shrinkage)
+        found: Map = NORMALIZATIONS.resolve(kind).function(anchors, center, shrinkage)
+        return found
 
 
 def apply_map(x: Tensor, shift: Tensor | None, scale: Tensor | None) -> Tensor:
-    """Apply what :func:`normalizing_map` returned to rows ``(N, F)``.
+    """Apply a map of :func:`normalizing_map` to rows ``(N, F)``.
 
     Example:
         >>> apply_map(torch.tensor([[4.0, 4.0]]), torch.tensor([3.0, 2.0]), torch.tensor([0.5, 2.0]))
@@ -81,75 +61,18 @@ def apply_map(x: Tensor, shift: Tensor | None, scale: Tensor | None) -> Tensor:
     return x * scale.to(x.dtype) if scale.dim() == 1 else x @ scale.to(x.dtype)
 
 
-def _none(anchors: Tensor, center: Tensor | None, shrinkage: float) -> tuple[None, None]:
-    return None, None
-
-
-def _center(anchors: Tensor, center: Tensor | None, shrinkage: float) -> tuple[Tensor, None]:
-    return _statistics(anchors, center)[0], None
-
-
-def _standardize(anchors: Tensor, center: Tensor | None, shrinkage: float) -> tuple[Tensor, Tensor]:
-    shift, centered, varied = _statistics(anchors, center)
-    variance = torch.where(varied, centered.square().mean(0), 1)
-    return shift, (variance.rsqrt() * varied).to(shift.dtype)
-
-
-def _whiten(anchors: Tensor, center: Tensor | None, shrinkage: float) -> tuple[Tensor, Tensor]:
-    shift, _, covariance, varied = _covariance(anchors, center, shrinkage)
-    _check_spanning(torch.linalg.eigvalsh(covariance.detach()) if shrinkage == 0 else None, shrinkage)
-    root: Tensor = _InverseRoot.apply(covariance)  # type: ignore[no-untyped-call]
-    return shift, (root * varied).to(shift.dtype)
-
-
-@dataclass(frozen=True)
-class Normalization:
-    """One standard form of a space: its affine map, and what it takes from and adds to a similarity's invariances."""
-
-    name: str
-    function: Callable[[Tensor, Tensor | None, float], tuple[Tensor | None, Tensor | None]]
-    removes: frozenset[str] = frozenset()
-    adds: frozenset[str] = frozenset()
-
-
-NORMALIZATIONS: dict[str, Normalization] = {
-    entry.name: entry
-    for entry in (
-        Normalization("none", _none),
-        Normalization("center", _center, frozenset({"node-scaling"}), frozenset({"translation"})),
-        Normalization(
-            "standardize",
-            _standardize,
-            frozenset({"node-scaling", "rotation"}),
-            frozenset({"translation", "scaling", "coordinate-scaling"}),
-        ),
-        Normalization("whiten", _whiten, frozenset({"node-scaling"}), frozenset({"translation", "scaling"})),
-    )
-}
-
-
 def whitened_projection(
     anchors: Tensor, *, center: Tensor | None = None, shrinkage: float = 0.01
 ) -> tuple[Tensor, Tensor]:
-    """The centre ``m`` ``(F,)`` and the matrix ``(F, K)`` with ``whitened_similarity(x) = (x - m) @ matrix``.
+    """The center ``m`` ``(F,)`` and the matrix ``(F, K)`` with ``whitened_similarity(x) = (x - m) @ matrix``.
 
-    Args:
-        anchors: Embeddings of the anchors ``(K, F)``.
-        center: The centre ``m`` ``(F,)``; ``None`` takes the anchors' mean.
-        shrinkage: The share of the mean variance that is added to each direction.
-
-    Returns:
-        The two, in float32 or wider.
-
-    Raises:
-        InputError: If ``shrinkage`` is 0 and the anchors do not span the space.
+    Arguments and errors are those of :func:`whitened_similarity`; both results are in float32 or wider.
 
     Example:
         >>> center, matrix = whitened_projection(torch.tensor([[1.0], [3.0]]), shrinkage=0)
         >>> center, matrix
         (tensor([2.]), tensor([[-0.5000,  0.5000]]))
     """
-    check_shrinkage(shrinkage)
     with no_autocast(anchors):
         shift, centered, covariance, varied = _covariance(anchors, center, shrinkage)
         try:
@@ -161,19 +84,68 @@ def whitened_projection(
         return shift, projection.to(shift.dtype)
 
 
+def _none(anchors: Tensor, center: Tensor | None, shrinkage: float) -> Map:
+    return None, None
+
+
+def _center(anchors: Tensor, center: Tensor | None, shrinkage: float) -> Map:
+    return _statistics(anchors, center)[0], None
+
+
+def _standardize(anchors: Tensor, center: Tensor | None, shrinkage: float) -> Map:
+    shift, centered, varied = _statistics(anchors, center)
+    variance = torch.where(varied, centered.square().mean(0), 1)
+    return shift, (variance.rsqrt() * varied).to(shift.dtype)
+
+
+def _whiten(anchors: Tensor, center: Tensor | None, shrinkage: float) -> Map:
+    shift, _, covariance, varied = _covariance(anchors, center, shrinkage)
+    if shrinkage == 0:
+        _check_spanning(torch.linalg.eigvalsh(covariance.detach()), shrinkage)
+    root: Tensor = _InverseRoot.apply(covariance)  # type: ignore[no-untyped-call]
+    return shift, (root * varied).to(shift.dtype)
+
+
+@dataclass(frozen=True)
+class Normalization:
+    """One normalization of a space: its affine map, and its effect on the invariances of a similarity.
+
+    Args:
+        name: The registered name.
+        function: From anchors, center or ``None``, and shrinkage to the result of :func:`normalizing_map`.
+        removes, adds: The changes to which a similarity is no longer, or becomes, invariant.
+    """
+
+    name: str
+    function: Callable[[Tensor, Tensor | None, float], Map]
+    removes: frozenset[str] = frozenset()
+    adds: frozenset[str] = frozenset()
+
+
+NONE = Normalization("none", _none)
+CENTER = Normalization("center", _center, frozenset({"node-scaling"}), frozenset({"translation"}))
+STANDARDIZE = Normalization(
+    "standardize",
+    _standardize,
+    frozenset({"node-scaling", "rotation"}),
+    frozenset({"translation", "scaling", "coordinate-scaling"}),
+)
+WHITEN = Normalization("whiten", _whiten, frozenset({"node-scaling"}), frozenset({"translation", "scaling"}))
+
+
 def _statistics(anchors: Tensor, center: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-    """Centre ``(F,)``, centred anchors ``(K, F)`` in float64, and where they vary beyond rounding ``(F,)``."""
+    """Center ``(F,)``, centered anchors ``(K, F)`` in float64, and whether each coordinate varies ``(F,)``."""
     dtype = wide(anchors.dtype)
-    exact = torch.float32 if anchors.device.type == "mps" else torch.float64  # Apple's GPUs know no float64.
-    precise = anchors.to(exact)
+    precise = anchors.to(exact(anchors.device))
     shift = (precise.mean(0) if center is None else center).to(dtype)
-    centered = precise - shift.to(exact)
+    centered = precise - shift.to(precise.dtype)
     rounding = 8 * torch.finfo(dtype).eps * precise.detach().abs().amax(0)
     return shift, centered, centered.detach().square().mean(0) > rounding.square()
 
 
 def _covariance(anchors: Tensor, center: Tensor | None, shrinkage: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Centre, centred anchors, shrunk covariance ``(F, F)`` (the identity in a constant space), whether it varies."""
+    """Center, centered anchors, shrunk covariance ``(F, F)`` (the identity in a constant space), whether it varies."""
+    check_shrinkage(shrinkage)
     shift, centered, varied = _statistics(anchors, center)
     covariance = centered.T @ centered / centered.size(0)
     identity = torch.eye(covariance.size(0), dtype=covariance.dtype, device=covariance.device)
@@ -181,9 +153,9 @@ def _covariance(anchors: Tensor, center: Tensor | None, shrinkage: float) -> tup
     return shift, centered, torch.where(varied.any(), covariance, identity), varied.any()
 
 
-def _check_spanning(variances: Tensor | None, shrinkage: float) -> None:
-    # Reads values, so it is left out of compiled graphs; only an explicit shrinkage of 0 can need it.
-    if shrinkage != 0 or variances is None or torch.compiler.is_compiling():
+def _check_spanning(variances: Tensor, shrinkage: float) -> None:
+    # It reads values, which a compiled graph must not do; only an explicit shrinkage of 0 needs it.
+    if shrinkage != 0 or torch.compiler.is_compiling():
         return
     least, most = torch.aminmax(variances.detach())
     if bool(least <= variances.numel() * torch.finfo(variances.dtype).eps * most):

@@ -1,19 +1,22 @@
 """Stitching: the encoder of one run with the head of another, without training."""
 
-from relgraph.stitching.arms import ARMS, Arm
-from relgraph.stitching.document import build_document, schema, to_json, write_document
-from relgraph.stitching.experiment import Experiment, StitchSettings, run_experiment
-from relgraph.stitching.network import stitch
+from relgraph.stitching.experiment import Crossing, Experiment, cross, run_experiment
+from relgraph.stitching.methods import Method
+from relgraph.stitching.report import build_report, report_schema
+from relgraph.stitching.run import Run, View
+from relgraph.stitching.settings import StitchSettings
+from relgraph.stitching.stitched import stitch
 
 __all__ = [
-    "ARMS",
-    "Arm",
+    "Crossing",
     "Experiment",
+    "Method",
+    "Run",
     "StitchSettings",
-    "build_document",
+    "View",
+    "build_report",
+    "cross",
+    "report_schema",
     "run_experiment",
-    "schema",
     "stitch",
-    "to_json",
-    "write_document",
 ]

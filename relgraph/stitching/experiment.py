@@ -1,348 +1,294 @@
-"""The whole job: train from several seeds, let every encoder meet every head, and keep the predictions."""
+"""The experiment: train from several seeds, evaluate every encoder with every head, and keep all outputs."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from functools import partial
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from relgraph.anchors import STRATEGIES, AnchorSet
-from relgraph.anchors.select import LabelsUsed, Space, check_count, needless_space
-from relgraph.errors import InputError, unknown_name
-from relgraph.graph import anchor_index, fingerprint, node_ids, num_nodes
-from relgraph.names import ENCODERS, SPACES, SPLITS
-from relgraph.nn.cut import CutModel, cut, edges_of
-from relgraph.nn.encoders import layers_of
-from relgraph.stitching.arms import ARMS, Arm, Nodes, PermutedAnchors, Run
-from relgraph.stitching.inner_arms import arms_at
-from relgraph.stitching.scores import Ints
-from relgraph.training import Protocol, TrainedRun, TrainSettings, apply_protocol, fit_many, labels, num_classes
-from relgraph.training.fitting import Head
-from relgraph.training.kept import fit_kept
-from relgraph.transforms import AddAnchors
-
-if TYPE_CHECKING:
-    from torch_geometric.data import Data
+from relgraph.anchors import AnchorSet, PublishedHead
+from relgraph.errors import InputError
+from relgraph.io import cache_folder
+from relgraph.problems import Head, Problem
+from relgraph.stitching.bootstrap import Bools
+from relgraph.stitching.methods import Method
+from relgraph.stitching.run import Run, View, warn_few_anchors
+from relgraph.stitching.settings import StitchSettings
+from relgraph.task import Array
+from relgraph.training import TrainedRun, fit_many, keeps_runs
 
 # Called with the name of a stage, the steps done since the last call, and all steps of the stage.
 Progress = Callable[[str, int, int], None]
 
-FEWEST_DRAWS = 20
-
-
-@dataclass(frozen=True)
-class StitchSettings:
-    """What is stitched and how.
-
-    Args:
-        encoders: Names of encoders.
-        seeds: One run of every encoder for each.
-        arms: Names of arms, by default all that can meet at the layer; the absolute models are trained in any case, as
-            retention is measured against them.
-        num_anchors: Number of anchors.
-        strategy: How they are chosen.
-        space: Where a geometric strategy measures distances: in ``"input"`` or ``"propagated"`` features, or in the
-            embeddings of the first ``"run"``, that of the first encoder and seed. Such anchors know what that run
-            learned of the labels.
-        anchor_seed: Seed of that choice.
-        split: Protocol; ``None`` takes the graph's own masks, else a random split.
-        split_seed: Seed of a split that is drawn.
-        train: Settings of every training run.
-        stitch_at: Layer behind which encoders and heads meet, from 1: the head is then the rest of the network, message
-            passing included. ``None`` for the last layer, where the head is all that is left.
-
-    Raises:
-        InputError: If a name is unknown, a value repeated, there are fewer than two seeds or no anchors, an encoder has
-            no such layer or not that many, or an arm cannot meet there.
-
-    Example:
-        >>> StitchSettings(seeds=(0,))
-        Traceback (most recent call last):
-            ...
-        relgraph.errors.InputError: 'seeds' must name at least two runs, as one has nothing to be stitched to (got 1)
-    """
-
-    encoders: tuple[str, ...] = ("gcn",)
-    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
-    arms: tuple[str, ...] = None  # type: ignore[assignment]  # what is left out is filled in below
-    num_anchors: int = 32
-    strategy: str = "random"
-    anchor_seed: int = 0
-    split: str | None = None
-    split_seed: int = 0
-    train: TrainSettings = field(default_factory=TrainSettings)
-    stitch_at: int | None = None
-    space: str = "propagated"
-
-    def __post_init__(self) -> None:
-        if self.arms is None:
-            object.__setattr__(self, "arms", tuple(arms_at(self.stitch_at)))  # type: ignore[unreachable]
-        for argument, given, valid in (
-            ("encoders", self.encoders, ENCODERS),
-            ("arms", self.arms, ARMS),
-            ("strategy", (self.strategy,), STRATEGIES),
-            ("space", (self.space,), SPACES),
-            ("split", () if self.split is None else (self.split,), SPLITS),
-        ):
-            if isinstance(given, str):  # type: ignore[unreachable]
-                raise InputError(argument, f"must be a tuple of names (got the text {given!r}); write ({given!r},)")
-            for name in given:
-                if name not in valid:
-                    raise unknown_name(argument, name, valid)
-            if not given and argument != "split":
-                raise InputError(argument, f"must name at least one of {', '.join(sorted(valid))} (got none)")
-            if len(set(given)) < len(given):
-                raise InputError(argument, f"must not repeat a name (got {', '.join(given)})")
-        self._check_layer()
-        if self.space != "propagated" and self.anchor_space is None:
-            raise needless_space(self.strategy, repr(self.space))
-        if self.num_anchors < 1:
-            raise InputError("num_anchors", f"must be at least 1 (got {self.num_anchors})")
-        if len(set(self.seeds)) < len(self.seeds):
-            raise InputError("seeds", f"must not repeat a seed (got {', '.join(map(str, self.seeds))})")
-        if len(self.seeds) < 2:
-            raise InputError(
-                "seeds", f"must name at least two runs, as one has nothing to be stitched to (got {len(self.seeds)})"
-            )
-
-    @property
-    def anchor_space(self) -> str | None:
-        """Where distances are measured, ``None`` by a strategy that measures none."""
-        return self.space if STRATEGIES[self.strategy].geometric else None
-
-    @property
-    def labels_used(self) -> LabelsUsed:
-        """What the choice of anchors knows of the labels."""
-        return "through a trained run" if self.space == "run" else STRATEGIES[self.strategy].labels_used
-
-    def _check_layer(self) -> None:
-        for name in self.encoders:
-            last = layers_of(name, self.train.num_layers)
-            if self.stitch_at is not None and not 1 <= self.stitch_at <= last:
-                raise InputError(
-                    "stitch_at",
-                    f"must be from 1 to {last}, the layers of '{name}' (got {self.stitch_at}); "
-                    "leave it out for the last one",
-                )
-        able = arms_at(self.stitch_at)
-        for name in self.arms:
-            if name not in able:
-                raise InputError(
-                    "arms",
-                    f"must be of {', '.join(able)} where 'stitch_at' names a layer, as others need a head that "
-                    f"reads one node at a time (got '{name}'); leave it out",
-                )
-
 
 @dataclass(eq=False)
-class ArmResult:
-    """What an arm did.
+class Crossing:
+    """Outputs of every source's encoder with every target's head by one method.
 
     Args:
-        predictions: Classes of the test nodes, ``(R, R, n)``, row = encoder's run, column = head's run, -1 where
-            widths forbid the pair.
-        seconds: Of every run, to publish and to meet all heads, training included where the arm trains.
-        draws: Of the control only: predictions ``(B, n)`` of its pairs of different runs, and of further draws where
-            the pairs are too few.
+        outputs: Records (:meth:`relgraph.task.Task.record`): classes ``(S, T, n)``, -1 where a pair is undefined or
+            was not asked for, or outputs ``(S, T, n, C)``, NaN there.
+        seconds: Of every source, to prepare its run and to evaluate it with all heads.
+        draws: Of a method that draws: records ``(B, n, ...)`` of its pairs of different runs, and of further draws if
+            these are few.
     """
 
-    predictions: Ints
+    outputs: Array
     seconds: list[float]
-    draws: Ints | None = None
+    draws: Array | None = None
+
+
+def cross(
+    method: Method,
+    sources: Sequence[Run],
+    targets: Sequence[Run] | None = None,
+    *,
+    anchors: Tensor | Sequence[Tensor],
+    rows: Tensor,
+    pairs: Bools | None = None,
+    seed: int = 0,
+) -> Crossing:
+    """Evaluate every source's encoder with every target's head.
+
+    Args:
+        method: The method.
+        sources: Runs whose encoders are used.
+        targets: Runs whose heads are used; ``None`` for the sources.
+        anchors: Embeddable rows of the anchors ``(K,)``, or one such tensor for each source.
+        rows: Predicted rows, ``(n,)``.
+        pairs: Which pairs to evaluate, ``(S, T)``; ``None`` for all.
+        seed: Seed of a method that draws.
+
+    Raises:
+        InputError: If there is no source.
+
+    Example:
+        >>> import relgraph as rg
+        >>> from relgraph.problems import make_problem
+        >>> from relgraph.stitching.methods import RIDGE
+        >>> from relgraph.training import fit_many
+        >>> problem = make_problem(rg.load_dataset("digits"))
+        >>> trained = fit_many(problem, "gcn", [0, 1], settings=rg.TrainSettings(epochs=2))
+        >>> runs = [Run.of(problem, one) for one in trained]
+        >>> cross(RIDGE, runs, anchors=torch.arange(0, 1797, 30), rows=problem.test).outputs.shape
+        (2, 2, 1297)
+    """
+    if not sources:
+        raise InputError("sources", "must hold at least one run (got none)")
+    targets = sources if targets is None else targets
+    problem, generator = sources[0].problem, torch.Generator().manual_seed(seed)
+    each = [anchors] * len(sources) if isinstance(anchors, Tensor) else list(anchors)
+    views: dict[tuple[int, int], View] = {}
+
+    def view(i: int, run: Run) -> View:
+        key = (id(each[i]), id(run))
+        if key not in views:
+            views[key] = method.prepare(View(run, each[i]))
+        return views[key]
+
+    def record(i: int, j: int) -> Array | None:
+        outputs = method.predict(view(i, sources[i]), view(i, targets[j]), rows, generator)
+        return None if outputs is None else problem.task.record(outputs)
+
+    classes = problem.task.mode == "multiclass"
+    shape = (len(sources), len(targets), rows.numel(), *(() if classes else (problem.num_outputs,)))
+    found = np.full(shape, -1 if classes else np.nan, dtype=np.int16 if classes else np.float64)
+    seconds, different = [0.0] * len(sources), []
+    for i, source in enumerate(sources):
+        start = time.perf_counter()
+        view(i, source)
+        seconds[i] += time.perf_counter() - start
+    for i, j in np.ndindex(len(sources), len(targets)):
+        if pairs is not None and not pairs[i, j]:
+            continue
+        start = time.perf_counter()
+        outputs = record(i, j)
+        seconds[i] += time.perf_counter() - start
+        if outputs is not None:
+            found[i, j] = outputs
+            if sources[i] is not targets[j]:
+                different.append((i, j))
+    if not (method.draws and different):
+        return Crossing(found, seconds)
+    further = (record(*different[k % len(different)]) for k in range(len(different), method.draws))
+    drawn = [*(found[i, j] for i, j in different), *(outputs for outputs in further if outputs is not None)]
+    return Crossing(found, seconds, np.stack(drawn))
 
 
 @dataclass(eq=False)
 class Experiment:
-    """A finished experiment: everything that the document and the pictures are made from.
+    """A finished experiment: everything that reports, plots and saved files are made from.
 
-    Runs are ordered by encoder, then by seed; ``kinds`` and ``seeds`` say which is which. ``embeddings`` are those of
-    the layer at which encoders and heads meet.
+    Runs are ordered by encoder, then by seed.
+
+    Args:
+        settings: The settings, with every default filled in.
+        problem: The problem.
+        anchors: Embeddable rows of the anchors, in rank order.
+        runs: The absolute models, at the layer that is stitched.
+        others: Models trained end to end for a method, by the kind of their head.
+        own: Own records of the absolute models on test rows, ``(R, n, ...)``.
+        stitched: Outputs on test rows, by method.
+        seconds: Seconds of every stage.
+        warnings: Warnings of the library, each once.
     """
 
     settings: StitchSettings
-    data: Data
-    protocol: Protocol
-    nodes: Nodes
-    kinds: list[str]
-    seeds: list[int]
-    absolute: list[TrainedRun]
-    relative: list[TrainedRun]
-    embeddings: list[Tensor]
-    reference: Ints
-    relative_reference: Ints | None
-    arms: dict[str, ArmResult]
-    fingerprint: str
+    problem: Problem
+    anchors: Tensor
+    runs: list[Run]
+    others: dict[Head, list[Run]]
+    own: Array
+    stitched: dict[str, Crossing]
     seconds: dict[str, float]
+    warnings: list[str]
 
     @property
-    def anchor_ids(self) -> list[int]:
-        """Node ids of the anchors in rank order."""
-        ids: list[int] = node_ids(self.data)[self.nodes.anchors].tolist()
-        return ids
+    def methods(self) -> tuple[str, ...]:
+        """Names of the methods."""
+        return tuple(self.stitched)
+
+    @property
+    def encoders(self) -> list[str]:
+        """Name of the encoder of every run."""
+        return [run.encoder for run in self.runs]
+
+    @property
+    def spaces(self) -> list[AnchorSet]:
+        """The published space of every absolute run, at the layer that is stitched."""
+        return [View(run, self.anchors).space for run in self.runs]
+
+    @property
+    def heads(self) -> list[PublishedHead]:
+        """The published head of every absolute run; none if heads do not read one row at a time."""
+        views = [View(run, self.anchors) for run in self.runs]
+        return [view.published for view in views if view.pointwise]
 
 
 def run_experiment(
-    data: Data, settings: StitchSettings, progress: Progress | None = None, keep: Path | None = None
+    data: Any,
+    settings: StitchSettings | None = None,
+    *,
+    runs: Sequence[TrainedRun] | None = None,
+    progress: Progress | None = None,
+    cache: Path | None = None,
 ) -> Experiment:
-    """Train, stitch, and keep every prediction.
+    """Train, stitch, and keep every output on the test rows.
 
     Args:
-        data: A graph with features and labels.
-        settings: What to stitch.
-        progress: Told of every step.
-        keep: Folder in which trained runs are kept, and found by an experiment that was killed.
+        data: A graph, a set of graphs, or a problem.
+        settings: What to stitch and how.
+        runs: Absolute models that are trained already, ordered by encoder, then by seed.
+        progress: Called with a stage, the steps done since its last call, and all steps of the stage.
+        cache: Folder of finished training runs, which are found again by an experiment that was killed; ``None`` for
+            a folder of :func:`relgraph.io.cache_folder` on large graphs, and none else.
 
     Raises:
-        InputError: If the graph lacks what an arm needs, or there are more anchors than nodes.
+        InputError: If a setting does not apply to the data.
         DataError: If the graph does not fit in memory as one batch.
     """
-    tell = progress or (lambda stage, done, total: None)
-    data, protocol = apply_protocol(data, settings.split, seed=settings.split_seed)
-    check_count(settings.num_anchors, num_nodes(data))
-    y, train, validation, test = _parts(data)
-    if num_classes(data) < 2:
-        raise InputError("y", "must hold at least two classes (got one); there is nothing to tell apart")
-    heads = ["linear"] + (["relative-cosine"] if "relative-cosine" in settings.arms else [])
-    total = len(settings.encoders) * len(settings.seeds) * len(heads) * settings.train.epochs
-    seconds = {"anchors": 0.0, "train": 0.0}
-    trained: dict[str, list[TrainedRun]] = {"linear": [], "relative-cosine": []}
+    job = _Job(data, settings or StitchSettings(), progress or _ignored, cache, trained=runs is not None)
+    problem, settings = job.problem, job.settings
+    with _once() as messages:
+        features = settings.anchor_features
+        anchors = None if features == "run" else job.anchors(features)
+        trained = job.fit(problem, "linear") if runs is None else _checked_runs(runs, settings)
+        absolute = [Run.of(problem, one) for one in trained]
+        if anchors is None:
+            anchors = job.anchors(absolute[0].z)
+        others: dict[Head, list[Run]] = {}
+        for kind in job.heads[1:]:
+            others[kind] = [Run.of(problem, one) for one in job.fit(problem.with_anchors(anchors), kind)]
+        own = np.stack([run.record(problem.test) for run in absolute])
+        if settings.at is not None:
+            absolute = [Run.of(problem, one, settings.at) for one in trained]
+        stitched = {}
+        for name, method in job.methods.items():
+            with job.stage("stitch", len(job.methods)):
+                group = others.get(method.head, absolute)
+                stitched[name] = cross(method, group, anchors=anchors, rows=problem.test)
+    return Experiment(settings, problem, anchors, absolute, others, own, stitched, job.seconds, messages)
 
-    def choose(space: Space) -> Data:
+
+class _Job:
+    """What the steps of an experiment share: resolved settings, progress, and the seconds of every stage."""
+
+    def __init__(self, data: Any, asked: StitchSettings, progress: Progress, cache: Path | None, trained: bool) -> None:
+        self.problem = asked.problem(data)
+        self.settings, self.train, self.methods = asked.resolve(self.problem)
+        self.cache = cache_folder() / "runs" if cache is None and keeps_runs(self.problem) else cache
+        self.progress, self.seconds = progress, {"anchors": 0.0, "train": 0.0, "stitch": 0.0}
+        self.heads: list[Head] = list(dict.fromkeys(("linear", *(method.head for method in self.methods.values()))))
+        runs = (len(self.heads) - trained) * len(self.settings.encoders) * len(self.settings.seeds)
+        self._epochs = runs * self.train.epochs
+
+    @contextmanager
+    def stage(self, name: str, steps: int = 0) -> Iterator[None]:
+        """Count the seconds of a stage, and one of its steps if it has any."""
+        if steps:
+            self.progress(name, 0, steps)
         start = time.perf_counter()
-        add = AddAnchors(settings.num_anchors, settings.strategy, seed=settings.anchor_seed, space=space)
-        anchored = add(data)
-        seconds["anchors"] = time.perf_counter() - start
-        return anchored
+        yield
+        self.seconds[name] += time.perf_counter() - start
+        if steps:
+            self.progress(name, 1, steps)
 
-    def fit_all(graph: Data, head: Head) -> None:
-        start = time.perf_counter()
-        for encoder in settings.encoders:
-            fit = fit_many if keep is None else partial(fit_kept, folder=keep)
-            trained[head] += fit(
-                graph,
-                encoder,
-                settings.seeds,
-                head=head,
-                settings=settings.train,
-                progress=lambda done: tell("train", done, total),
-            )
-        seconds["train"] += time.perf_counter() - start
+    def anchors(self, features: str | Tensor) -> Tensor:
+        """Choose the anchors."""
+        settings, count = self.settings, self.settings.num_anchors
+        assert count is not None
+        warn_few_anchors(count, self.problem.num_outputs)
+        with self.stage("anchors"):
+            return self.problem.choose_anchors(count, settings.strategy, features=features, seed=settings.anchor_seed)
 
-    if settings.space == "run":  # known only when the absolute runs, which need no anchors, are there
-        fit_all(data, "linear")
-        anchored = choose(trained["linear"][0].model.encode(data))
-    else:
-        anchored = choose("input" if settings.space == "input" else "propagated")
-        fit_all(anchored, "linear")
-    if "relative-cosine" in heads:
-        fit_all(anchored, "relative-cosine")
-    nodes = Nodes(y, train, validation, test, anchor_index(anchored), num_classes(anchored))
-
-    start = time.perf_counter()
-    name = fingerprint(anchored)
-    runs = {head: [_run(one, anchored, name) for one in group] for head, group in trained.items()}
-    reference = _own(runs["linear"], nodes)
-    if settings.stitch_at is not None:
-        runs["linear"] = [_inner_run(one, anchored, name, settings.stitch_at) for one in trained["linear"]]
-    arms, results = arms_at(settings.stitch_at), {}
-    for arm in settings.arms:
-        group = "relative-cosine" if arms[arm].end_to_end else "linear"
-        training = [one.seconds for one in trained[group]] if arms[arm].end_to_end else None
-        results[arm] = meet_all(arms[arm], runs[group], nodes, training)
-        tell("stitch", 1, len(settings.arms))
-    seconds["stitch"] = time.perf_counter() - start
-    return Experiment(
-        settings=settings,
-        data=anchored,
-        protocol=protocol,
-        nodes=nodes,
-        kinds=[one.encoder for one in trained["linear"]],
-        seeds=[one.seed for one in trained["linear"]],
-        absolute=trained["linear"],
-        relative=trained["relative-cosine"],
-        embeddings=[run.z for run in runs["linear"]],
-        reference=reference,
-        relative_reference=_diagonal(results.get("relative-cosine")),
-        arms=results,
-        fingerprint=name,
-        seconds=seconds,
-    )
+    def fit(self, problem: Problem, head: Head) -> list[TrainedRun]:
+        """Train all runs with one kind of head, ordered by encoder, then by seed."""
+        runs: list[TrainedRun] = []
+        with self.stage("train"):
+            for encoder in self.settings.encoders:
+                self.progress("train", 0, self._epochs)
+                runs += fit_many(
+                    problem,
+                    encoder,
+                    self.settings.seeds,
+                    head=head,
+                    settings=self.train,
+                    cache=self.cache,
+                    progress=lambda done: self.progress("train", done, self._epochs),
+                )
+        return runs
 
 
-def meet_all(arm: Arm, runs: Sequence[Run], nodes: Nodes, training: Sequence[float] | None = None) -> ArmResult:
-    """Let every run's encoder meet every run's head by one arm.
-
-    Args:
-        arm: The arm.
-        runs: The runs, all over the same nodes and anchors.
-        nodes: Their nodes.
-        training: Seconds that the arm's own training took for each run, to be added.
-    """
-    if isinstance(arm, PermutedAnchors):
-        arm = type(arm)(arm.seed)  # every experiment draws from the start of the stream
-    published, seconds = [], list(training or [0.0] * len(runs))
-    for row, run in enumerate(runs):
-        start = time.perf_counter()
-        published.append(arm.publish(run, nodes))
-        seconds[row] += time.perf_counter() - start
-    predictions = np.full((len(runs), len(runs), nodes.test.numel()), -1, dtype=np.int16)
-    for i, source in enumerate(published):
-        start = time.perf_counter()
-        for j, target in enumerate(published):
-            logits = arm.meet(source, target)
-            if logits is not None:
-                predictions[i, j] = logits.argmax(-1).cpu().numpy()
-        seconds[i] += time.perf_counter() - start
-    draws = None
-    if isinstance(arm, PermutedAnchors):
-        pairs = [(i, j) for i in range(len(runs)) for j in range(len(runs)) if i != j]
-        more = [predictions[i, j] for i, j in pairs]
-        while len(more) < FEWEST_DRAWS:
-            i, j = pairs[len(more) % len(pairs)]
-            logits = arm.meet(published[i], published[j])
-            assert logits is not None
-            more.append(logits.argmax(-1).cpu().numpy())
-        draws = np.stack(more)
-    return ArmResult(predictions, seconds, draws)
+def _ignored(stage: str, done: int, total: int) -> None:
+    pass
 
 
-def _parts(data: Data) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Classes of all nodes, and the labelled rows that train, choose and test."""
-    y = labels(data)
-    train, validation, test = (
-        (data[mask] & (y >= 0)).nonzero().view(-1) for mask in ("train_mask", "val_mask", "test_mask")
-    )
-    if test.numel() == 0:
-        raise InputError("test_mask", "must mark at least one labelled node (got none)")
-    return y, train, validation, test
+def _checked_runs(runs: Sequence[TrainedRun], settings: StitchSettings) -> list[TrainedRun]:
+    """The runs, or an error if they are not those that the settings name."""
+    wanted = [(encoder, seed) for encoder in settings.encoders for seed in settings.seeds]
+    given = [(run.encoder, run.seed) for run in runs]
+    if given != wanted:
+        shown = ", ".join(f"{encoder} {seed}" for encoder, seed in given)
+        raise InputError("runs", f"must be those of 'encoders' and 'seeds', by encoder, then by seed (got {shown})")
+    return list(runs)
 
 
-def _run(trained: TrainedRun, data: Data, name: str) -> Run:
-    z = trained.model.encode(data)
-    return Run(z, trained.model.head, AnchorSet.from_embeddings(z, data, fingerprint=name))
-
-
-def _inner_run(trained: TrainedRun, data: Data, name: str, layer: int) -> Run:
-    front, back = cut(trained.model, layer)
-    h = CutModel(front, back).encode(data)
-    return Run(h, back, AnchorSet.from_embeddings(h, data, fingerprint=name), edges_of(data))
-
-
-@torch.no_grad()
-def _own(runs: Sequence[Run], nodes: Nodes) -> Ints:
-    return np.stack([run.head(run.z[nodes.test]).argmax(-1).cpu().numpy() for run in runs]).astype(np.int16)
-
-
-def _diagonal(result: ArmResult | None) -> Ints | None:
-    if result is None:
-        return None
-    rows = np.arange(len(result.predictions))
-    own: Ints = result.predictions[rows, rows]
-    return own
+@contextmanager
+def _once() -> Iterator[list[str]]:
+    """Hold warnings back and raise every message once at the end; yields the list of the library's own ones."""
+    messages: list[str] = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield messages
+    once = list(dict.fromkeys((one.category, str(one.message)) for one in caught))
+    messages += [message for category, message in once if category.__module__.startswith("relgraph")]
+    for category, message in once:
+        warnings.warn(message, category, stacklevel=4)

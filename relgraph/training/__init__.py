@@ -1,26 +1,17 @@
-"""Training: protocols, the plain loop, many seeds side by side, and whole graphs in mini-batches."""
+"""Training: settings and their defaults, one loop, faster backends for some models, and checkpoints."""
 
 from relgraph.training.fitting import fit, fit_many
-from relgraph.training.graphs import GraphTrainSettings, embed, fit_graphs
-from relgraph.training.metric import METRICS, Metric, metric_named
-from relgraph.training.protocols import Protocol, apply_protocol, has_masks, labels, num_classes
-from relgraph.training.settings import History, TrainedRun, TrainSettings
+from relgraph.training.linear_probe import fit_linear_head
+from relgraph.training.settings import TrainSettings, default_anchors, keeps_runs
+from relgraph.training.trainer import History, TrainedRun
 
 __all__ = [
-    "METRICS",
-    "GraphTrainSettings",
     "History",
-    "Metric",
-    "Protocol",
     "TrainSettings",
     "TrainedRun",
-    "apply_protocol",
-    "embed",
+    "default_anchors",
     "fit",
-    "fit_graphs",
+    "fit_linear_head",
     "fit_many",
-    "has_masks",
-    "labels",
-    "metric_named",
-    "num_classes",
+    "keeps_runs",
 ]

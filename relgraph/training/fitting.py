@@ -1,50 +1,41 @@
-"""From a graph and a seed to a trained model: builds, chooses the path, trains."""
+"""From data and a seed to a trained model: builds it, chooses the backend, trains."""
 
 from __future__ import annotations
 
-import copy
-import inspect
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, Literal, get_args
 
 import torch
-from torch import Tensor, nn
 
-from relgraph.conversion import evaluating
 from relgraph.errors import InputError, unknown_name
-from relgraph.graph import anchor_index, num_nodes
-from relgraph.nn.encoders import ENCODERS, make_encoder
-from relgraph.nn.model import Model, RelativeModel, call_encoder
-from relgraph.nn.relative import RelativeLayer
-from relgraph.training.loop import train_loop
+from relgraph.modes import seeded
+from relgraph.nn.model import Model
+from relgraph.problems import EncoderLike, Head, Problem, make_problem
+from relgraph.training.checkpoints import Checkpoints
+from relgraph.training.fast.ensemble import can_train_ensemble, train_ensemble
+from relgraph.training.fast.sparse import SparseNodes, can_use_sparse
 from relgraph.training.memory import runs_that_fit
-from relgraph.training.protocols import apply_protocol, has_masks, labels, num_classes
-from relgraph.training.settings import TrainedRun, TrainSettings
-from relgraph.training.stacked import can_stack, train_stacked
-from relgraph.training.whole_graph import LARGE, WholeGraph, can_see_whole
-
-if TYPE_CHECKING:
-    from torch_geometric.data import Data
-
-Head = Literal["linear", "relative-cosine"]
-EncoderLike = str | nn.Module | Callable[[], nn.Module]
+from relgraph.training.settings import TrainSettings, keeps_runs
+from relgraph.training.trainer import Backend, Progress, TrainedRun, train
 
 
-def fit(data: Data, encoder: EncoderLike = "gcn", *, seed: int = 0, head: Head = "linear", **settings: Any) -> Model:
-    """Train one node classifier on a graph and return it in evaluation mode.
+def fit(data: Any, encoder: EncoderLike = "gcn", *, seed: int = 0, head: Head = "linear", **settings: Any) -> Model:
+    """Train one model on a graph, a set of graphs or a problem, and return it in evaluation mode.
 
-    The epoch of highest validation accuracy is kept. A graph without masks is split at random, the same way at every
+    The epoch of the best validation metric is kept. A graph without masks is split at random, the same way at every
     call (20 nodes of each class for training, 30 for validation).
 
     Args:
-        data: The graph, with features ``x`` ``(N, D)`` and labels ``y`` ``(N,)``.
-        encoder: Name of an encoder, a module from ``(x, edge_index)`` to ``(N, F)`` (a copy of it is trained,
-            re-initialised if it has ``reset_parameters``), or a function that makes one.
-        seed: Seed of initialisation and dropout. The global generator is left as it was.
+        data: A graph with features ``x`` ``(N, D)`` and labels ``y`` ``(N,)``, a set of graphs, or a problem.
+        encoder: Name of an encoder, a module from ``(x, edge_index)`` to ``(N, F)`` (a copy of it is trained, and reset
+            if it has ``reset_parameters``), or a function that makes one.
+        seed: Seed of initialization, dropout and mini-batches. The global generator is left as it was.
         head: ``"linear"`` on the embeddings, or ``"relative-cosine"``, linear on their cosines with the graph's
-            anchors (:class:`relgraph.AddAnchors`), the anchors embedded anew at each step.
-        **settings: Fields of :class:`~relgraph.training.TrainSettings`, such as ``epochs`` and ``lr``.
+            anchors (:class:`relgraph.AddAnchors`), which are embedded again at each step.
+        **settings: Fields of :class:`~relgraph.training.TrainSettings`, such as ``epochs`` and ``lr``; the others are
+            those of :meth:`~relgraph.training.TrainSettings.for_data`.
 
     Raises:
         InputError: If an argument breaks a rule, or labels are missing.
@@ -54,166 +45,112 @@ def fit(data: Data, encoder: EncoderLike = "gcn", *, seed: int = 0, head: Head =
         >>> import relgraph as rg
         >>> data = rg.load_dataset("digits")
         >>> model = rg.fit(data, "gcn", seed=0, epochs=5)
-        >>> model.encode(data).shape
+        >>> model.embed(data).shape
         torch.Size([1797, 64])
     """
-    known = inspect.signature(TrainSettings).parameters
+    known = {entry.name for entry in fields(TrainSettings)}
     for name in settings:
         if name not in known:
             raise unknown_name("settings", name, known)
-    return fit_many(data, encoder, [seed], head=head, settings=TrainSettings(**settings))[0].model
+    problem = make_problem(data)
+    chosen = TrainSettings.for_data(problem, encoder, **settings)
+    return fit_many(problem, encoder, [seed], head=head, settings=chosen)[0].model
 
 
 def fit_many(
-    data: Data,
+    data: Any,
     encoder: EncoderLike = "gcn",
     seeds: Sequence[int] = range(5),
     *,
     head: Head = "linear",
     settings: TrainSettings | None = None,
-    path: Literal["auto", "whole", "loop"] = "auto",
-    progress: Callable[[int], None] | None = None,
-    finished: Callable[[TrainedRun], None] | None = None,
+    backend: Literal["auto", "ensemble", "sparse", "loop"] = "auto",
+    cache: Path | None = None,
+    progress: Progress | None = None,
 ) -> list[TrainedRun]:
-    """Train the same model from several seeds; each comes out as if it had been trained alone.
+    """Train the same model from several seeds, each as if it were trained alone.
 
     Args:
         data: As in :func:`fit`.
         encoder: As in :func:`fit`.
         seeds: One run for each.
         head: As in :func:`fit`.
-        settings: Settings of all runs.
-        path: ``"auto"`` trains side by side what can be (GCN and GraphSAGE of two layers with a linear or
-            relative-cosine head), GCN and GraphSAGE of any depth on a graph of 50,000 nodes and more one after
-            the other by :class:`~relgraph.training.whole_graph.WholeGraph`, and everything else in the plain loop.
-            ``"whole"`` and ``"loop"`` force that.
+        settings: Settings of all runs; ``None`` for :meth:`TrainSettings.for_data`.
+        backend: ``"ensemble"`` trains all seeds jointly (GCN and GraphSAGE of two layers on one graph, with a linear or
+            relative-cosine head), ``"sparse"`` one after the other by sparse products over the full graph (GCN and
+            GraphSAGE of any depth), ``"loop"`` anything. ``"auto"`` takes ``"sparse"`` from 50,000 nodes on, else
+            ``"ensemble"``, where these can, else ``"loop"``.
+        cache: Folder of finished runs (:mod:`relgraph.training.checkpoints`); a run that is there is read instead of
+            trained. Runs are then trained one after the other.
         progress: Called with the number of epochs done since the last call, summed over the runs.
-        finished: Called with each run as soon as it is trained.
 
     Returns:
-        The runs in the order of ``seeds``; each says by which path it was trained.
+        The runs in the order of ``seeds``.
+
+    Raises:
+        InputError: If an argument breaks a rule, or the backend cannot train the model.
+        DataError: If the graph does not fit in memory as one batch, or the cache cannot be written.
     """
-    settings = settings or TrainSettings()
-    seeds = list(seeds)
+    problem, seeds = make_problem(data), list(seeds)
     if not seeds:
         raise InputError("seeds", "must name at least one seed (got none)")
-    if not has_masks(data):
-        data, _ = apply_protocol(data, "random")
-    _check(data)
-    name = encoder if isinstance(encoder, str) else type(encoder).__name__ if isinstance(encoder, nn.Module) else ""
-    models = [build(data, encoder, seed, head, settings) for seed in seeds]
-    name = name or type(models[0].encoder).__name__
-    able = can_see_whole(models[0].encoder)
-    if path == "whole" and not able:
-        raise InputError(
-            "path",
-            f"must be 'auto' or 'loop' for the encoder '{name}' (got 'whole'); GCN and GraphSAGE can be trained so",
-        )
-    whole = path == "whole" or (path == "auto" and able and num_nodes(data) >= LARGE)
-    if path == "auto" and not whole and can_stack(models[0]):
-        runs: list[TrainedRun] = []
-        size = runs_that_fit(data, settings, stacked=True)
-        for start in range(0, len(models), size):
-            part = slice(start, start + size)
-            trained = train_stacked(models[part], data, seeds[part], settings, name, progress)
-            for run in trained if finished is not None else ():
-                finished(run)
-            runs += trained
-        return runs
-    runs_that_fit(data, settings, stacked=whole)
-    graph = WholeGraph(data) if whole else None
+    if cache is not None and not isinstance(encoder, str):
+        raise InputError("cache", "must be left out for an encoder that is not given by its name; register it first")
+    settings = settings or TrainSettings.for_data(problem, encoder)
+    first = problem.build(encoder, seeds[0], settings, head)
+    name = encoder if isinstance(encoder, str) else type(first.encoder).__name__
+    chosen = _choose(problem, first, backend, name)
+    size = runs_that_fit(problem, settings, sparse=chosen != "loop")
+    trained = SparseNodes(problem) if chosen == "sparse" else problem
+    if cache is None:
+        parts = [seeds[start : start + size] for start in range(0, len(seeds), size)]
+        return [run for part in parts for run in _train(trained, encoder, part, head, settings, chosen, name, progress)]
+    checkpoints = Checkpoints(cache, problem, name, first, head, settings, chosen)
     runs = []
-    for model, seed in zip(models, seeds, strict=True):
-        with seeded(seed, data.x.device):
-            runs.append(train_loop(model, data, seed, settings, name, progress, graph))
-        if finished is not None:
-            finished(runs[-1])
+    for seed in seeds:
+        run = checkpoints.read(seed)
+        if run is None:
+            (run,) = _train(trained, encoder, [seed], head, settings, chosen, name, progress)
+            checkpoints.write(run)
+        elif progress is not None:
+            progress(settings.epochs)
+        runs.append(run)
     return runs
 
 
-@contextmanager
-def seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Seed torch's global generators inside, and put them back as they were after."""
-    devices = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(seed)
-        yield
+def _train(
+    problem: Problem,
+    encoder: EncoderLike,
+    seeds: Sequence[int],
+    head: Head,
+    settings: TrainSettings,
+    backend: Backend,
+    name: str,
+    progress: Progress | None,
+) -> list[TrainedRun]:
+    if backend == "ensemble":
+        models = [problem.build(encoder, seed, settings, head) for seed in seeds]
+        return train_ensemble(problem, models, seeds, settings, name, progress)
+    runs = []
+    for seed in seeds:
+        with seeded(seed, problem.device):
+            model = problem.initialize(encoder, settings, head)
+            if problem.restarts_stream:
+                torch.manual_seed(seed)
+            runs.append(train(problem, model, seed, settings, name, progress, backend))
+    return runs
 
 
-def build(data: Data, encoder: EncoderLike, seed: int, head: Head, settings: TrainSettings) -> Model:
-    """A model as training starts from it, its weights drawn from the seed."""
-    if isinstance(encoder, str) and encoder not in ENCODERS:
-        raise unknown_name("encoder", encoder, ENCODERS)
-    if head not in ("linear", "relative-cosine"):
-        raise unknown_name("head", head, ("linear", "relative-cosine"))
-    if not isinstance(encoder, str) and settings.num_layers is not None:
-        raise InputError(
-            "num_layers",
-            f"must be left out for an encoder of your own (got {settings.num_layers}); build it as deep as it shall be",
-        )
-    device = data.x.device
-    with seeded(seed, device):
-        module: nn.Module
-        if isinstance(encoder, str):
-            module = make_encoder(
-                encoder,
-                data.x.size(1),
-                num_layers=settings.num_layers,
-                hidden_channels=settings.hidden_channels,
-                dropout=settings.dropout,
-                input_dropout=settings.input_dropout,
-            )
-        elif isinstance(encoder, nn.Module):
-            module = copy.deepcopy(encoder)
-            reset = getattr(module, "reset_parameters", None)
-            if callable(reset):
-                reset()
-        else:
-            module = encoder()
-        module = module.to(device)
-        width = _width(module, data)
-        classes = num_classes(data)
-        if head == "linear":
-            return Model(module, nn.Linear(width, classes).to(device))
-        layer = RelativeLayer("cosine")
-        return RelativeModel(module, layer, nn.Linear(anchor_index(data).numel(), classes).to(device))
-
-
-def _width(encoder: nn.Module, data: Data) -> int:
-    """Width of the representation: what the encoder says, or what a forward pass shows."""
-    said = getattr(encoder, "out_channels", None)
-    if type(encoder) in ENCODERS.values() and isinstance(said, int):
-        return said
-    with evaluating(encoder):
-        z = call_encoder(encoder, data)
-    if z.dim() != 2 or z.size(0) != data.num_nodes:
-        raise InputError(
-            "encoder", f"must return one embedding per node, ({data.num_nodes}, F) (got shape {tuple(z.shape)})"
-        )
-    return z.size(1)
-
-
-def _check(data: Data) -> None:
-    if data.x is None or data.edge_index is None:
-        raise InputError("data", "must have features 'x' and edges 'edge_index' (one of them is missing)")
-    _check_features(data.x)
-    y = labels(data)
-    for name in ("train_mask", "val_mask"):
-        if not bool((data[name] & (y >= 0)).any()):
-            raise InputError(name, "must mark at least one labelled node (got none)")
-
-
-def _check_features(x: Tensor) -> None:
-    """Refuse features that are not finite, which would make every weight NaN, and name the first row."""
-    if x.layout != torch.strided or not x.is_floating_point():
-        return
-    done = 0
-    for part in torch.split(x, max(1, (1 << 22) // max(1, x[:1].numel()))):
-        finite = part.isfinite()
-        if not bool(finite.all()):
-            row = int((~finite).nonzero()[0, 0])
-            what = "NaN" if bool(part[row].isnan().any()) else "infinity"
-            raise InputError(
-                "data", f"must have finite features 'x' (got {what} in row {done + row}); fill it in or drop the node"
-            )
-        done += len(part)
+def _choose(problem: Problem, model: Model, wanted: str, name: str) -> Backend:
+    """The backend for a model, or an error if the one that is wanted cannot train it."""
+    able: dict[Backend, bool] = {"ensemble": can_train_ensemble(problem, model), "loop": True}
+    able["sparse"] = can_use_sparse(problem, model)
+    possible = [backend for backend in get_args(Backend) if able[backend]]
+    if wanted == "auto":
+        slower: Backend = "ensemble" if keeps_runs(problem) else "sparse"
+        return next(backend for backend in possible if backend != slower)
+    if wanted not in able:
+        raise unknown_name("backend", wanted, ("auto", *able))
+    if wanted not in possible:
+        raise InputError("backend", f"must be one of auto, {', '.join(possible)} for '{name}' (got '{wanted}')")
+    return wanted

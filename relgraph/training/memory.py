@@ -1,4 +1,4 @@
-"""Whether a graph fits in memory as one batch, found out before the machine does."""
+"""An estimate of whether a graph fits in memory as one batch, made before training starts."""
 
 from __future__ import annotations
 
@@ -7,34 +7,31 @@ from typing import TYPE_CHECKING
 import torch
 
 from relgraph.errors import DataError
-from relgraph.graph import num_nodes
 
 if TYPE_CHECKING:
-    from torch_geometric.data import Data
-
+    from relgraph.problems import Problem
     from relgraph.training.settings import TrainSettings
 
 GIB = 2**30
 
 
-def runs_that_fit(data: Data, settings: TrainSettings, *, stacked: bool) -> int:
-    """How many runs can be trained side by side in the memory that is free.
+def runs_that_fit(problem: Problem, settings: TrainSettings, *, sparse: bool) -> int:
+    """How many runs can be trained jointly in the free memory.
 
-    An estimate on the safe side: features and their dropout, half a dozen hidden matrices for each layer and, in the
-    plain loop, one message for each edge and layer.
+    A conservative estimate: features and their dropout, six hidden matrices for each layer and, unless propagations are
+    sparse products, one message for each edge and layer. Whole graphs are trained in mini-batches, which always fit.
 
     Raises:
         DataError: If not even one fits.
     """
-    nodes, width, hidden = num_nodes(data), int(data.x.size(1)), 2 * settings.hidden_channels
-    values = int((data.x != 0).sum()) if stacked else nodes * width
-    features = 4 * values * 3
-    layers = settings.num_layers or 2
-    activations = 4 * 6 * layers * nodes * hidden
-    parameters = 4 * 5 * width * hidden
-    messages = 0 if stacked else 4 * layers * int(data.edge_index.size(1)) * hidden
-    need = features + activations + parameters + messages
-    free = free_memory(data.x.device)
+    if problem.task.level == "graph":
+        return 1
+    x, edges = problem.data.x, int(problem.data.edge_index.size(1))
+    (nodes, width), hidden, layers = x.shape, 2 * settings.hidden_channels, settings.num_layers or 2
+    features = 3 * (int((x != 0).sum()) if sparse else nodes * width)
+    activations, parameters = 6 * layers * nodes * hidden, 5 * width * hidden
+    messages = 0 if sparse else layers * edges * hidden
+    need, free = 4 * (features + activations + parameters + messages), free_memory(x.device)
     if need > free:
         raise DataError(
             f"'data' must fit in memory as one batch: {nodes:,} nodes need about {need / GIB:.1f} GiB for training "
@@ -44,7 +41,7 @@ def runs_that_fit(data: Data, settings: TrainSettings, *, stacked: bool) -> int:
 
 
 def free_memory(device: torch.device) -> int:
-    """Bytes that can still be had on a device; without limit where the device does not say."""
+    """Free bytes on a device; unlimited where the device does not tell."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
     if device.type == "cpu":

@@ -1,4 +1,4 @@
-"""Small raw folders in OGB's own format, for sets whose files nobody keeps beside a repository."""
+"""Small raw folders in OGB's own format, for datasets whose files are too large to keep."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from relgraph.datasets.ogb_files import Counts
+from relgraph.datasets.ogb import Counts
 
-# Twelve nodes in a ring, in the sizes that the sets' files would have.
+# Twelve nodes in a ring, or a few molecules, in place of the documented sizes.
 TINY = {
     "ogbn-arxiv": Counts(1, 12, 13, (6, 2, 4), 4, None),
     "ogbn-products": Counts(1, 12, 12, (6, 2, 4), 4, None),
@@ -27,7 +27,7 @@ def write(path: Path, table: object, header: str = "") -> None:
     rows = np.atleast_2d(np.array(table)).tolist() if np.ndim(table) != 1 else [[cell] for cell in table]
     lines = [",".join("" if cell != cell and len(row) > 1 else str(cell) for cell in row) for row in rows]
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Without a time in its head the same table gives the same bytes.
+    # Without a time in its header the same table gives the same bytes.
     path.write_bytes(
         gzip.compress("".join(f"{line}\n" for line in [*filter(None, [header]), *lines]).encode(), mtime=0)
     )
@@ -79,28 +79,26 @@ def proteins(folder: Path) -> Path:
 
 
 def mag(folder: Path) -> Path:
-    """Twelve papers in a ring of citations, five authors, two institutions and three fields."""
-    raw = folder / "raw"
-    write(raw / "num-node-dict.csv.gz", [[5, 3, 2, 12]], "author,field_of_study,institution,paper")
+    """Twelve papers in a ring of citations, beside authors, institutions, fields and their relations."""
+    raw, kinds = folder / "raw", "author,field_of_study,institution,paper"
+    write(raw / "num-node-dict.csv.gz", [[5, 3, 2, 12]], kinds)
     relations = {
-        ("author", "affiliated_with", "institution"): [[0, 0], [4, 1]],
-        ("author", "writes", "paper"): [[0, 11], [1, 3], [4, 2]],
-        ("paper", "cites", "paper"): np.concatenate([RING, [[1, 0]]]),
-        ("paper", "has_topic", "field_of_study"): [[0, 2]],
+        "author___affiliated_with___institution": [[0, 0], [4, 1]],
+        "author___writes___paper": [[0, 11], [1, 3], [4, 2]],
+        "paper___cites___paper": np.concatenate([RING, [[1, 0]]]),
+        "paper___has_topic___field_of_study": [[0, 2]],
     }
-    write(raw / "triplet-type-list.csv.gz", list(relations))
-    for kind, (triplet, edges) in enumerate(relations.items()):
-        below = raw / "relations" / "___".join(triplet)
-        write(below / "edge.csv.gz", edges)
-        write(below / "num-edge-list.csv.gz", [len(edges)])
-        write(below / "edge_reltype.csv.gz", [kind] * len(edges))
-    write(raw / "nodetype-has-label.csv.gz", [[False, False, False, True]], "author,field_of_study,institution,paper")
+    write(raw / "triplet-type-list.csv.gz", [relation.split("___") for relation in relations])
+    for kind, (relation, edges) in enumerate(relations.items()):
+        write(raw / "relations" / relation / "edge.csv.gz", edges)
+        write(raw / "relations" / relation / "num-edge-list.csv.gz", [len(edges)])
+        write(raw / "relations" / relation / "edge_reltype.csv.gz", [kind] * len(edges))
+    for file in (raw / "nodetype-has-label.csv.gz", folder / "split/time/nodetype-has-split.csv.gz"):
+        write(file, [[False, False, False, True]], kinds)
     write(raw / "node-label/paper/node-label.csv.gz", [int(label) for label in _labels()])
     write(raw / "node-feat/paper/node-feat.csv.gz", np.arange(48).reshape(12, 4) / 4)
     write(raw / "node-feat/paper/node_year.csv.gz", [2010 + node for node in range(12)])
-    split = folder / "split/time"
-    write(split / "nodetype-has-split.csv.gz", [[False, False, False, True]], "author,field_of_study,institution,paper")
-    _split(split / "paper")
+    _split(folder / "split/time/paper")
     (folder / "RELEASE_v2.txt").write_text("v2")
     return folder
 

@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-import multiprocessing
 import pickle
 import shutil
+import urllib.request
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
-from urllib.error import URLError
 
 import numpy as np
 import pytest
@@ -17,26 +17,10 @@ import torch_geometric.datasets
 from torch_geometric.transforms import NormalizeFeatures
 
 from relgraph.datasets import load_dataset
-from relgraph.datasets.ogb_files import OGB_NODE_SETS
 from relgraph.datasets.pyg import PYG_DATASETS
 from relgraph.errors import DataError
-from relgraph.names import DATASETS
 
 NODES, FEATURES = 640, 5
-
-
-@pytest.fixture(autouse=True)
-def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A cache of its own for every test, no folder from outside, and no network."""
-
-    def offline(self: object) -> None:
-        raise URLError("no network here")
-
-    for family in ("Planetoid", "Amazon", "Coauthor", "CitationFull"):
-        monkeypatch.setattr(getattr(torch_geometric.datasets, family), "download", offline)
-    monkeypatch.delenv("RELGRAPH_DATA", raising=False)
-    monkeypatch.setenv("RELGRAPH_CACHE", str(tmp_path / "kept"))
-    return tmp_path / "kept"
 
 
 def _csr(prefix: str, matrix: np.ndarray) -> dict[str, np.ndarray]:
@@ -71,7 +55,7 @@ def _ring_planetoid(raw: Path, name: str) -> Path:
 
 @pytest.fixture
 def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The documented counts of three sets replaced by those of the handmade files."""
+    """The documented counts of three datasets replaced by those of the handmade files."""
     small = {"nodes": 12, "edges": 24, "features": 3, "classes": 3}
     for short in ("photo", "cora-full"):
         monkeypatch.setitem(PYG_DATASETS, short, dataclasses.replace(PYG_DATASETS[short], **small))
@@ -84,7 +68,7 @@ def _files(folder: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("short", PYG_DATASETS)
-def test_the_table_says_what_pyg_says(short: str) -> None:
+def test_the_table_equals_that_of_pyg(short: str) -> None:
     spec = PYG_DATASETS[short]
     kind = getattr(torch_geometric.datasets, spec.family)
     dataset = kind.__new__(kind)
@@ -94,22 +78,22 @@ def test_the_table_says_what_pyg_says(short: str) -> None:
     names = dataset.raw_file_names
     assert spec.raw_files == ((names,) if isinstance(names, str) else tuple(names))
     assert Path(dataset.raw_dir) == Path("ROOT") / spec.name / "raw"
+    if spec.family == "CitationFull":
+        assert f"{spec.url}/{spec.raw_files[0]}" == kind.url.format(dataset.name)
+    else:
+        assert spec.url == kind.url.rstrip("/")
     rows = [row.strip() for row in inspect.getdoc(kind).split("* - ")]
     row = next(row for row in rows if row.split()[0].lower() == spec.name.lower())
     counts = [int(cell.replace(",", "")) for cell in row.replace(" ", "").split("\n-")[1:]]
     assert counts == [spec.nodes, spec.edges, spec.features, spec.classes]
 
 
-def test_every_name_has_a_loader() -> None:
-    assert set(DATASETS) == {"digits", *PYG_DATASETS, *OGB_NODE_SETS}
-
-
 @pytest.mark.usefixtures("tiny")
 @pytest.mark.parametrize("below", ["Photo/raw", "photo/raw", "Amazon/Photo/raw", "amazon/PHOTO/raw", "raw"])
-def test_raw_files_are_found_copied_and_normalised(tmp_path: Path, kept: Path, below: str) -> None:
+def test_raw_files_are_found_and_only_read(tmp_path: Path, kept: Path, below: str) -> None:
     root = tmp_path / "root"
     file = _ring_npz(root / below, "amazon_electronics_photo.npz")
-    (file.parent / "notes.txt").write_text("not a raw file of the set")
+    (file.parent / "notes.txt").write_text("not a raw file of the dataset")
     (file.parent.parent / "processed").mkdir()
     (file.parent.parent / "processed" / "data.pt").write_text("never to be read")
     before = _files(root)
@@ -117,11 +101,11 @@ def test_raw_files_are_found_copied_and_normalised(tmp_path: Path, kept: Path, b
     assert (data.num_nodes, data.num_edges, data.num_features) == (12, 24, 3)
     assert data.x.dtype == torch.float32 and data.y.dtype == torch.int64 and data.y.shape == (12,)
     assert (data.dataset_name, data.source) == ("photo", "raw files in the folder given")
-    assert (data.features, raw.features) == ("row-normalised", "raw")
+    assert (data.features, raw.features) == ("row-normalized", "raw")
     torch.testing.assert_close(data.x, raw.x / raw.x.sum(1, keepdim=True).clamp(min=1))
-    assert bool((raw.x.sum(1) > 1).any())  # so that the two differ
+    assert bool((raw.x.sum(1) > 1).any())  # the two differ
     assert _files(root) == before
-    assert not any("notes" in name for name in _files(kept))
+    assert not kept.exists()
 
 
 @pytest.mark.usefixtures("tiny")
@@ -136,10 +120,10 @@ def test_planetoid_files_give_the_public_split_quietly(tmp_path: Path, capfd: py
 
 
 @pytest.mark.usefixtures("tiny")
-def test_two_sets_of_one_name_are_told_apart(tmp_path: Path) -> None:
+def test_two_datasets_of_one_name_are_told_apart(tmp_path: Path) -> None:
     root = tmp_path / "root"
     _ring_planetoid(root / "Cora" / "raw", "cora")
-    with pytest.raises(DataError, match=r"'cora-full' \(CitationFull cora\) is not in"):
+    with pytest.raises(DataError, match="'cora-full' is not in"):
         load_dataset("cora-full", root)
     _ring_npz(root / "Cora" / "raw", "cora.npz")
     assert load_dataset("cora", root).num_nodes == NODES
@@ -147,23 +131,17 @@ def test_two_sets_of_one_name_are_told_apart(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("tiny")
-def test_order_root_variable_cache(tmp_path: Path, kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_root_comes_before_the_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _ring_npz(tmp_path / "root" / "raw", "amazon_electronics_photo.npz")
     (tmp_path / "empty").mkdir()
     monkeypatch.setenv("RELGRAPH_DATA", str(tmp_path / "root"))
     with pytest.raises(DataError, match=r"is not in '.*empty' or '.*kept"):
-        load_dataset("photo", tmp_path / "empty")  # an explicit root is looked in instead of the variable's
+        load_dataset("photo", tmp_path / "empty")  # an explicit root replaces the variable's
     assert load_dataset("photo").source == "raw files in the folder of RELGRAPH_DATA"
-    monkeypatch.delenv("RELGRAPH_DATA")
-    shutil.rmtree(tmp_path / "root")
-    data = load_dataset("photo")
-    assert data.source == "raw files in the cache" and data.num_nodes == 12
-    assert load_dataset("photo", tmp_path / "empty").num_nodes == 12
-    assert [child.name for child in kept.iterdir()] == ["Amazon"]  # nothing left over from making
 
 
 @pytest.mark.usefixtures("tiny")
-def test_changed_raw_files_are_not_served_stale(tmp_path: Path) -> None:
+def test_changed_raw_files_give_a_changed_graph(tmp_path: Path) -> None:
     file = _ring_npz(tmp_path / "root" / "raw", "amazon_electronics_photo.npz")
     before = load_dataset("photo", tmp_path / "root").y
     with np.load(file) as archive:
@@ -174,63 +152,66 @@ def test_changed_raw_files_are_not_served_stale(tmp_path: Path) -> None:
     assert torch.equal(after, before.flip(0)) and not torch.equal(after, before)
 
 
-@pytest.mark.usefixtures("tiny")
-@pytest.mark.parametrize("given", [True, False], ids=["raw files at hand", "cache only"])
-def test_a_damaged_cache_is_made_anew(tmp_path: Path, kept: Path, given: bool) -> None:
-    root = tmp_path / "root"
-    _ring_npz(root / "raw", "amazon_electronics_photo.npz")
-    whole = load_dataset("photo", root)
-    (processed,) = kept.glob("Amazon/Photo-*/Photo/processed/data.pt")
-    good = processed.read_bytes()
-    for damage in (good[: len(good) // 2], b"", None):
-        processed.unlink() if damage is None else processed.write_bytes(damage)
-        data = load_dataset("photo", root if given else None)
-        assert torch.equal(data.x, whole.x) and torch.equal(data.edge_index, whole.edge_index)
-        assert processed.stat().st_size == len(good)
+def _downloads(monkeypatch: pytest.MonkeyPatch, content: bytes) -> list[str]:
+    """Every download gives this content; the addresses."""
+    addresses: list[str] = []
+
+    def opened(address: str, **_: object) -> BytesIO:
+        addresses.append(address)
+        return BytesIO(content)
+
+    monkeypatch.setattr(urllib.request, "urlopen", opened)
+    return addresses
 
 
 @pytest.mark.usefixtures("tiny")
-def test_a_download_is_kept_and_found_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+def test_a_download_is_kept_and_repeated_if_it_is_damaged(
+    tmp_path: Path, kept: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    calls = []
-
-    def download(self: torch_geometric.datasets.Amazon) -> None:
-        calls.append(1)
-        _ring_npz(Path(self.raw_dir), "amazon_electronics_photo.npz")
-
-    monkeypatch.setattr(torch_geometric.datasets.Amazon, "download", download)
-    first, second = load_dataset("photo"), load_dataset("photo")
-    assert len(calls) == 1
-    assert first.source == second.source == "downloaded by torch-geometric"
+    content = _ring_npz(tmp_path, "amazon_electronics_photo.npz").read_bytes()
+    addresses = _downloads(monkeypatch, content)
+    first, second = load_dataset("photo"), load_dataset("photo", tmp_path)
+    url = "https://github.com/shchur/gnn-benchmark/raw/master/data/npz/amazon_electronics_photo.npz"
+    assert addresses == [url] and first.source == second.source == "downloaded"
     assert torch.equal(first.x, second.x)
+    assert _files(kept) == {"Amazon/Photo/raw/amazon_electronics_photo.npz"}
+    (file,) = kept.rglob("*.npz")
+    for damage in (content[: len(content) // 2], b"", None):
+        file.unlink() if damage is None else file.write_bytes(damage)
+        assert torch.equal(load_dataset("photo").edge_index, first.edge_index) and file.read_bytes() == content
+    assert addresses == [url] * 4 and capfd.readouterr() == ("", "")
+
+
+@pytest.mark.usefixtures("tiny")
+def test_without_a_writable_cache_a_download_is_still_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _downloads(monkeypatch, _ring_npz(tmp_path, "amazon_electronics_photo.npz").read_bytes())
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("RELGRAPH_CACHE", str(tmp_path / "file"))
+    assert load_dataset("photo").num_nodes == 12
 
 
 def test_a_download_is_checked_like_any_file(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def download(self: torch_geometric.datasets.Amazon) -> None:
-        Path(self.raw_dir, "amazon_electronics_photo.npz").write_text("<html>Please log in</html>")
-
-    monkeypatch.setattr(torch_geometric.datasets.Amazon, "download", download)
+    _downloads(monkeypatch, b"<html>Please log in</html>")
     with pytest.raises(DataError, match=r"'amazon_electronics_photo.npz' in the download is damaged"):
         load_dataset("photo")
-    assert _files(kept) == set()
+    assert not kept.exists()
 
 
-def test_offline_the_error_names_the_set_the_folders_and_the_files(
+def test_offline_the_error_names_the_dataset_the_folders_and_the_files(
     tmp_path: Path, kept: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(DataError) as caught:
         load_dataset("cora")
     words = str(caught.value)
-    assert "'cora' (Planetoid Cora)" in words and "no network here" in words and "RELGRAPH_DATA" in words
+    assert "'cora'" in words and "no network here" in words and "RELGRAPH_DATA" in words
     assert str(kept) in words and all(file in words for file in PYG_DATASETS["cora"].raw_files)
-    assert "\n" not in words and _files(kept) == set()
+    assert "\n" not in words and not kept.exists()
     raw = tmp_path / "root" / "Cora" / "raw"
     raw.mkdir(parents=True)
     for file in PYG_DATASETS["cora"].raw_files[1:]:
         (raw / file).write_text("")
     with pytest.raises(
-        DataError, match=r"'.*root.Cora.raw' must hold all files of 'cora' \(it lacks ind\.cora\.x\); put"
+        DataError, match=r"'.*root.Cora' must hold all files of 'cora' \(it lacks raw/ind\.cora\.x\); put"
     ):
         load_dataset("cora", tmp_path / "root")
     monkeypatch.setenv("RELGRAPH_DATA", str(tmp_path / "gone"))
@@ -239,25 +220,25 @@ def test_offline_the_error_names_the_set_the_folders_and_the_files(
 
 
 @pytest.mark.usefixtures("tiny")
-def test_another_set_under_the_name_is_refused_and_not_kept(tmp_path: Path, kept: Path) -> None:
+def test_another_dataset_under_the_name_is_refused(tmp_path: Path, kept: Path) -> None:
     _ring_npz(tmp_path / "root" / "raw", "amazon_electronics_photo.npz", nodes=15)
-    with pytest.raises(DataError, match=r"another data set .* damaged: expected 12 nodes.*got 15 nodes, 30 edges"):
+    with pytest.raises(DataError, match=r"another dataset .* damaged: expected 12 nodes.*got 15 nodes, 30 edges"):
         load_dataset("photo", tmp_path / "root")
-    assert _files(kept) == set()
+    assert not kept.exists()
 
 
 @pytest.mark.usefixtures("tiny")
 @pytest.mark.parametrize("part", ["x", "allx", "ty", "graph", "test.index"])
-def test_a_file_cut_short_is_refused_and_not_kept(tmp_path: Path, kept: Path, part: str) -> None:
+def test_a_file_cut_short_is_refused(tmp_path: Path, kept: Path, part: str) -> None:
     raw = _ring_planetoid(tmp_path / "root" / "raw", "cora")
     file = raw / f"ind.cora.{part}"
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
     with pytest.raises(DataError, match=r"damaged|do not fit together") as caught:
         load_dataset("cora", tmp_path / "root")
-    if part != "test.index":  # text cut at a line's end looks whole; the counts find it
+    if part != "test.index":  # a text cut at the end of a line looks whole; the counts find it
         assert file.name in str(caught.value)
     assert str(tmp_path / "root") in str(caught.value)
-    assert _files(kept) == set()
+    assert not kept.exists()
 
 
 @pytest.mark.usefixtures("tiny")
@@ -266,56 +247,27 @@ def test_foreign_code_in_a_planetoid_file_does_not_run(tmp_path: Path, kept: Pat
     (raw / "ind.cora.graph").write_bytes(f"cos\nmkdir\n(V{tmp_path}/foreign\ntR.".encode())
     with pytest.raises(DataError, match=r"'ind\.cora\.graph' in the folder .* is refused: .*'os\.mkdir'"):
         load_dataset("cora", tmp_path / "root")
-    assert not (tmp_path / "foreign").exists() and _files(kept) == set()
-
-
-@pytest.mark.usefixtures("tiny")
-def test_a_cache_that_cannot_be_written_names_the_way_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    _ring_npz(tmp_path / "root" / "raw", "amazon_electronics_photo.npz")
-    (tmp_path / "file").write_text("")
-    monkeypatch.setenv("RELGRAPH_CACHE", str(tmp_path / "file"))
-    with pytest.raises(DataError, match=r"cannot be written .*; set RELGRAPH_CACHE"):
-        load_dataset("photo", tmp_path / "root")
-
-
-def _load_in_a_process(root: Path, start: object, answers: object) -> None:
-    start.wait()  # type: ignore[attr-defined]
-    answers.put(load_dataset("photo", root).num_nodes)  # type: ignore[attr-defined]
-
-
-@pytest.mark.usefixtures("tiny")
-def test_two_processes_at_once_do_not_break_each_other(tmp_path: Path, kept: Path) -> None:
-    _ring_npz(tmp_path / "root" / "raw", "amazon_electronics_photo.npz")
-    context = multiprocessing.get_context("fork")  # keeps the counts of the handmade set
-    start, answers = context.Barrier(4), context.Queue()
-    processes = [context.Process(target=_load_in_a_process, args=(tmp_path / "root", start, answers)) for _ in range(4)]
-    for process in processes:
-        process.start()
-    assert [answers.get(timeout=60) for _ in processes] == [12] * 4
-    for process in processes:
-        process.join()
-    assert len(list(kept.glob("Amazon/Photo-*"))) == 1 and not list(kept.glob(".making-*"))
+    assert not (tmp_path / "foreign").exists() and not kept.exists()
 
 
 @pytest.mark.usefixtures("tiny")
 def test_an_incomplete_copy_in_the_folder_given_is_named_though_there_is_another(tmp_path: Path) -> None:
     _ring_planetoid(tmp_path / "root" / "Planetoid" / "Cora" / "raw", "cora")
-    load_dataset("cora", tmp_path / "root")  # the cache has it from here on
+    load_dataset("cora", tmp_path / "root")  # a good copy
     raw = _ring_planetoid(tmp_path / "root" / "Cora" / "raw", "cora")
     (raw / "ind.cora.tx").unlink()
     with pytest.raises(
-        DataError, match=r"folder '.*root.Cora.raw' must hold all files of 'cora' \(it lacks ind\.cora\.tx\)"
+        DataError, match=r"folder '.*root.Cora' must hold all files of 'cora' \(it lacks raw/ind\.cora\.tx\)"
     ):
         load_dataset("cora", tmp_path / "root")
     raw = tmp_path / "other" / "Photo" / "raw"
-    kept = _ring_npz(tmp_path / "third" / "raw", "amazon_electronics_photo.npz")
-    load_dataset("photo", tmp_path / "third")
+    good = _ring_npz(tmp_path / "third" / "raw", "amazon_electronics_photo.npz")
     raw.mkdir(parents=True)
-    (raw / kept.name).symlink_to(tmp_path / "nowhere")
-    with pytest.raises(DataError, match=r"other.Photo.raw' must hold all files .*lacks amazon_electronics_photo\.npz"):
+    (raw / good.name).symlink_to(tmp_path / "nowhere")
+    with pytest.raises(DataError, match=r"other.Photo' must hold all files .*lacks raw/amazon_electronics_photo\.npz"):
         load_dataset("photo", tmp_path / "other")
-    (raw / kept.name).unlink()
-    (raw / kept.name).write_bytes(kept.read_bytes()[:-100])
+    (raw / good.name).unlink()
+    (raw / good.name).write_bytes(good.read_bytes()[:-100])
     with pytest.raises(
         DataError, match=r"'amazon_electronics_photo\.npz' in the folder '.*other.Photo.raw' is damaged"
     ):
@@ -333,14 +285,14 @@ def test_an_incomplete_copy_in_the_folder_given_is_named_though_there_is_another
         ("ally", lambda y: np.concatenate([y[:5], y[:1], y[6:]]), "not equally many of each class"),
     ],
 )
-def test_contents_that_no_set_of_citations_has_are_refused(
+def test_contents_that_planetoid_cannot_hold_are_refused(
     tmp_path: Path, kept: Path, part: str, change: Callable[[object], object], fault: str
 ) -> None:
     file = _ring_planetoid(tmp_path / "root" / "raw", "cora") / f"ind.cora.{part}"
     file.write_bytes(pickle.dumps(change(pickle.loads(file.read_bytes())), protocol=2))
     with pytest.raises(DataError, match=rf"the folder '.*raw' is damaged \(.*{fault}\); take"):
         load_dataset("cora", tmp_path / "root")
-    assert _files(kept) == set()
+    assert not kept.exists()
 
 
 @pytest.fixture
@@ -372,10 +324,10 @@ def test_a_real_file_cut_short_is_named(real: Callable[[str], Path], tmp_path: P
     file.write_bytes(content[:-1000])
     with pytest.raises(DataError, match=r"'ind\.cora\.allx' in the folder '.*' is damaged"):
         load_dataset("cora", tmp_path)
-    assert _files(kept) == set()
+    assert not kept.exists()
 
 
-@pytest.mark.parametrize("name", ["Cora", "CiteSeer", "PubMed"])
+@pytest.mark.parametrize("name", ["Cora", "CiteSeer", pytest.param("PubMed", marks=pytest.mark.slow)])
 def test_a_bit_flipped_in_any_real_file_is_refused(real: Callable[[str], Path], tmp_path: Path, name: str) -> None:
     shutil.copytree(real(name) / name, tmp_path / name, copy_function=shutil.copyfile)
     generator = np.random.default_rng(0)
@@ -391,23 +343,10 @@ def test_a_bit_flipped_in_any_real_file_is_refused(real: Callable[[str], Path], 
     load_dataset(name.lower(), tmp_path)
 
 
-def test_a_copy_kept_before_it_was_damaged_does_not_hide_the_damage(
-    real: Callable[[str], Path], tmp_path: Path, kept: Path
-) -> None:
-    shutil.copytree(real("Cora") / "Cora", tmp_path / "Cora", copy_function=shutil.copyfile)
-    load_dataset("cora", tmp_path)
-    raw = next(kept.glob("Planetoid/Cora-*/Cora/raw"))
-    file = raw / "ind.cora.x"
-    file.write_bytes(file.read_bytes()[:-1] + b"\0")
-    with pytest.raises(DataError, match=r"'ind\.cora\.x' in the folder '.*kept.*' must be the published one"):
-        load_dataset("cora")
-    assert load_dataset("cora", tmp_path).num_nodes == 2708
-
-
-def test_real_files_of_another_set_are_refused(real: Callable[[str], Path], tmp_path: Path, kept: Path) -> None:
+def test_real_files_of_another_dataset_are_refused(real: Callable[[str], Path], tmp_path: Path, kept: Path) -> None:
     (tmp_path / "Cora" / "raw").mkdir(parents=True)
     for file in (real("CiteSeer") / "CiteSeer" / "raw").iterdir():
         shutil.copyfile(file, tmp_path / "Cora" / "raw" / file.name.replace("citeseer", "cora"))
-    with pytest.raises(DataError, match=r"another data set|do not fit together as 'cora'"):
+    with pytest.raises(DataError, match=r"another dataset|do not fit together as 'cora'"):
         load_dataset("cora", tmp_path)
-    assert _files(kept) == set()
+    assert not kept.exists()

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from relgraph.errors import InputError
 from relgraph.nn import anchor_edges
 from relgraph.nn.anchor_edges import complete_edges, nearest_anchor_edges, within_hops_edges
-from relgraph.similarity import SIMILARITIES, relative
+from relgraph.similarity import relative
+from tests.registered import SIMILARITIES
 
 
 def draw(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -95,7 +96,7 @@ def test_within_hops_follows_the_direction_of_messages():
 def test_within_hops_checks_its_input():
     graph = torch.tensor([[0, 1], [1, 2]])
     for call, message in (
-        ((graph, torch.tensor([0]), -1, 3), "'hops' must be 0 or more"),
+        ((graph, torch.tensor([0]), -1, 3), "'num_hops' must be 0 or more"),
         ((graph, torch.tensor([3]), 1, 3), r"'anchor_index' must hold rows of nodes from 0 to 2 \(got 3\)"),
         ((graph, torch.tensor([-1]), 1, 3), r"'anchor_index' must hold rows of nodes from 0 to 2 \(got -1\)"),
         ((graph, torch.tensor([0]), 1, 2), r"'edge_index' must hold rows of nodes from 0 to 1 \(got 2\)"),

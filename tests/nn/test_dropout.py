@@ -1,4 +1,4 @@
-"""Dropout: how much is dropped, what is left, and whose random numbers decide."""
+"""Dropout: the share dropped, the scale of the rest, and the random numbers used."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_the_share_dropped_is_p_and_the_rest_is_scaled(p: float) -> None:
     torch.testing.assert_close(mask[mask != 0].unique(), torch.tensor([1 / (1 - p)], dtype=torch.float64))
 
 
-def test_neighbouring_values_are_dropped_independently() -> None:
+def test_adjacent_values_are_dropped_independently() -> None:
     """Four values share one random number of 64 bits; every pattern of them must be as frequent as any other."""
     mask = keep_mask(torch.Size([80_000]), 0.5, [seeded(1)], torch.zeros(1))[0] > 0
     patterns = (mask.view(-1, 4).long() * torch.tensor([8, 4, 2, 1])).sum(1).bincount(minlength=16)
@@ -30,7 +30,7 @@ def test_neighbouring_values_are_dropped_independently() -> None:
 
 
 @pytest.mark.parametrize("shape", [(5, 3), (4,), (1, 1, 7), (0, 3), ()])
-def test_a_seed_draws_the_same_masks_whoever_stands_beside_it(shape: tuple[int, ...]) -> None:
+def test_masks_of_a_seed_do_not_depend_on_other_seeds(shape: tuple[int, ...]) -> None:
     size, like = torch.Size(shape), torch.zeros(1)
     alone = [keep_mask(size, 0.5, [seeded(seed)], like)[0] for seed in (3, 4, 5)]
     together = keep_mask(size, 0.5, [seeded(5), seeded(3), seeded(4)], like)
@@ -46,7 +46,7 @@ def test_later_masks_of_a_generator_are_new() -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64])
-def test_masks_have_the_type_asked_for(dtype: torch.dtype) -> None:
+def test_masks_have_the_type_of_like(dtype: torch.dtype) -> None:
     assert keep_mask(torch.Size([3]), 0.5, [seeded(0)], torch.zeros(1, dtype=dtype)).dtype == dtype
     with torch.random.fork_rng(devices=[]):
         assert dropout(torch.ones(3, dtype=dtype), 0.5, training=True).dtype == dtype

@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
+import copy
 import math
+import pickle
 
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch_geometric.data import Data
+from torch_geometric.nn import GraphConv
 
-from relgraph import names
 from relgraph.errors import InputError
 from relgraph.nn.encoders import (
-    ENCODERS,
+    Encoder,
     GATEncoder,
     GCN2Encoder,
     GCNEncoder,
     GINEncoder,
+    Layer,
     MLPEncoder,
     SAGEEncoder,
     TransformerEncoder,
     layers_of,
     make_encoder,
 )
-from relgraph.nn.model import Model
+from relgraph.nn.model import Model, TailHead
+from relgraph.registry import ENCODERS
 
 NAMES = sorted(ENCODERS)
 
@@ -70,25 +74,25 @@ def adjacency(edges: Tensor, weights: Tensor | None, count: int) -> Tensor:
 
 def dense_gcn(encoder: GCNEncoder, x: Tensor, a: Tensor) -> Tensor:
     a = normalized_adjacency(a)
-    return a @ (a @ x @ encoder.conv.lin.weight.T + encoder.conv.bias).clamp(min=0)
+    return a @ (a @ x @ encoder.layers[0].conv.lin.weight.T + encoder.layers[0].conv.bias).clamp(min=0)
 
 
 def dense_deeper_gcn(encoder: GCNEncoder, x: Tensor, a: Tensor) -> Tensor:
     a = normalized_adjacency(a)
-    for conv in (encoder.conv, *encoder.more):
+    for conv in (layer.conv for layer in encoder.layers[:-1]):
         x = (a @ x @ conv.lin.weight.T + conv.bias).clamp(min=0)
     return a @ x
 
 
 def dense_sage(encoder: SAGEEncoder, x: Tensor, a: Tensor) -> Tensor:
     mean = a / a.sum(1, keepdim=True).clamp(min=1)
-    for conv in (encoder.conv, *encoder.more):
+    for conv in (layer.conv for layer in encoder.layers[:-1]):
         x = (mean @ x @ conv.lin_l.weight.T + x @ conv.lin_r.weight.T + conv.lin_l.bias).clamp(min=0)
     return torch.cat([x, mean @ x], dim=1)
 
 
 def slow_attention(conv: nn.Module, x: Tensor, edges: Tensor) -> Tensor:
-    """One layer of graph attention (Velickovic et al. 2018), node by node and head by head, every node a neighbour
+    """One layer of graph attention (Velickovic et al. 2018), node by node and head by head, every node a neighbor
     of its own."""
     heads, width = conv.heads, conv.out_channels
     h = (x @ conv.lin.weight.T).view(len(x), heads, width)
@@ -113,7 +117,7 @@ def normalized_adjacency(a: Tensor) -> Tensor:
 
 def dense_gin(encoder: GINEncoder, x: Tensor, a: Tensor) -> Tensor:
     a = a + torch.eye(len(a), dtype=a.dtype)
-    first, _, second = encoder.conv.nn
+    first, _, second = encoder.layers[0].conv.nn
     h = (a @ x @ first.weight.T + first.bias).clamp(min=0)
     z = a @ (h @ second.weight.T + second.bias).clamp(min=0)
     z = z - z.mean(1, keepdim=True)
@@ -122,8 +126,8 @@ def dense_gin(encoder: GINEncoder, x: Tensor, a: Tensor) -> Tensor:
 
 def dense_gcn2(encoder: GCN2Encoder, x: Tensor, a: Tensor, alpha: float, theta: float) -> Tensor:
     a = normalized_adjacency(a)
-    initial = h = (x @ encoder.lin.weight.T + encoder.lin.bias).clamp(min=0)
-    for layer, conv in enumerate(encoder.convs, start=1):
+    initial = h = (x @ encoder.layers[0].lin.weight.T + encoder.layers[0].lin.bias).clamp(min=0)
+    for layer, conv in enumerate((layer.conv for layer in encoder.layers), start=1):
         beta = math.log(theta / layer + 1)
         mixed = (1 - alpha) * a @ h.clamp(min=0) + alpha * initial
         h = (1 - beta) * mixed + beta * mixed @ conv.weight1
@@ -131,7 +135,7 @@ def dense_gcn2(encoder: GCN2Encoder, x: Tensor, a: Tensor, alpha: float, theta: 
 
 
 def slow_dot_attention(conv: nn.Module, x: Tensor, edges: Tensor) -> Tensor:
-    """One layer of Shi et al. (2021), node by node and head by head; a node is no neighbour of its own."""
+    """One layer of Shi et al. (2021), node by node and head by head; a node is no neighbor of its own."""
     heads, width = conv.heads, conv.out_channels
     query, key, value = (
         (x @ lin.weight.T + lin.bias).view(len(x), heads, width)
@@ -176,7 +180,7 @@ def test_sage_is_its_formula(x: Tensor, edges: Tensor) -> None:
     torch.testing.assert_close(encoder(x, edges), expected, rtol=1e-10, atol=1e-12)
 
 
-def test_sage_without_a_gradient_gathers_few_of_many_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sage_without_gradients_gathers_few_columns_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     largest = 0
 
     class Watch(TorchDispatchMode):
@@ -205,30 +209,17 @@ def test_deeper_gcn_and_sage_are_their_formulas(x: Tensor, edges: Tensor, weight
     sage = made("sage", hidden_channels=6, num_layers=num_layers)
     a = adjacency(edges, None, 9)
     torch.testing.assert_close(sage(x, edges), dense_sage(sage, x, a), rtol=1e-10, atol=1e-12)
-    assert len(gcn.more) == len(sage.more) == num_layers - 2
-
-
-@pytest.mark.parametrize(
-    ("name", "keys"),
-    [
-        ("gcn", ["conv.bias", "conv.lin.weight"]),
-        ("sage", ["conv.lin_l.weight", "conv.lin_l.bias", "conv.lin_r.weight"]),
-    ],
-)
-def test_two_layers_have_the_parameters_they_always_had(name: str, keys: list[str]) -> None:
-    assert list(made(name).state_dict()) == list(made(name, num_layers=2).state_dict()) == keys
-    deeper = list(made(name, num_layers=3).state_dict())
-    assert deeper[: len(keys)] == keys and deeper[len(keys) :] == [key.replace("conv", "more.0") for key in keys]
+    assert len(gcn) == len(sage) == num_layers
 
 
 @pytest.mark.parametrize("name", ["gcn", "sage"])
 def test_fewer_than_two_layers_are_refused(name: str) -> None:
-    with pytest.raises(InputError, match=r"'num_layers' must be at least 2, a convolution .* \(got 1\)"):
+    with pytest.raises(InputError, match=r"'num_layers' must be at least 2 \(got 1\)"):
         make_encoder(name, 3, num_layers=1)
 
 
 @pytest.mark.parametrize("name", ["gat", "gin", "mlp", "transformer"])
-def test_encoders_of_one_form_refuse_another_depth(name: str) -> None:
+def test_encoders_of_fixed_depth_refuse_another_depth(name: str) -> None:
     own = layers_of(name)
     assert make_encoder(name, 3, num_layers=own).num_layers == own == (1 if name == "mlp" else 2)
     with pytest.raises(
@@ -239,10 +230,11 @@ def test_encoders_of_one_form_refuse_another_depth(name: str) -> None:
 
 def test_gat_is_two_layers_of_attention_with_elu_between(x: Tensor, edges: Tensor) -> None:
     encoder = made("gat", hidden_channels=6, heads=3)
-    assert (encoder.first.heads, encoder.first.out_channels, encoder.second.heads) == (3, 2, 1)
-    hidden = slow_attention(encoder.first, x, edges)
+    first, second = (layer.conv for layer in encoder.layers)
+    assert (first.heads, first.out_channels, second.heads) == (3, 2, 1)
+    hidden = slow_attention(encoder.layers[0].conv, x, edges)
     hidden = torch.where(hidden > 0, hidden, hidden.exp() - 1)
-    expected = slow_attention(encoder.second, hidden, edges)
+    expected = slow_attention(encoder.layers[1].conv, hidden, edges)
     torch.testing.assert_close(encoder(x, edges), expected, rtol=1e-10, atol=1e-12)
 
 
@@ -252,7 +244,7 @@ def test_gin_is_its_formula(x: Tensor, edges: Tensor) -> None:
     torch.testing.assert_close(encoder(x, edges), expected, rtol=1e-10, atol=1e-12)
 
 
-def test_a_hub_does_not_outgrow_the_other_nodes_of_gin(x: Tensor) -> None:
+def test_embeddings_of_hubs_in_gin_are_as_long_as_others(x: Tensor) -> None:
     star = torch.stack([torch.arange(1, 9).repeat(50), torch.zeros(400, dtype=torch.int64)])
     norms = made("gin")(x, star).norm(dim=1)
     assert norms[0] < 1.1 * norms[1:].median()
@@ -269,33 +261,34 @@ def test_gcn2_is_its_formula(x: Tensor, edges: Tensor, weights: Tensor, weighted
 
 def test_gcn2_has_the_settings_of_its_docstring(x: Tensor, edges: Tensor) -> None:
     encoder = made("gcn2", hidden_channels=6)
-    assert len(encoder.convs) == 4
+    assert len(encoder) == 4
     expected = dense_gcn2(encoder, x, adjacency(edges, None, 9), alpha=0.1, theta=0.5)
     torch.testing.assert_close(encoder(x, edges), expected, rtol=1e-10, atol=1e-12)
     with pytest.raises(InputError, match=r"'num_layers' must be at least 1 \(got 0\)"):
         GCN2Encoder(3, num_layers=0)
 
 
-def test_mlp_is_its_formula_and_sees_no_edge(x: Tensor, edges: Tensor) -> None:
+def test_mlp_is_its_formula_and_ignores_edges(x: Tensor, edges: Tensor) -> None:
     encoder = made("mlp", hidden_channels=6)
     assert isinstance(encoder, MLPEncoder)
-    expected = (x @ encoder.lin.weight.T + encoder.lin.bias).clamp(min=0)
+    expected = (x @ encoder.layers[0].conv.weight.T + encoder.layers[0].conv.bias).clamp(min=0)
     torch.testing.assert_close(encoder(x), expected)
     assert torch.equal(encoder(x, edges), encoder(x))
 
 
 def test_transformer_is_two_layers_of_dot_attention_with_elu_between(x: Tensor, edges: Tensor) -> None:
     encoder = made("transformer", hidden_channels=6, heads=3)
-    assert (encoder.first.heads, encoder.first.out_channels, encoder.second.heads) == (3, 2, 1)
-    hidden = slow_dot_attention(encoder.first, x, edges)
+    first, second = (layer.conv for layer in encoder.layers)
+    assert (first.heads, first.out_channels, second.heads) == (3, 2, 1)
+    hidden = slow_dot_attention(encoder.layers[0].conv, x, edges)
     hidden = torch.where(hidden > 0, hidden, hidden.exp() - 1)
-    expected = slow_dot_attention(encoder.second, hidden, edges)
+    expected = slow_dot_attention(encoder.layers[1].conv, hidden, edges)
     torch.testing.assert_close(encoder(x, edges), expected, rtol=1e-10, atol=1e-12)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_default_widths_are_those_of_the_help(name: str) -> None:
-    assert f"({made(name).out_channels} wide)" in names.ENCODERS[name]
+    assert f"({made(name).out_channels} wide)" in ENCODERS[name].meaning
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "mlp"])
@@ -306,19 +299,19 @@ def test_an_edge_moves_the_node_it_points_to(name: str, x: Tensor, edges: Tensor
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_representation_is_what_a_linear_head_reads(name: str, x: Tensor, edges: Tensor) -> None:
+def test_a_linear_head_reads_the_embeddings(name: str, x: Tensor, edges: Tensor) -> None:
     data = Data(x=x, edge_index=edges)
     encoder = made(name)
     head = nn.Linear(encoder.out_channels, 3, dtype=torch.float64)
     model = Model(encoder, head).eval()
-    torch.testing.assert_close(model(data), model.encode(data) @ head.weight.T + head.bias)
+    torch.testing.assert_close(model(data), model.embed(data) @ head.weight.T + head.bias)
 
 
 # --- what all of them share -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_width_is_what_the_encoder_says(name: str, x: Tensor, edges: Tensor) -> None:
+def test_out_channels_is_the_width_of_the_embeddings(name: str, x: Tensor, edges: Tensor) -> None:
     encoder = made(name, hidden_channels=16)
     assert encoder(x, edges).shape == (9, encoder.out_channels)
 
@@ -363,7 +356,7 @@ def test_reset_draws_new_weights_and_a_seed_gives_the_same(name: str, depth: int
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_node_embeds_the_same_wherever_its_row_is(name: str, x: Tensor, edges: Tensor) -> None:
+def test_embeddings_do_not_depend_on_the_order_of_nodes(name: str, x: Tensor, edges: Tensor) -> None:
     encoder = made(name)
     order = torch.randperm(9, generator=torch.Generator().manual_seed(3))
     moved = encoder(x[order], order.argsort()[edges])
@@ -378,7 +371,7 @@ def test_no_edges_and_empty_rows_give_finite_numbers(name: str) -> None:
     assert encoder(torch.zeros(0, 5, dtype=torch.float64), none).shape == (0, encoder.out_channels)
 
 
-def test_an_unknown_encoder_lists_the_known() -> None:
+def test_the_error_for_an_unknown_encoder_lists_all_names() -> None:
     with pytest.raises(
         InputError,
         match=r"'encoder' must be one of gat, gcn, gcn2, gin, mlp, sage, transformer \(got 'gnc'\); did you mean 'gcn'",
@@ -388,6 +381,112 @@ def test_an_unknown_encoder_lists_the_known() -> None:
 
 @pytest.mark.parametrize("encoder", [GATEncoder, TransformerEncoder])
 @pytest.mark.parametrize("hidden", [4, 12])
-def test_attention_refuses_a_width_that_its_heads_do_not_share_out(encoder: type[nn.Module], hidden: int) -> None:
+def test_attention_needs_a_width_that_is_a_multiple_of_its_heads(encoder: type[nn.Module], hidden: int) -> None:
     with pytest.raises(InputError, match="'hidden_channels' must be a multiple of 'heads'"):
         encoder(3, hidden)
+
+
+# --- slices -----------------------------------------------------------------------------------------------------
+
+FORMS = [(name, None) for name in NAMES] + [("gcn", 3), ("sage", 3), ("gcn2", 3), ("gcn", 5), ("gcn2", 1)]
+
+
+@pytest.mark.parametrize(("name", "depth"), FORMS)
+@pytest.mark.parametrize("weighted", [False, True])
+def test_slices_joined_at_any_layer_are_the_encoder(
+    name: str, depth: int | None, weighted: bool, x: Tensor, edges: Tensor, weights: Tensor
+) -> None:
+    encoder, given = made(name, num_layers=depth), weights if weighted else None
+    head = nn.Linear(encoder.out_channels, 3, dtype=torch.float64)
+    expected = encoder(x, edges, given)
+    for k in range(1, len(encoder)):
+        front, rest = encoder[:k], encoder[k:]
+        h = front(x, edges, given)
+        assert h.shape == (9, encoder.widths[k - 1]) == (9, front.out_channels) and len(rest) == len(encoder) - k
+        assert torch.equal(rest(h, edges, given), expected)
+        assert torch.equal(TailHead(rest, head)(h, edges, given), head(expected))
+    assert torch.equal(encoder[:](x, edges, given), expected)
+
+
+def test_slices_share_the_layers_and_keep_their_mode() -> None:
+    encoder = made("gcn", num_layers=3)
+    encoder.train()
+    encoder.layers[2].eval()
+    part = encoder[1:]
+    assert part.layers[0] is encoder.layers[1] and part.training
+    assert [layer.training for layer in part.layers] == [True, False]
+
+
+def test_slices_are_those_of_a_list(x: Tensor, edges: Tensor) -> None:
+    encoder = made("gcn2", hidden_channels=6)
+    layers = list(encoder.layers)
+    for part in (slice(1, -1), slice(-2, None), slice(0, 99), slice(None, None, 1), slice(2, 2)):
+        found = encoder[part]
+        assert list(found.layers) == layers[part] and found.widths == encoder.widths[part]
+    rest = encoder[len(encoder) :]
+    assert len(rest) == 0 and rest.in_channels == rest.out_channels == encoder.out_channels
+    z = encoder(x, edges)
+    assert rest(z) is z
+    assert torch.equal(encoder[1:][1:](encoder[:2](x, edges), edges), z)
+
+
+@pytest.mark.parametrize("part", [slice(None, None, 2), slice(None, None, -1), 1, -1])
+def test_steps_and_numbers_are_refused(part: object) -> None:
+    with pytest.raises(InputError, match="'layers' must be a slice without a step"):
+        made("gcn")[part]  # type: ignore[index]
+
+
+def test_an_encoder_of_own_layers(x: Tensor, edges: Tensor, weights: Tensor) -> None:
+    convs = [GraphConv(5, 4).double(), GraphConv(4, 3).double()]
+    encoder = Encoder([Layer(convs[0], 0.5, torch.tanh), Layer(convs[1])], 5, (4, 3)).eval()
+    h = convs[0](x, edges).tanh()
+    assert torch.equal(encoder[:1](x, edges), h) and torch.equal(encoder(x, edges), convs[1](h, edges))
+    weighted = Encoder(encoder.layers, 5, (4, 3), lambda h, *graph: graph).eval()
+    assert torch.equal(weighted(x, edges, weights), convs[1](convs[0](x, edges, weights).tanh(), edges, weights))
+    with pytest.raises(InputError, match=r"'widths' must hold one size per layer, 2 \(got 1\)"):
+        Encoder(convs, 5, (4,))
+
+
+def test_message_passing_without_edges_is_refused(x: Tensor) -> None:
+    for name in NAMES:
+        if name != "mlp":
+            with pytest.raises(InputError, match="'edge_index' must be given to an encoder that passes messages"):
+                made(name)(x)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_models_compile_to_one_graph(name: str, x: Tensor, edges: Tensor) -> None:
+    torch._dynamo.reset()
+    encoder = made(name)
+    model = Model(encoder, nn.Linear(encoder.out_channels, 3).double()).eval()
+    compiled = torch.compile(model, backend="eager", fullgraph=True)
+    torch.testing.assert_close(compiled(x, edges), model(x, edges))
+
+
+def test_dropout_compiles_to_one_graph_and_runs_under_functorch(x: Tensor, edges: Tensor) -> None:
+    torch._dynamo.reset()
+    encoder = made("gcn", hidden_channels=6).train()
+    with torch.random.fork_rng(devices=[]):
+        compiled = torch.compile(encoder, backend="eager", fullgraph=True)
+        assert not torch.equal(compiled(x, edges), compiled(x, edges))
+        states = torch.func.vmap(lambda x: encoder(x, edges), randomness="different")(torch.stack([x, x]))
+    assert states.shape == (2, 9, 6) and not torch.equal(*states)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_encoders_and_slices_can_be_copied_and_pickled(name: str, x: Tensor, edges: Tensor) -> None:
+    encoder = made(name)
+    for other in (copy.deepcopy(encoder), pickle.loads(pickle.dumps(encoder))):
+        assert type(other) is type(encoder) and torch.equal(other(x, edges), encoder(x, edges))
+    first = encoder[:1]
+    assert torch.equal(pickle.loads(pickle.dumps(first))(x, edges), first(x, edges))
+
+
+def test_an_encoder_can_be_registered_from_outside() -> None:
+    ENCODERS.register("mine", lambda in_channels, width=4: nn.Linear(in_channels, width), "a linear map")
+    try:
+        assert make_encoder("mine", 3, width=7).out_features == 7 and layers_of("mine") == 1
+        with pytest.raises(InputError, match="'num_layers' must be 1 for the encoder 'mine'"):
+            make_encoder("mine", 3, num_layers=2)
+    finally:
+        ENCODERS.remove("mine")

@@ -9,10 +9,10 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from relgraph.errors import InputError
-from relgraph.nn import folding
 from relgraph.nn.folding import FoldedCosine, fold
 from relgraph.nn.relative import RelativeLayer
-from relgraph.similarity import NORMALIZATIONS, SIMILARITIES, safe_norm
+from relgraph.similarity import safe_norm
+from tests.registered import NORMALIZATIONS, SIMILARITIES, looped
 
 PAIRS = [
     (s, n)
@@ -20,7 +20,7 @@ PAIRS = [
     for n in NORMALIZATIONS
     if entry.bilinear and (n == "none" or not entry.whitens)
 ]
-FOLDABLE = pytest.mark.parametrize(("similarity", "normalization"), PAIRS)
+FOLDABLE = looped("similarity, normalization", PAIRS)
 
 
 def parts(dtype: torch.dtype, anchors: int = 9, bias: bool = True):
@@ -86,7 +86,7 @@ def test_frozen_layer_folds_with_its_own_anchors(similarity, normalization, cent
     with pytest.raises(InputError, match=r"'anchors' must be given unless the layer is frozen \(got both\)"):
         fold(head, layer, rows)
     with pytest.raises(InputError, match=r"'anchors' must be given unless the layer is frozen \(got none\)"):
-        fold(head, layer.unfreeze())
+        fold(head, RelativeLayer(layer.similarity, layer.normalization))
 
 
 def test_whitened_becomes_a_plain_frozen_linear():
@@ -145,15 +145,15 @@ def test_cosine_makes_no_copy_of_the_embeddings_and_one_of_the_logits():
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("normalization", NORMALIZATIONS)
-def test_many_rows_a_part_at_a_time(monkeypatch, normalization, dtype):
+def test_many_rows_are_processed_in_parts(monkeypatch, normalization, dtype):
     z, rows, head = parts(torch.float32)
     folded, z = fold(head, RelativeLayer("cosine", normalization), rows).to(dtype), z.to(dtype)
     z[20] = 0
     taken = []
-    monkeypatch.setattr(folding, "safe_norm", lambda part: (taken.append(len(part)), safe_norm(part))[1])
+    monkeypatch.setattr("relgraph.nn.folding.safe_norm", lambda part: (taken.append(len(part)), safe_norm(part))[1])
     expected = folded(z)
     # Parts of four rows for each thread; 30 rows are more than four such parts with one thread.
-    monkeypatch.setattr(folding, "_PART", 5 * 4)
+    monkeypatch.setattr("relgraph.nn.folding._PART", 5 * 4)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
     got = folded(z)
     assert taken == [30, 4, 4, 4, 4, 4, 4, 4, 2]

@@ -1,4 +1,4 @@
-"""A model joins an encoder with a head, hands over what the encoder names, and leaves modes as they were."""
+"""Models: arguments of encoders and heads, modes and gradients, relative models."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch_geometric.nn import GCN, GCNConv, Sequential
 import relgraph as rg
 from relgraph.errors import InputError
 from relgraph.nn.encoders import GCNEncoder, SAGEEncoder
-from relgraph.nn.model import Model, RelativeModel, call_encoder
+from relgraph.nn.model import Model, RelativeModel, TailHead, call_with_graph, head_arguments
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def data() -> Data:
 
 
 class Seen(nn.Module):
-    """Remembers how it was called."""
+    """Records its arguments."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -72,20 +72,20 @@ class Whole(Seen):
         (Both, ["edge_index", "edge_weight", "edge_attr", "batch"]),
     ],
 )
-def test_an_encoder_is_given_what_it_names_and_the_graph_has(data: Data, kind: type[Seen], names: list[str]) -> None:
+def test_arguments_are_passed_by_name_if_the_graph_has_them(data: Data, kind: type[Seen], names: list[str]) -> None:
     encoder = kind()
-    assert call_encoder(encoder, data) is data.x
+    assert call_with_graph(encoder, data) is data.x
     assert list(encoder.got) == names
     for name in names:
         assert encoder.got[name] is (None if name == "batch" else data[name])
     del data.edge_weight, data.edge_attr
-    call_encoder(encoder, data)
+    call_with_graph(encoder, data)
     assert {name for name in names if encoder.got[name] is not None} == {"edge_index"}
 
 
-def test_an_encoder_of_one_argument_is_given_the_graph(data: Data) -> None:
+def test_an_encoder_with_the_argument_graph_gets_the_graph(data: Data) -> None:
     encoder = Whole()
-    assert call_encoder(encoder, data) is data.x
+    assert call_with_graph(encoder, data) is data.x
     assert encoder.got["graph"] is data
 
 
@@ -93,9 +93,9 @@ def test_gcn_reads_edge_weights_and_sage_does_not(data: Data) -> None:
     plain = data.clone()
     del plain.edge_weight
     gcn, sage = Model(GCNEncoder(3, 8), nn.Identity()), Model(SAGEEncoder(3, 8), nn.Identity())
-    assert not torch.allclose(gcn.encode(data), gcn.encode(plain))
-    assert torch.equal(gcn.encode(data), gcn.encoder.eval()(data.x, data.edge_index, data.edge_weight))
-    assert torch.equal(sage.encode(data), sage.encode(plain))
+    assert not torch.allclose(gcn.embed(data), gcn.embed(plain))
+    assert torch.equal(gcn.embed(data), gcn.encoder.eval()(data.x, data.edge_index, data.edge_weight))
+    assert torch.equal(sage.embed(data), sage.embed(plain))
 
 
 @pytest.mark.parametrize(
@@ -107,13 +107,13 @@ def test_gcn_reads_edge_weights_and_sage_does_not(data: Data) -> None:
     ],
     ids=["GCN", "GCNConv", "Sequential"],
 )
-def test_pygs_own_modules_are_encoders(data: Data, encoder: nn.Module) -> None:
+def test_modules_of_pyg_are_encoders(data: Data, encoder: nn.Module) -> None:
     model = Model(encoder, nn.Linear(8, 2))
-    assert model.encode(data).shape == (7, 8) and model.predict(data).shape == (7, 2)
+    assert model.embed(data).shape == (7, 8) and model.predict(data).shape == (7, 2)
 
 
 class Marked(nn.Module):
-    """Mode and gradients inside a call show in the result."""
+    """Records the mode and whether gradients are on in a call."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -124,11 +124,11 @@ class Marked(nn.Module):
         return self.inner(x)
 
 
-@pytest.mark.parametrize("call", ["encode", "predict"])
+@pytest.mark.parametrize("call", ["embed", "predict"])
 def test_the_mode_of_every_part_is_restored(data: Data, call: str) -> None:
     model = Model(Marked(), nn.Sequential(nn.Dropout(0.5), nn.Linear(4, 2)))
     model.train()
-    model.encoder.inner[1].eval()  # a frozen part inside a model in training
+    model.encoder.inner[1].eval()  # a frozen module in a model in training mode
     before = [part.training for part in model.modules()]
     out = getattr(model, call)(data)
     assert model.encoder.mode == (False, False, False, False)
@@ -140,21 +140,21 @@ def test_the_mode_of_every_part_is_restored(data: Data, call: str) -> None:
 def test_the_mode_is_restored_after_an_error(data: Data) -> None:
     model = Model(nn.Bilinear(3, 3, 4), nn.Linear(4, 2)).train()
     with pytest.raises(RuntimeError):
-        model.encode(data)  # the edges are no second input of a bilinear map
+        model.embed(data)  # a bilinear map cannot take edges as its second input
     assert all(part.training for part in model.modules()) and torch.is_grad_enabled()
 
 
 def test_embedding_and_calling_keep_gradients_and_mode(data: Data) -> None:
     model = Model(Marked(), nn.Linear(4, 2)).train()
-    assert model.embed(data).requires_grad and model(data).requires_grad
+    assert model.encode(data).requires_grad and model(data).requires_grad
     assert model.encoder.mode == (True, True, True, True)
     model(data).sum().backward()
     assert all(parameter.grad is not None for parameter in model.parameters())
 
 
-def test_predict_is_the_head_on_what_encode_gives(data: Data) -> None:
+def test_predict_is_the_head_on_the_embeddings(data: Data) -> None:
     model = Model(GCNEncoder(3, 8), nn.Linear(8, 2))
-    torch.testing.assert_close(model.predict(data), model.head(model.encode(data)))
+    torch.testing.assert_close(model.predict(data), model.head(model.embed(data)))
 
 
 @pytest.mark.parametrize(("similarity", "folds"), [("cosine", True), ("whitened", True), ("rbf", False)])
@@ -162,8 +162,8 @@ def test_predict_is_the_head_on_what_encode_gives(data: Data) -> None:
 def test_a_frozen_relative_model_needs_no_anchors_and_folds_if_it_can(data, similarity, folds, linear) -> None:
     head = nn.Linear(3, 5) if linear else nn.Sequential(nn.Linear(3, 5))
     model = RelativeModel(GCNEncoder(3, 8), rg.RelativeLayer(similarity), head)
-    space = rg.AnchorSet.from_embeddings(model.encode(data), data)
-    expected = model.head(model.layer(model.encode(data), anchors=space))
+    space = rg.AnchorSet.from_embeddings(model.embed(data), data)
+    expected = model.head(model.layer(model.embed(data), anchors=space))
     frozen = model.freeze(space)
     del data.anchor_rank
     torch.testing.assert_close(frozen(data), expected, rtol=1e-4, atol=1e-4)
@@ -179,7 +179,7 @@ def test_a_frozen_relative_model_needs_no_anchors_and_folds_if_it_can(data, simi
 @pytest.mark.parametrize("similarity", ["cosine", "euclidean", "whitened"])
 def test_a_relative_model_is_encoder_layer_and_head_by_hand(data: Data, similarity: str) -> None:
     model = RelativeModel(GCNEncoder(3, 8), rg.RelativeLayer(similarity), nn.Linear(3, 5))
-    z = model.encode(data)
+    z = model.embed(data)
     assert z.shape == (7, 8)
     r = model.layer(z, anchors=z[[3, 4, 1]])
     torch.testing.assert_close(model.eval().relative(data), r)
@@ -198,10 +198,10 @@ def test_a_relative_model_needs_anchors(data: Data) -> None:
     model = RelativeModel(GCNEncoder(3, 8), rg.RelativeLayer(), nn.Linear(3, 5))
     with pytest.raises(rg.errors.InputError, match="must carry anchors"):
         model(data)
-    assert model.encode(data).shape == (7, 8)  # absolute embeddings need none
+    assert model.embed(data).shape == (7, 8)  # absolute embeddings need none
 
 
-def test_an_encoder_gets_what_its_forward_asks_for() -> None:
+def test_first_arguments_of_other_names_get_features_and_edges() -> None:
     graph = Data(x=torch.rand(3, 2), edge_index=torch.tensor([[0], [1]]), edge_weight=torch.ones(1))
     seen: list[tuple] = []
 
@@ -225,11 +225,11 @@ def test_an_encoder_gets_what_its_forward_asks_for() -> None:
         (Features(), (graph.x, 1.5)),
         (Edges(), (graph.x, graph.edge_index, graph.edge_weight)),
     ):
-        call_encoder(encoder, graph)
+        call_with_graph(encoder, graph)
         assert all(a is b for a, b in zip(seen.pop(), expected, strict=True))
     sequence = Sequential("x, edge_index", [(GCNConv(2, 4), "x, edge_index -> x"), nn.ReLU()])
-    assert call_encoder(sequence, graph).shape == (3, 4)
-    assert call_encoder(nn.Sequential(nn.Linear(2, 5)), graph).shape == (3, 5)
+    assert call_with_graph(sequence, graph).shape == (3, 4)
+    assert call_with_graph(nn.Sequential(nn.Linear(2, 5)), graph).shape == (3, 5)
 
 
 def test_arguments_are_given_by_name() -> None:
@@ -259,7 +259,7 @@ def test_arguments_are_given_by_name() -> None:
         (Late(), (graph.x, graph.edge_index, 2, graph.batch)),
         (Anything(), (graph.x, graph.edge_index, 0)),
     ):
-        call_encoder(encoder, graph)
+        call_with_graph(encoder, graph)
         assert all(a is b or a == b for a, b in zip(seen.pop(), expected, strict=True))
 
 
@@ -274,8 +274,83 @@ def test_a_required_argument_that_the_graph_lacks_is_named() -> None:
 
     graph = Data(x=torch.eye(3, 2), edge_index=torch.tensor([[0, 1], [1, 2]]))
     with pytest.raises(InputError, match=r"got a Pooled that needs 'batch'\); set data.batch"):
-        call_encoder(Pooled(), graph)
+        call_with_graph(Pooled(), graph)
     with pytest.raises(InputError, match="got a Timed that needs 'time'"):
-        call_encoder(Timed(), graph)
+        call_with_graph(Timed(), graph)
     with pytest.raises(InputError, match="got a SAGEEncoder that needs 'x'"):
-        call_encoder(SAGEEncoder(3, 8), Data(edge_index=graph.edge_index, num_nodes=3))
+        call_with_graph(SAGEEncoder(3, 8), Data(edge_index=graph.edge_index, num_nodes=3))
+
+
+def test_a_model_is_called_like_a_module_of_pyg_or_with_a_graph(data: Data) -> None:
+    model = Model(GCNEncoder(3, 8), nn.Linear(8, 2)).eval()
+    expected = model(data)
+    assert torch.equal(model(data.x, data.edge_index, edge_weight=data.edge_weight), expected)
+    assert not torch.equal(model(data.x, data.edge_index), expected)
+    assert torch.equal(model.head(model.encode(data.x, data.edge_index, edge_weight=data.edge_weight)), expected)
+    relative = RelativeModel(model.encoder, rg.RelativeLayer(), nn.Linear(3, 2)).eval()
+    rows = torch.tensor([3, 4, 1])
+    given = {"edge_weight": data.edge_weight, "anchor_index": rows}
+    assert torch.equal(relative(data.x, data.edge_index, **given), relative(data))
+    assert torch.equal(relative.relative(data.x, data.edge_index, **given), relative.relative(data))
+    with pytest.raises(InputError, match="exactly one of 'anchor_index' and 'anchors' must be given"):
+        relative(data.x, data.edge_index)
+    with pytest.raises(InputError, match=r"'x' must be a tensor of features, or a graph \(got list\)"):
+        model([[1.0]])
+
+
+class Scores(nn.Module):
+    def forward(self, z, pairs, temperature=1.0, *, edge_weight=None):
+        return (z[pairs[0]] * z[pairs[1]]).sum(1) / temperature
+
+
+class Listed(Scores):
+    graph_arguments = ("pairs",)
+
+    def forward(self, z, *args, **kwargs):
+        return super().forward(z, *args, **kwargs)
+
+
+def test_heads_get_parts_of_the_graph_by_name(data: Data) -> None:
+    data.pairs = torch.tensor([[0, 1, 2], [3, 4, 5]])
+    assert head_arguments(nn.Linear(3, 2), data) == head_arguments(nn.Sequential(nn.ReLU()), data) == {}
+    assert head_arguments(Scores(), data) == {"pairs": data.pairs, "edge_weight": data.edge_weight}
+    assert head_arguments(Listed(), data) == {"pairs": data.pairs}
+    assert head_arguments(Listed(), {"x": data.x}) == {}
+    model = Model(GCNEncoder(3, 8), Scores())
+    z = model.embed(data)
+    expected = (z[:3] * z[3:6]).sum(1)
+    torch.testing.assert_close(model.predict(data), expected)
+    torch.testing.assert_close(Model(model.encoder, Listed()).predict(data), expected)
+    del data.pairs
+    with pytest.raises(InputError, match=r"'head' must need nothing .* \(got a Scores that needs 'pairs'\)"):
+        model(data)
+
+
+@pytest.mark.parametrize("k", [1, 2, 3])
+def test_the_rest_of_a_network_is_a_head_behind_its_first_layers(data: Data, k: int) -> None:
+    encoder, head = GCNEncoder(3, 8, num_layers=3), nn.Linear(8, 2)
+    cut = Model(encoder[:k], TailHead(encoder[k:], head))
+    expected = Model(encoder, head).predict(data)
+    assert torch.equal(cut.predict(data), expected)
+    assert list(head_arguments(cut.head, data)) == ["edge_index", "edge_weight"]
+    assert TailHead(encoder.eval()[k:], head).training is False
+
+
+def test_dropout_draws_the_same_in_slices_as_in_the_whole(data: Data) -> None:
+    encoder, head = GCNEncoder(3, 8, num_layers=3), nn.Linear(8, 2)
+    cut = Model(encoder[:2], TailHead(encoder[2:], head)).train()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(5)
+        expected = Model(encoder, head)(data)
+        torch.manual_seed(5)
+        assert torch.equal(cut(data), expected)
+
+
+def test_every_node_behind_a_slice_depends_on_its_neighbors(data: Data) -> None:
+    encoder = GCNEncoder(3, 8).eval()
+    tail = TailHead(encoder[1:], nn.Linear(8, 2))
+    h = encoder[:1](data.x, data.edge_index)
+    moved = h.clone()
+    moved[0] += 1
+    change = (tail(moved, data.edge_index) - tail(h, data.edge_index)).abs().sum(1)
+    assert change[0] > 0 and change[1] > 0 and change[5] == 0

@@ -9,10 +9,11 @@ from torch import nn
 
 from relgraph.errors import InputError
 from relgraph.nn.relative import RelativeLayer
-from relgraph.similarity import NORMALIZATIONS, SIMILARITIES, relative
+from relgraph.similarity import relative
+from tests.registered import NORMALIZATIONS, SIMILARITIES, looped
 
 PAIRS = [(s, n) for s in SIMILARITIES for n in NORMALIZATIONS if n == "none" or not SIMILARITIES[s].whitens]
-EVERY_PAIR = pytest.mark.parametrize(("similarity", "normalization"), PAIRS)
+EVERY_PAIR = looped("similarity, normalization", PAIRS)
 USES_CENTER = [
     (s, n)
     for s, n in PAIRS
@@ -43,7 +44,7 @@ def test_three_ways_to_give_anchors(similarity, normalization):
     assert torch.equal(layer(z, anchors=anchor_set(z)), with_center)
 
 
-@pytest.mark.parametrize(("similarity", "normalization"), USES_CENTER)
+@looped("similarity, normalization", USES_CENTER)
 def test_center_of_the_anchor_set_matters(similarity, normalization):
     z, layer = space(), RelativeLayer(similarity, normalization)
     assert not torch.allclose(layer(z, anchors=anchor_set(z)), layer(z, INDEX), rtol=1e-3)
@@ -263,8 +264,8 @@ def test_frozen_layer_needs_no_anchor(similarity, normalization, centered):
     assert repr(loaded).endswith("frozen=5 anchors)")
     torch.testing.assert_close(layer(z.float()).double(), expected, rtol=1e-3, atol=1e-3)
     torch.testing.assert_close(layer.half()(z.half()).double(), expected, rtol=0.05, atol=0.05)
-    layer.unfreeze()
-    assert not layer.frozen and torch.equal(layer(z, INDEX), RelativeLayer(similarity, normalization)(z, INDEX))
+    layer.reset_parameters()
+    assert not layer.frozen
 
 
 def test_freezing_the_average():
@@ -280,7 +281,7 @@ def test_freezing_the_average():
 
 
 @pytest.mark.parametrize("mode", ["frozen", "average", "first average"])
-def test_remembered_anchors_compile_to_one_graph(mode):
+def test_stored_anchors_compile_to_one_graph(mode):
     torch._dynamo.reset()
     z, layer = space(dtype=torch.float32), RelativeLayer("whitened", ema=None if mode == "frozen" else 0.5)
     if mode == "frozen":
@@ -294,29 +295,7 @@ def test_remembered_anchors_compile_to_one_graph(mode):
         torch.testing.assert_close(compiled(scale * z, *given), plain(scale * z, *given))
 
 
-def test_dictionaries_of_node_types():
-    z = {"paper": space(), "author": space(7, width=3, seed=1), "venue": space(2, seed=2)}
-    index = {"author": torch.tensor([6, 0]), "paper": INDEX}
-    layer = RelativeLayer("cosine", "center")
-    out = layer(z, index)
-    assert list(out) == ["paper", "author"]  # a type without anchors is left out
-    for kind, rows in index.items():
-        assert torch.equal(out[kind], layer(z[kind], rows))
-    mixed = layer(z, anchors={"paper": anchor_set(z["paper"]), "venue": z["paper"][:3]})
-    assert torch.equal(mixed["paper"], layer(z["paper"], anchors=anchor_set(z["paper"])))
-    assert mixed["venue"].shape == (2, 3)
-    with pytest.raises(InputError, match="'anchors' must be a dictionary where 'z' is one"):
-        layer(z, anchors=z["paper"])
-    with pytest.raises(InputError, match=r"must name node types of 'z', author, paper, venue \(got 'papers'\)"):
-        layer(z, {"papers": INDEX})
-    with pytest.raises(InputError, match="exactly one of"):
-        layer(z)
-    for remembering in (RelativeLayer(ema=0.9), RelativeLayer().freeze(z["paper"])):
-        with pytest.raises(InputError, match="'z' must be one tensor for a layer that remembers"):
-            remembering(z, index)
-
-
-def test_wrong_input_of_remembered_anchors():
+def test_wrong_input_of_stored_anchors():
     z, layer = space(), RelativeLayer(ema=0.9)
     for wrong in (-0.1, 1.0, float("nan")):
         with pytest.raises(InputError, match="'ema' must be at least 0 and below 1"):
@@ -335,7 +314,7 @@ def test_wrong_input():
     with pytest.raises(InputError, match="'similarity' must be one of angular, cosine, dot, "):
         RelativeLayer("cosinus")
     with pytest.raises(InputError, match="'normalization' must be one of"):
-        RelativeLayer("cosine", "centre")
+        RelativeLayer("cosine", "middle")
     with pytest.raises(InputError, match="whitening twice"):
         RelativeLayer("whitened", "whiten")
     with pytest.raises(InputError, match="'shrinkage'"):

@@ -16,11 +16,11 @@ from relgraph.errors import InputError
 from relgraph.nn.anchor_edges import complete_edges, nearest_anchor_edges
 from relgraph.nn.relative import RelativeLayer
 from relgraph.nn.relative_conv import RelativeConv
-from relgraph.similarity import NORMALIZATIONS, SIMILARITIES
 from relgraph.similarity import edges as edges_module
+from tests.registered import NORMALIZATIONS, SIMILARITIES, looped
 
 PAIRS = [(s, n) for s in SIMILARITIES for n in NORMALIZATIONS if n == "none" or not SIMILARITIES[s].whitens]
-EVERY_PAIR = pytest.mark.parametrize(("similarity", "normalization"), PAIRS)
+EVERY_PAIR = looped("similarity, normalization", PAIRS)
 INDEX = torch.tensor([7, 2, 5, 0, 9])
 EDGES = torch.tensor([[0, 3, 4, 1, 0], [0, 0, 2, 11, 7]])
 
@@ -55,14 +55,14 @@ def test_complete_edges_give_the_dense_layer_and_its_gradients(similarity, norma
             for r in (got, expected)
         )
         for ours, theirs in zip(one, two, strict=True):
-            if ours is None or theirs is None:  # a normalization of "none" reads no centre
+            if ours is None or theirs is None:  # a normalization of "none" uses no center
                 assert ours is theirs is None
             else:
                 torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
 
 
 @EVERY_PAIR
-def test_edges_alone_are_filled_in(similarity, normalization):
+def test_coordinates_without_an_edge_have_the_fill_value(similarity, normalization):
     z, conv = space(), RelativeConv(similarity, normalization)
     dense = RelativeLayer(similarity, normalization)(z, INDEX)
     for fill in (None, -7.5):
@@ -77,7 +77,7 @@ def test_edges_alone_are_filled_in(similarity, normalization):
 
 
 @EVERY_PAIR
-def test_an_edge_twice_counts_once(similarity, normalization):
+def test_a_repeated_edge_counts_once(similarity, normalization):
     z = space().requires_grad_()
     conv = RelativeConv(similarity, normalization, fill=0)
     once, twice = (conv(z, edges, INDEX) for edges in (EDGES, torch.cat([EDGES, EDGES[:, 1:], EDGES[:, 2:4]], 1)))
@@ -99,8 +99,8 @@ def test_many_edges_in_chunks(monkeypatch):
 
 
 @pytest.mark.parametrize("similarity", SIMILARITIES)
-def test_no_vector_per_edge_outlives_its_chunk(similarity, monkeypatch):
-    """Neither ``(E, K)`` nor ``(E, F)`` numbers are made at once, nor are the parts kept for the gradient."""
+def test_vectors_of_edges_are_held_for_one_chunk_only(similarity, monkeypatch):
+    """Neither ``(E, K)`` nor ``(E, F)`` numbers exist at once, and the chunks are not saved for the gradient."""
     monkeypatch.setattr(edges_module, "CHUNK", 1)
     nodes, width, count = 50, 40, 30
     z, edges = space(nodes, width).requires_grad_(), complete_edges(count, nodes)

@@ -6,11 +6,12 @@ import pytest
 import torch
 
 from relgraph.errors import InputError
-from relgraph.similarity import NORMALIZATIONS, SIMILARITIES, check_finite, normalize, relative, resolve
+from relgraph.similarity import normalizing_map, relative, resolve
+from tests.registered import NORMALIZATIONS, SIMILARITIES, looped
 
 PAIRS = [(s, n) for s in SIMILARITIES for n in NORMALIZATIONS if n == "none" or not SIMILARITIES[s].whitens]
 WHITENING = [(s, n) for s, n in PAIRS if SIMILARITIES[s].whitens or n == "whiten"]
-EVERY_PAIR = pytest.mark.parametrize(("similarity", "normalization"), PAIRS)
+EVERY_PAIR = looped("similarity, normalization", PAIRS)
 
 
 def draw(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> torch.Tensor:
@@ -24,7 +25,7 @@ def test_names_are_checked():
     with pytest.raises(InputError, match=r"'normalization' must be one of .*did you mean 'whiten'"):
         relative(x, x, "cosine", "whitn")
     with pytest.raises(InputError, match="'normalization' must be one of"):
-        normalize(x, x, "centre")
+        normalizing_map(x, "middle")
     for normalization in set(NORMALIZATIONS) - {"none"}:
         with pytest.raises(InputError, match="whitening twice"):
             resolve("whitened", normalization)
@@ -52,18 +53,7 @@ def test_shapes_types_and_shrinkage_are_checked(similarity, normalization):
 
 
 @pytest.mark.parametrize("shrinkage", [-0.1, math.nan, math.inf])
-@pytest.mark.parametrize(("similarity", "normalization"), WHITENING)
+@looped("similarity, normalization", WHITENING)
 def test_shrinkage_is_checked(similarity, normalization, shrinkage):
     with pytest.raises(InputError, match="'shrinkage' must be 0 or more"):
         relative(draw(4, 3), draw(4, 3), similarity, normalization, shrinkage=shrinkage)
-
-
-def test_check_finite_names_the_first_bad_row():
-    check_finite("z", torch.ones(3, 2))
-    check_finite("z", torch.ones(3, dtype=torch.int64))
-    bad = torch.ones(5, 2)
-    bad[4, 0], bad[2, 1] = math.nan, -math.inf
-    with pytest.raises(InputError, match=r"'z' must be finite \(row 2 holds -inf\)"):
-        check_finite("z", bad)
-    with pytest.raises(InputError, match=r"\(got nan\)"):
-        check_finite("floor", torch.tensor(math.nan))

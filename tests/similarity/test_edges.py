@@ -4,11 +4,12 @@ import pytest
 import torch
 
 from relgraph.errors import InputError
-from relgraph.similarity import NORMALIZATIONS, SIMILARITIES, edge_similarity, relative
+from relgraph.similarity import edge_similarity, relative
 from relgraph.similarity import edges as edges_module
+from tests.registered import NORMALIZATIONS, SIMILARITIES, looped
 
 PAIRS = [(s, n) for s in SIMILARITIES for n in NORMALIZATIONS if n == "none" or not SIMILARITIES[s].whitens]
-EVERY_PAIR = pytest.mark.parametrize(("similarity", "normalization"), PAIRS)
+EVERY_PAIR = looped("similarity, normalization", PAIRS)
 
 
 def draw(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> torch.Tensor:

@@ -1,23 +1,32 @@
-"""One tiny experiment for all tests of pictures and schema."""
+"""Small experiments for all tests of stitching, each made once."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
-from relgraph.datasets import load_dataset
-from relgraph.stitching import Experiment, StitchSettings, build_document, run_experiment
-from relgraph.training import TrainSettings
+from relgraph.stitching import Experiment
+from tests.stitching.small import KINDS, run
 
 
 @pytest.fixture(scope="session")
-def tiny_experiment() -> Experiment:
-    """Two encoders of different widths, two seeds, all arms."""
-    settings = StitchSettings(("gcn", "sage"), seeds=(0, 1), num_anchors=16, train=TrainSettings(epochs=2))
-    return run_experiment(load_dataset("digits"), settings)
+def experiments() -> dict[str, Experiment]:
+    """One experiment of every kind, with all methods that apply (the five seeds with three)."""
+    return {kind: run(kind) for kind in KINDS}
+
+
+@pytest.fixture(params=KINDS)
+def experiment(request: pytest.FixtureRequest, experiments: dict[str, Experiment]) -> Experiment:
+    """Each experiment in turn."""
+    return experiments[request.param]
 
 
 @pytest.fixture(scope="session")
-def tiny_document(tiny_experiment: Experiment) -> dict[str, Any]:
-    return build_document(tiny_experiment, command="relgraph stitch")
+def nodes(experiments: dict[str, Experiment]) -> Experiment:
+    """Two encoders of different widths on nodes."""
+    return experiments["nodes"]
+
+
+@pytest.fixture(scope="session")
+def inner(experiments: dict[str, Experiment]) -> Experiment:
+    """The same behind layer 1."""
+    return experiments["inner"]

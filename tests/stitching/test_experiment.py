@@ -1,9 +1,13 @@
-"""The whole job on the embedded graph, in a few epochs: shapes, order, repeatability and errors."""
+"""The double loop against an obvious one, and whole experiments: order, repeatability, progress, cache, warnings."""
 
 from __future__ import annotations
 
+import itertools
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,24 +15,155 @@ import pytest
 import torch
 from torch_geometric.data import Data
 
-import relgraph as rg
+from relgraph.anchors import select_anchors
 from relgraph.errors import InputError
-from relgraph.stitching import ARMS, Experiment, StitchSettings, build_document, run_experiment
+from relgraph.registry import METHODS
+from relgraph.stitching import Experiment, Method, Run, StitchSettings, View, build_report, cross, run_experiment
+from relgraph.stitching import experiment as module
+from relgraph.stitching.run import FewAnchorsWarning
 from relgraph.training import TrainSettings
+from tests.handmade import molecules
+from tests.stitching.small import KINDS, SMALL, blocks, method, run, settings
 
-# The baseline and the trained head are the slow ones; test_document has them on a smaller graph.
-QUICK = ("absolute", "relative-cosine", "converted", "procrustes", "permuted-anchors")
-SETTINGS = StitchSettings(("gcn", "sage"), (3, 1), QUICK, num_anchors=16, train=TrainSettings(epochs=5))
-
-
-@pytest.fixture(scope="module")
-def digits() -> Data:
-    return rg.load_dataset("digits")
+CHEAP = ("absolute", "ridge", "procrustes", "class-centroid")
 
 
-@pytest.fixture(scope="module")
-def experiment(digits: Data) -> Experiment:
-    return run_experiment(digits, SETTINGS)
+def undefined_like(experiment: Experiment) -> Any:
+    return -1 if experiment.problem.task.mode == "multiclass" else np.nan
+
+
+# --- the double loop --------------------------------------------------------------------------------------------
+
+
+def test_crossing_is_the_obvious_double_loop(experiment: Experiment) -> None:
+    """Every pair of every method that draws nothing, prepared and predicted anew."""
+    problem, rows = experiment.problem, experiment.problem.test
+    for name, crossing in experiment.stitched.items():
+        way = method(name)
+        runs = experiment.others.get(way.head, experiment.runs)
+        if way.draws or name in ("auto", "relative-cosine-posthoc"):
+            continue
+        for i, j in itertools.product(range(len(runs)), repeat=2):
+            views = [way.prepare(View(one, experiment.anchors)) for one in (runs[i], runs[j])]
+            outputs = way.predict(*views, rows, torch.Generator())
+            expected = undefined_like(experiment) if outputs is None else problem.task.record(outputs)
+            np.testing.assert_array_equal(
+                crossing.outputs[i, j], np.broadcast_to(expected, crossing.outputs[i, j].shape)
+            )
+
+
+def test_the_control_shuffles_with_one_generator_in_the_order_of_the_pairs(experiment: Experiment) -> None:
+    problem, crossing = experiment.problem, experiment.stitched["permuted-anchors"]
+    control, generator = method("permuted-anchors"), torch.Generator().manual_seed(0)
+    views, different = [control.prepare(View(one, experiment.anchors)) for one in experiment.runs], []
+    for i, j in itertools.product(range(len(views)), repeat=2):
+        record = problem.task.record(control.predict(views[i], views[j], problem.test, generator))
+        np.testing.assert_array_equal(crossing.outputs[i, j], record)
+        if i != j:
+            different.append((i, j, record))
+    drawn = [record for _, _, record in different]
+    while len(drawn) < 20:
+        i, j, _ = different[len(drawn) % len(different)]
+        drawn.append(problem.task.record(control.predict(views[i], views[j], problem.test, generator)))
+    np.testing.assert_array_equal(crossing.draws, np.stack(drawn))
+    again = control.predict(views[0], views[1], problem.test, generator)  # a new shuffle of the same pair
+    assert not np.array_equal(drawn[0], problem.task.record(again))
+
+
+def test_only_the_pairs_asked_for_are_evaluated(nodes: Experiment) -> None:
+    pairs = np.zeros((4, 4), dtype=bool)
+    pairs[0, 1] = pairs[3, 2] = True
+    whole = nodes.stitched["ridge"].outputs
+    found = cross(method("ridge"), nodes.runs, anchors=nodes.anchors, rows=nodes.problem.test, pairs=pairs)
+    assert np.array_equal(found.outputs[pairs], whole[pairs]) and (found.outputs[~pairs] == -1).all()
+    control = cross(method("permuted-anchors"), nodes.runs, anchors=nodes.anchors, rows=nodes.problem.test, pairs=pairs)
+    assert control.draws.shape == (20, nodes.problem.test.numel())
+
+
+def test_targets_rows_and_anchors_of_every_source(nodes: Experiment) -> None:
+    """Two sources with anchors of their own, three targets, a few rows."""
+    sources, targets, rows = nodes.runs[:2], nodes.runs[1:], nodes.problem.validation[:7]
+    anchors = [torch.arange(0, 180, 9), torch.arange(5, 170, 11)]
+    found = cross(method("ridge"), sources, targets, anchors=anchors, rows=rows)
+    assert found.outputs.shape == (2, 3, 7) and len(found.seconds) == 2
+    for i, source in enumerate(sources):
+        one = cross(method("ridge"), [source], targets, anchors=anchors[i], rows=rows)
+        assert np.array_equal(found.outputs[i], one.outputs[0])
+    control = cross(method("permuted-anchors"), sources, targets, anchors=anchors, rows=rows)
+    assert len(control.draws) == 20 and np.array_equal(control.draws[0], control.outputs[0, 0])
+    assert np.array_equal(control.draws[3], control.outputs[1, 1])  # the second source's own head is no pair
+
+
+def test_every_run_is_prepared_once(nodes: Experiment) -> None:
+    prepared = []
+
+    class Counted(type(method("ridge"))):  # type: ignore[misc]
+        def prepare(self, view: View) -> View:
+            prepared.append(view.run)
+            return super().prepare(view)
+
+    cross(Counted("ridge"), nodes.runs, anchors=nodes.anchors, rows=nodes.problem.test)
+    assert prepared == nodes.runs
+
+
+def test_the_seed_of_a_control_decides(nodes: Experiment) -> None:
+    options = {"anchors": nodes.anchors, "rows": nodes.problem.test}
+    one, again, other = (cross(method("permuted-anchors"), nodes.runs, seed=s, **options).draws for s in (0, 0, 1))
+    assert np.array_equal(one, again) and not np.array_equal(one, other)
+
+
+# --- whole experiments ------------------------------------------------------------------------------------------
+
+
+def test_runs_are_ordered_by_encoder_then_by_seed() -> None:
+    done = run_experiment(blocks(), settings(seeds=2, methods=("relative-cosine",)))
+    asked = replace(done.settings, seeds=(3, 1))
+    again = run_experiment(blocks(), asked)
+    for group in (again.runs, *again.others.values()):
+        assert [(one.encoder, one.seed) for one in group] == [("gcn", 3), ("gcn", 1), ("sage", 3), ("sage", 1)]
+    assert again.encoders == ["gcn", "gcn", "sage", "sage"] and again.methods == ("relative-cosine",)
+
+
+def test_every_method_has_outputs_for_every_pair_of_equal_width(experiment: Experiment) -> None:
+    count = len(experiment.runs)
+    for name, crossing in experiment.stitched.items():
+        outputs = crossing.outputs
+        assert outputs.shape == (count, count, *experiment.own.shape[1:]) and len(crossing.seconds) == count
+        missing = outputs == -1 if undefined_like(experiment) == -1 else np.isnan(outputs)
+        widths = np.array([one.z.size(1) for one in experiment.runs])
+        expected = widths[:, None] != widths[None, :] if name == "absolute" else np.zeros((count, count), dtype=bool)
+        assert np.array_equal(missing.reshape(count, count, -1).all(-1), expected) and (missing.any() == expected.any())
+        assert (crossing.draws is not None) == (name == "permuted-anchors")
+        assert all(seconds > 0 for seconds in crossing.seconds)
+
+
+def test_all_methods_that_apply_are_taken(experiments: dict[str, Experiment]) -> None:
+    for kind, done in experiments.items():
+        if kind != "five":
+            able = [name for name in METHODS if not method(name).why_not(done.problem, done.settings.at)]
+            assert list(done.methods) == able and done.settings.methods == tuple(able)
+
+
+def test_the_diagonal_is_the_prediction_of_the_models_themselves(experiment: Experiment) -> None:
+    """Of the absolute models, and of those with a relative layer."""
+    problem, rows = experiment.problem, np.arange(len(experiment.runs))
+    np.testing.assert_allclose(
+        experiment.stitched["absolute"].outputs[rows, rows], experiment.own, rtol=1e-5, atol=1e-5
+    )
+    for kind, runs in experiment.others.items():
+        data = problem.with_anchors(experiment.anchors).data
+        for row, one in enumerate(runs):
+            own = one.trained.model.predict(data)[problem.test].argmax(-1).numpy()
+            assert np.array_equal(experiment.stitched[kind].outputs[row, row], own)
+
+
+def test_maps_are_far_better_than_absolute_heads_and_shuffled_anchors() -> None:
+    train, names = TrainSettings(epochs=60, hidden_channels=16), ("absolute", "ridge", "kl", "permuted-anchors")
+    done = run_experiment(blocks(signal=1.0), settings(seeds=3, train=train, methods=names))
+    methods = build_report(done)["methods"]
+    assert min(methods[name]["cross_seed"]["mean"] for name in ("ridge", "kl")) > 0.85
+    assert max(methods[name]["cross_seed"]["mean"] for name in ("absolute", "permuted-anchors")) < 0.65
+    assert abs(methods["permuted-anchors"]["draws"]["mean"] - 1 / 3) < 0.12
 
 
 @contextmanager
@@ -36,227 +171,236 @@ def unchanged(data: Data) -> Iterator[None]:
     before, state = data.clone(), torch.get_rng_state()
     yield
     assert set(data.keys()) == set(before.keys())
-    for key in before.keys():  # noqa: SIM118 - a Data is not a dict
-        same = torch.equal(data[key], before[key]) if torch.is_tensor(data[key]) else data[key] == before[key]
-        assert same, key
+    assert all(torch.equal(value, before[key]) for key, value in data.to_dict().items() if torch.is_tensor(value))
     assert torch.equal(torch.get_rng_state(), state)
 
 
-# --- what comes out ---------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_same_settings_twice_give_the_same_bits(kind: str, experiments: dict[str, Experiment]) -> None:
+    done = experiments[kind]
+    again = run(kind, tuple(name for name in done.methods if name != "auto"))
+    assert np.array_equal(done.own, again.own) and torch.equal(done.anchors, again.anchors)
+    for one, other in zip(done.runs, again.runs, strict=True):
+        assert torch.equal(one.z, other.z)
+    for name, crossing in again.stitched.items():
+        np.testing.assert_array_equal(crossing.outputs, done.stitched[name].outputs, name)
+        assert crossing.draws is None or np.array_equal(crossing.draws, done.stitched[name].draws)
 
 
-def test_runs_are_ordered_by_encoder_then_by_seed(experiment: Experiment) -> None:
-    assert experiment.kinds == ["gcn", "gcn", "sage", "sage"]
-    assert experiment.seeds == [3, 1, 3, 1]
-    assert [run.encoder for run in experiment.relative] == experiment.kinds
-    assert [run.seed for run in experiment.relative] == experiment.seeds
-    assert [z.shape for z in experiment.embeddings] == [(1797, 64)] * 2 + [(1797, 128)] * 2
+def test_the_graph_and_the_global_generator_are_not_changed() -> None:
+    data = blocks()
+    with unchanged(data):
+        run_experiment(data, settings(methods=("relative-cosine", "permuted-anchors")))
 
 
-def test_every_arm_has_a_prediction_for_every_pair_and_test_node(experiment: Experiment) -> None:
-    nodes = experiment.nodes
-    assert list(experiment.arms) == list(QUICK)
-    for name, result in experiment.arms.items():
-        predictions = result.predictions
-        assert predictions.shape == (4, 4, nodes.test.numel()) and len(result.seconds) == 4
-        same_width = np.array(experiment.kinds)[:, None] == np.array(experiment.kinds)[None, :]
-        undefined = (predictions < 0).all(-1)
-        assert np.array_equal(undefined, ~same_width if name == "absolute" else np.zeros((4, 4), dtype=bool))
-        assert ((predictions >= 0) | undefined[..., None]).all() and predictions.max() < nodes.num_classes
-        assert (result.draws is not None) == (name == "permuted-anchors")
+def test_fewer_methods_give_the_same_outputs(nodes: Experiment) -> None:
+    part = run_experiment(blocks(), settings(methods=("ridge",)))
+    assert part.methods == ("ridge",) and part.others == {}
+    assert np.array_equal(part.stitched["ridge"].outputs, nodes.stitched["ridge"].outputs)
+    whole, alone = build_report(nodes), build_report(part)
+    for report in (whole, alone):
+        del report["methods"]["ridge"]["seconds"]
+    assert alone["methods"] == {"ridge": whole["methods"]["ridge"]} and alone["robustness"] == whole["robustness"]
 
 
-@pytest.mark.parametrize(("arm", "group"), [("absolute", "absolute"), ("relative-cosine", "relative")])
-def test_the_diagonal_is_what_the_models_themselves_predict(experiment: Experiment, arm: str, group: str) -> None:
-    reference = experiment.reference if arm == "absolute" else experiment.relative_reference
-    assert reference is not None
-    for row, run in enumerate(getattr(experiment, group)):
-        own = run.model.predict(experiment.data)[experiment.nodes.test].argmax(-1).numpy()
-        assert np.array_equal(reference[row], own)
-        assert np.array_equal(experiment.arms[arm].predictions[row, row], own)
+def test_behind_a_layer_own_values_are_those_of_the_whole_models(nodes: Experiment, inner: Experiment) -> None:
+    assert np.array_equal(nodes.own, inner.own)
+    assert not np.array_equal(nodes.stitched["ridge"].outputs, inner.stitched["ridge"].outputs)
+    assert [one.trained.validation for one in nodes.runs] == [one.trained.validation for one in inner.runs]
 
 
-def test_the_diagonal_of_the_matrix_is_own(experiment: Experiment) -> None:
-    document = build_document(experiment, command="")
-    for name, arm in document["arms"].items():
-        diagonal = [arm["matrix"][row][row] for row in range(4)]
-        owns = [run["arms"][name]["own"] for run in document["runs"]]
-        if name == "permuted-anchors":
-            assert owns == [None] * 4 and arm["own"] is None
-        else:
-            assert owns == pytest.approx(diagonal)
-            assert arm["own"]["mean"] == pytest.approx(sum(diagonal) / 4)
+def test_a_deeper_encoder_is_stitched_at_a_deeper_layer() -> None:
+    train = TrainSettings(epochs=3, hidden_channels=8, num_layers=3)
+    done = run_experiment(blocks(), settings(methods=("absolute", "ridge"), train=train, at=2))
+    rows = np.arange(4)
+    assert [one.z.size(1) for one in done.runs] == [8] * 4
+    assert np.array_equal(done.stitched["absolute"].outputs[rows, rows], done.own)
 
 
-def test_a_conversion_is_far_better_than_no_conversion(experiment: Experiment) -> None:
-    arms = build_document(experiment, command="")["arms"]
-    assert arms["converted"]["cross_seed"]["mean"] > 0.7 > 0.5 > arms["absolute"]["cross_seed"]["mean"]
-    assert abs(arms["permuted-anchors"]["kappa"]["mean"]) < 0.15
+def test_runs_that_are_trained_already_are_used(nodes: Experiment, monkeypatch: pytest.MonkeyPatch) -> None:
+    trained = [one.trained for one in nodes.runs]
+    monkeypatch.setattr(module, "fit_many", lambda *_, **__: pytest.fail("trained"))
+    done = run_experiment(blocks(), settings(methods=CHEAP), runs=trained)
+    for name in CHEAP:
+        assert np.array_equal(done.stitched[name].outputs, nodes.stitched[name].outputs)
+    with pytest.raises(InputError, match="'runs' must be those of 'encoders' and 'seeds'.*got sage 1, sage 0, gcn 1"):
+        run_experiment(blocks(), settings(methods=CHEAP), runs=trained[::-1])
 
 
-def test_anchors_and_nodes_are_those_of_the_protocol(experiment: Experiment) -> None:
-    data, nodes = experiment.data, experiment.nodes
-    assert experiment.protocol.name == "random" and experiment.protocol.seed == 0
-    assert [experiment.protocol.train, experiment.protocol.validation, experiment.protocol.test] == [200, 300, 1297]
-    for rows, mask in ((nodes.train, "train_mask"), (nodes.validation, "val_mask"), (nodes.test, "test_mask")):
-        assert rows.tolist() == data[mask].nonzero().view(-1).tolist()
-    assert experiment.anchor_ids == data.node_id[rg.anchor_index(data)].tolist()
-    assert len(set(experiment.anchor_ids)) == 16 and nodes.num_classes == 10
+def test_a_cache_is_filled_and_read(tmp_path: Path) -> None:
+    asked = settings(methods=("absolute", "relative-cosine"))
+    first = run_experiment(blocks(), asked, cache=tmp_path)
+    written = {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    again = run_experiment(blocks(), asked, cache=tmp_path)
+    assert len(written) == 8 and written == {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    for name in asked.methods:
+        assert np.array_equal(first.stitched[name].outputs, again.stitched[name].outputs)
 
 
-def test_the_same_plan_twice_is_the_same_to_the_bit_and_leaves_nothing_changed(
-    digits: Data, experiment: Experiment
-) -> None:
-    with unchanged(digits):
-        again = run_experiment(digits, SETTINGS)
-    for name, result in experiment.arms.items():
-        assert np.array_equal(result.predictions, again.arms[name].predictions), name
-    assert np.array_equal(experiment.reference, again.reference)
-    assert all(torch.equal(z, w) for z, w in zip(experiment.embeddings, again.embeddings, strict=True))
-    one, two = (build_document(done, command="") for done in (experiment, again))
-    for document in (one, two):
-        del document["seconds"]
-        for run in document["runs"]:
-            del run["train_seconds"]
-            for arm in run["arms"].values():
-                del arm["seconds"]
-    assert one == two
+def test_large_graphs_have_a_cache_by_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RELGRAPH_CACHE", str(tmp_path))
+    run_experiment(blocks(), settings(("gcn",), methods=("absolute",)))
+    assert not (tmp_path / "runs").exists()
+    monkeypatch.setattr(module, "keeps_runs", lambda problem: True)
+    run_experiment(blocks(), settings(("gcn",), methods=("absolute",)))
+    assert len(list((tmp_path / "runs").iterdir())) == 2
 
 
-def test_fewer_arms_give_the_same_figures(digits: Data, experiment: Experiment) -> None:
-    settings = StitchSettings(("gcn", "sage"), (3, 1), ("converted",), num_anchors=16, train=TrainSettings(epochs=5))
-    part = run_experiment(digits, settings)
-    assert list(part.arms) == ["converted"]
-    assert part.relative == [] and part.relative_reference is None
-    assert np.array_equal(part.arms["converted"].predictions, experiment.arms["converted"].predictions)
-    whole = build_document(experiment, command="")
-    alone = build_document(part, command="")
-    assert alone["arms"] == {"converted": whole["arms"]["converted"]}
-    assert alone["robustness"] == whole["robustness"]
+def test_progress_adds_up() -> None:
+    steps: dict[str, list[tuple[int, int]]] = {}
+    asked = settings(("gcn", "gat"), methods=("absolute", "relative-cosine"), train=replace(SMALL, epochs=2))
+    run_experiment(blocks(), asked, progress=lambda stage, *step: steps.setdefault(stage, []).append(step))
+    for stage, total in (("train", 16), ("stitch", 2)):
+        assert {given for _, given in steps[stage]} == {total}
+        assert sum(done for done, _ in steps[stage]) == total
+    assert set(steps) == {"train", "stitch"}
 
 
-def test_other_splits_and_anchors_are_asked_for_by_seed(digits: Data) -> None:
+def test_seconds_are_recorded_for_every_stage(experiment: Experiment) -> None:
+    assert list(experiment.seconds) == ["anchors", "train", "stitch"]
+    assert all(seconds > 0 for seconds in experiment.seconds.values())
+    assert sum(sum(one.seconds) for one in experiment.stitched.values()) <= experiment.seconds["stitch"]
+
+
+def test_warnings_are_raised_once_and_kept() -> None:
+    asked = settings(("gcn",), methods=("ridge", "procrustes"), num_anchors=2)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        done = run_experiment(blocks(), asked)
+    assert [one.category for one in caught] == [FewAnchorsWarning]
+    assert caught[0].filename == __file__
+    assert done.warnings == [str(caught[0].message)] and build_report(done)["warnings"] == done.warnings
+
+
+# --- anchors ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("strategy", ["kmeans", "farthest-point"])
+def test_anchors_are_chosen_in_the_features_asked_for(strategy: str) -> None:
+    seen = []
+    for features in ("input", "propagated", "run"):
+        asked = settings(("sage", "gcn"), methods=("absolute",), strategy=strategy, anchor_features=features)
+        done = run_experiment(blocks(), asked)
+        where = done.runs[0].z if features == "run" else features  # the first seed of the first encoder
+        expected = select_anchors(
+            done.problem.data, 16, strategy, features=where, generator=torch.Generator().manual_seed(0)
+        )
+        assert torch.equal(done.anchors, expected)
+        assert done.settings.labels_used == ("run-embeddings" if features == "run" else "none")
+        seen.append(tuple(done.anchors.tolist()))
+    assert len(set(seen)) == 3
+
+
+def test_embeddings_of_the_first_run_are_those_of_the_last_layer(nodes: Experiment) -> None:
+    asked = settings(methods=("ridge",), strategy="kmeans", anchor_features="run")
+    assert torch.equal(*(run_experiment(blocks(), replace(asked, at=at)).anchors for at in (None, 1)))
+
+
+def test_absolute_models_do_not_depend_on_the_anchors_and_relative_ones_do() -> None:
+    one, other = (
+        run_experiment(blocks(), settings(("gcn",), methods=("relative-cosine",), anchor_seed=seed)) for seed in (0, 1)
+    )
+    assert not torch.equal(one.anchors, other.anchors)
+    assert torch.equal(one.runs[0].z, other.runs[0].z)
+    assert not torch.equal(one.others["relative-cosine"][0].z, other.others["relative-cosine"][0].z)
+
+
+def test_seeds_of_the_split_and_of_the_anchors_are_separate() -> None:
     seen = []
     for anchor_seed, split_seed in ((0, 0), (1, 0), (0, 1)):
-        settings = StitchSettings(
-            seeds=(0, 1),
-            arms=("absolute",),
-            num_anchors=4,
-            anchor_seed=anchor_seed,
-            split_seed=split_seed,
-            train=TrainSettings(epochs=1),
-        )
-        done = run_experiment(digits, settings)
-        seen.append((done.anchor_ids, done.nodes.test.tolist()))
+        asked = settings(("gcn",), methods=("absolute",), anchor_seed=anchor_seed, split_seed=split_seed)
+        done = run_experiment(blocks(), asked)
+        seen.append((done.anchors.tolist(), done.problem.test.tolist()))
     assert seen[0][0] == seen[2][0] != seen[1][0]
     assert seen[0][1] == seen[1][1] != seen[2][1]
 
 
-def test_progress_adds_up(digits: Data) -> None:
-    steps: dict[str, list[tuple[int, int]]] = {}
-    settings = StitchSettings(
-        ("gcn", "gat"), (0, 1), ("absolute", "relative-cosine"), num_anchors=4, train=TrainSettings(epochs=2)
-    )
-    run_experiment(digits, settings, lambda stage, done, total: steps.setdefault(stage, []).append((done, total)))
-    assert set(steps) == {"train", "stitch"}
-    for stage, total in (("train", 16), ("stitch", 2)):
-        assert {given for _, given in steps[stage]} == {total}
-        assert sum(done for done, _ in steps[stage]) == total
+def test_the_number_of_anchors_is_by_data() -> None:
+    done = run_experiment(blocks(), settings(("gcn",), methods=("absolute",), num_anchors=None))
+    assert done.settings.num_anchors == done.anchors.numel() == 32
+    done = run_experiment(molecules(), StitchSettings(("gcn",), (0, 1), ("absolute",), epochs=1))
+    assert done.anchors.numel() == done.problem.train.numel() == 40  # all training graphs, as there are fewer than 256
 
 
-# --- settings ---------------------------------------------------------------------------------------------------
+# --- data that do not allow it ----------------------------------------------------------------------------------
+
+
+def test_test_rows_without_labels_do_not_count() -> None:
+    data, rows = blocks(20), torch.arange(60)
+    data.train_mask, data.val_mask, data.test_mask = rows % 3 == 0, rows % 3 == 1, rows % 3 == 2
+    data.y = data.y.clone()
+    data.y[30:] = torch.where(rows[30:] % 3 == 2, -1, data.y[30:])
+    done = run_experiment(data, settings(("gcn",), methods=("ridge",), num_anchors=4))
+    assert done.problem.test.tolist() == [row for row in range(30) if row % 3 == 2]
+    data.y[rows % 3 == 2] = -1
+    with pytest.raises(InputError, match=r"'test' must name at least one labeled node \(got none\)"):
+        run_experiment(data, settings(("gcn",), num_anchors=4))
 
 
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"seeds": ()}, r"'seeds' must name at least two runs.*\(got 0\)"),
-        ({"seeds": (7,)}, r"'seeds' must name at least two runs.*\(got 1\)"),
-        ({"seeds": (1, 2, 1)}, r"'seeds' must not repeat a seed \(got 1, 2, 1\)"),
-        ({"encoders": ()}, "'encoders' must name at least one of gat, gcn, gcn2, gin, mlp, sage, transformer"),
-        (
-            {"encoders": ("gnc",)},
-            r"'encoders' must be one of gat, gcn, gcn2, gin, mlp, sage, transformer \(got 'gnc'\); did you mean 'gcn'",
-        ),
-        ({"encoders": ("gcn", "sage", "gcn")}, r"'encoders' must not repeat a name \(got gcn, sage, gcn\)"),
-        ({"arms": ()}, "'arms' must name at least one of absolute,"),
-        ({"arms": ("converted", "convert")}, r"'arms' must be one of .*\(got 'convert'\); did you mean 'converted'\?"),
-        ({"arms": ("absolute", "absolute")}, "'arms' must not repeat a name"),
-        ({"strategy": "pagernak"}, r"'strategy' must be one of .*did you mean 'pagerank'\?"),
-        ({"num_anchors": 0}, r"'num_anchors' must be at least 1 \(got 0\)"),
+        ({"num_anchors": 181}, r"'num_anchors' must be at most 180, the rows to choose from \(got 181\)"),
+        ({"at": 3}, r"'at' must be from 1 to 2, the layers of GCNEncoder \(got 3\)"),
+        ({"at": 0}, r"'at' must be from 1 to 2, the layers of GCNEncoder \(got 0\)"),
+        ({"at": 1, "methods": ("ridge", "kl")}, r"'methods' must apply here \(got 'kl': it needs a head that reads"),
+        ({"methods": ("label-ridge",)}, r"'methods' must apply here \(got 'label-ridge': it needs a task that is regr"),
+        ({"split": "public"}, "'split' must be 'random' or 'paper' for a graph without masks"),
+        ({"train": TrainSettings(num_layers=3), "encoders": ("gat",)}, "'num_layers' must be 2"),
     ],
 )
-def test_settings_check_themselves(given: dict[str, Any], message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        StitchSettings(**given)
-
-
-def test_by_default_everything_is_stitched_from_five_seeds() -> None:
-    settings = StitchSettings()
-    assert settings.arms == tuple(ARMS) and settings.seeds == (0, 1, 2, 3, 4)
-    assert settings.encoders == ("gcn",) and settings.num_anchors == 32
-
-
-# --- graphs that do not allow it --------------------------------------------------------------------------------
-
-
-def refused(data: Data, message: str, **given: Any) -> None:
-    given = {"num_anchors": 4, "seeds": (0, 1), "train": TrainSettings(epochs=1), **given}
+def test_settings_that_do_not_fit_the_data_are_refused_before_training(
+    given: dict[str, Any], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "fit_many", lambda *_, **__: pytest.fail("trained"))
+    asked = settings(**{"encoders": ("gcn",), **given})
+    data = blocks()
     with unchanged(data), pytest.raises(InputError, match=message):
-        run_experiment(data, StitchSettings(**given))
+        run_experiment(data, asked)
 
 
-def small() -> Data:
-    generator = torch.Generator().manual_seed(0)
-    return Data(
-        x=torch.rand(60, 5, generator=generator),
-        edge_index=torch.randint(60, (2, 200), generator=generator),
-        y=torch.arange(60) % 3,
-    )
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"at": 1}, r"'at' must be left out for a graph-level task \(got 1\)"),
+        ({"encoders": ("gat",)}, r"'encoder' must be one of gcn, gin, sage \(got 'gat'\)"),
+        (
+            {"methods": ("relative-cosine",)},
+            "got 'relative-cosine': models of graph-level tasks have no rel",
+        ),
+        ({"strategy": "degree"}, "'strategy' must be random, kmeans or farthest-point for whole graphs"),
+        ({"split": "random"}, "'split' must be 'public' or left out"),
+    ],
+)
+def test_settings_that_do_not_fit_whole_graphs(given: dict[str, Any], message: str) -> None:
+    asked = settings(**{"encoders": ("gcn",), "train": TrainSettings(epochs=1), **given})
+    with pytest.raises(InputError, match=message):
+        run_experiment(molecules(), asked)
 
 
-def test_labels_features_and_masks_are_asked_for() -> None:
-    data = small()
-    del data.y
-    refused(data, "'data' must have class labels 'y'")
-    data = small()
-    data.y = data.y.float()
-    refused(data, "'y' must hold one integer class per node")
-    refused(small(), "'split' must be 'random' or 'paper' for a graph that brings no masks", split="public")
-    refused(small(), r"'split' must be one of .*did you mean 'random'\?", split="randon")
-    data = Data(edge_index=small().edge_index, y=small().y, num_nodes=60)
-    refused(data, "must have features 'x'")
-
-
-def test_more_anchors_than_nodes_are_refused() -> None:
-    refused(small(), r"'num_anchors' must be from 1 to 60, the number of nodes \(got 61\)", num_anchors=61)
-    done = run_experiment(
-        small(), StitchSettings(seeds=(0, 1), arms=("converted",), num_anchors=60, train=TrainSettings(epochs=1))
-    )
-    assert sorted(done.anchor_ids) == list(range(60))
-
-
-def test_test_nodes_without_labels_do_not_count() -> None:
-    data, rows = small(), torch.arange(60)
-    data.train_mask, data.val_mask, data.test_mask = rows < 20, (rows >= 20) & (rows < 40), rows >= 40
-    data.y[50:] = -1
-    settings = StitchSettings(seeds=(0, 1), arms=("converted",), num_anchors=4, train=TrainSettings(epochs=1))
-    assert run_experiment(data, settings).nodes.test.tolist() == list(range(40, 50))
-    data.y[40:] = -1
-    refused(data, r"'test_mask' must mark at least one labelled node \(got none\)")
-
-
-def test_the_papers_split_tests_on_its_validation_nodes_and_says_so() -> None:
-    settings = StitchSettings(
-        seeds=(0, 1), arms=("converted",), num_anchors=4, split="paper", train=TrainSettings(epochs=1)
-    )
-    done = run_experiment(small(), settings)
-    assert torch.equal(done.nodes.test, done.nodes.validation) and "optimistic" in done.protocol.note
-
-
-def test_one_class_is_refused_before_anything_is_trained(digits: Data, monkeypatch: pytest.MonkeyPatch) -> None:
-    data = digits.clone()
+def test_one_class_is_refused() -> None:
+    data = blocks()
     data.y = torch.zeros_like(data.y)
-    monkeypatch.setattr("relgraph.stitching.experiment.fit_many", lambda *_, **__: pytest.fail("trained"))
-    with pytest.raises(InputError, match="'y' must hold at least two classes"):
-        run_experiment(data, StitchSettings(num_anchors=8))
+    with pytest.raises(InputError, match=r"'y' must hold at least two classes \(got one\)"):
+        run_experiment(data, settings())
+
+
+def test_a_problem_has_its_task_and_split_already(nodes: Experiment) -> None:
+    assert run_experiment(nodes.problem, settings(("gcn",), methods=("absolute",))).problem is nodes.problem
+    for argument, value in (("split", "paper"), ("task", "node")):
+        with pytest.raises(InputError, match=f"'{argument}' must be left out for a problem"):
+            run_experiment(nodes.problem, settings(**{argument: value}))
+
+
+def test_a_method_that_returns_nothing_leaves_its_pairs_undefined(nodes: Experiment) -> None:
+    class Never(Method):
+        draws = 3
+
+        def predict(self, source: View, target: View, rows: Any, generator: Any) -> None:
+            return None
+
+    found = cross(Never(), nodes.runs, anchors=nodes.anchors, rows=nodes.problem.test)
+    assert (found.outputs == -1).all() and found.draws is None
+    with pytest.raises(InputError, match="'sources' must hold at least one run"):
+        cross(Never(), [], anchors=nodes.anchors, rows=nodes.problem.test)
+    assert isinstance(nodes.runs[0], Run)

@@ -1,21 +1,33 @@
-"""fit and fit_many: any encoder, seeds that do not leak, errors that say what to do."""
+"""fit and fit_many: any encoder, seeds that do not influence each other, backends, and errors."""
 
 from __future__ import annotations
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch_geometric.data import Data
 from torch_geometric.nn import GCN, GATConv
 
-import relgraph as rg
 from relgraph.errors import DataError, InputError
-from relgraph.training import TrainSettings, fit_many, memory
+from relgraph.modes import seeded
+from relgraph.nn.encoders import GCNEncoder
+from relgraph.problems import make_problem
+from relgraph.training import TrainSettings, fit, fit_many, memory
+from relgraph.training.trainer import TrainedRun, train
+from tests.handmade import molecules
+from tests.training.graphs import clusters
+
+MOLECULES = TrainSettings.molecules(epochs=3, hidden_channels=8, num_layers=1, batch_size=16)
 
 
 @pytest.fixture(scope="module")
-def data():
-    return rg.AddAnchors(16)(rg.load_dataset("digits"))
+def data() -> Data:
+    return make_problem(clusters()).with_anchors(torch.arange(16)).data  # type: ignore[no-any-return]
+
+
+def state(run: TrainedRun | nn.Module) -> Tensor:
+    model = run.model if isinstance(run, TrainedRun) else run
+    return torch.cat([value.double().view(-1) for value in model.state_dict().values()])
 
 
 class Attention(nn.Module):
@@ -23,139 +35,172 @@ class Attention(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.conv = GATConv(64, 12)
+        self.conv = GATConv(12, 9)
 
-    def forward(self, x, edge_index):
-        return self.conv(x, edge_index).relu()
-
-
-def test_the_global_generator_is_left_as_it_was(data):
-    torch.manual_seed(5)
-    before = torch.random.get_rng_state()
-    rg.fit(data, "gcn", epochs=2)
-    rg.fit(data, "gat", epochs=1)
-    assert torch.equal(before, torch.random.get_rng_state())
-
-
-def test_the_result_does_not_depend_on_the_global_generator(data):
-    models = []
-    for state in (1, 2):
-        torch.manual_seed(state)
-        models.append([rg.fit(data, name, epochs=2) for name in ("gcn", "gat")])
-    for one, two in zip(*models, strict=True):
-        for a, b in zip(one.parameters(), two.parameters(), strict=True):
-            assert torch.equal(a, b)
-
-
-@pytest.mark.parametrize(
-    "encoder", [Attention, GCN(64, 24, 2), lambda: GCN(64, 24, 2)], ids=["class", "module", "factory"]
-)
-def test_a_users_encoder_trains_and_learns(data, encoder):
-    run = fit_many(data, encoder, [0], settings=TrainSettings(epochs=15))[0]
-    assert run.path == "loop"
-    assert run.validation > 0.5
-    assert not run.model.training
-
-
-def test_a_module_given_is_not_changed(data):
-    mine = GCN(64, 24, 2)
-    before = [parameter.clone() for parameter in mine.parameters()]
-    first, second = fit_many(data, mine, [0, 1], settings=TrainSettings(epochs=2))
-    assert all(torch.equal(a, b) for a, b in zip(before, mine.parameters(), strict=True))
-    assert not torch.equal(next(first.model.parameters()), next(second.model.parameters()))
-
-
-def test_a_relative_head_needs_anchors_and_reads_them(data):
-    model = rg.fit(data, "gcn", head="relative-cosine", epochs=2)
-    assert model.head.in_features == 16
-    with pytest.raises(InputError, match="AddAnchors"):
-        rg.fit(rg.load_dataset("digits"), "gcn", head="relative-cosine", epochs=2)
-
-
-def test_more_seeds_than_memory_allows_are_trained_in_parts(data, monkeypatch):
-    from relgraph.training import fitting
-
-    whole = fit_many(data, "gcn", [0, 1, 2], settings=TrainSettings(epochs=3))
-    monkeypatch.setattr(fitting, "runs_that_fit", lambda *args, **options: 2)
-    parts = fit_many(data, "gcn", [0, 1, 2], settings=TrainSettings(epochs=3))
-    for one, two in zip(whole, parts, strict=True):
-        for a, b in zip(one.model.parameters(), two.model.parameters(), strict=True):
-            torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-5)
+    def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
+        out: Tensor = self.conv(x, edge_index).relu()
+        return out
 
 
 @pytest.mark.parametrize("encoder", ["gcn", "gat"])
-def test_a_graph_that_does_not_fit_says_so(data, monkeypatch, encoder: str):
+def test_the_global_generator_is_neither_read_nor_changed(data: Data, encoder: str) -> None:
+    models = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        before = torch.get_rng_state()
+        models.append(fit(data, encoder, epochs=2))
+        assert torch.equal(before, torch.get_rng_state())
+    assert torch.equal(state(models[0]), state(models[1]))
+
+
+@pytest.mark.parametrize("encoder", ["gcn", "gin", "sage"])
+def test_seeds_of_whole_graphs_do_not_influence_each_other(encoder: str) -> None:
+    problem = make_problem(molecules(targets=2))
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    together = fit_many(problem, encoder, [0, 1], settings=MOLECULES)
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.rand(3)
+    (alone,) = fit_many(problem, encoder, [1], settings=MOLECULES)
+    assert torch.equal(state(together[1]), state(alone))
+    assert not torch.equal(state(together[0]), state(alone))
+    assert not alone.model.training and alone.backend == "loop"
+
+
+def test_training_of_nodes_restarts_the_random_stream_and_that_of_graphs_continues_it() -> None:
+    nodes, graphs = make_problem(clusters()), make_problem(molecules())
+    for problem, encoder, settings in ((nodes, "gat", TrainSettings(epochs=2)), (graphs, "gcn", MOLECULES)):
+        assert problem.restarts_stream == (problem is nodes)
+        with seeded(4):
+            model = problem.initialize(encoder, settings)
+            if problem is nodes:
+                torch.manual_seed(4)
+            wanted = train(problem, model, 4, settings, encoder)
+        assert torch.equal(state(fit_many(problem, encoder, [4], settings=settings)[0]), state(wanted))
+
+
+def test_whole_graphs_are_trained_by_their_own_defaults() -> None:
+    one, two = (
+        fit(molecules(), "gin", epochs=1),
+        fit_many(molecules(), "gin", [0], settings=TrainSettings.molecules(epochs=1)),
+    )
+    assert torch.equal(state(one), state(two[0]))
+
+
+def test_a_regression_of_whole_graphs_learns() -> None:
+    problem = make_problem(molecules("regression", targets=2, count=90))
+    settings = TrainSettings.molecules(epochs=40, hidden_channels=16, num_layers=1, dropout=0.0, lr=0.01)
+    (run,) = fit_many(problem, "gin", [0], settings=settings)
+    outputs = run.model.head(problem.embed(run.model)).detach()
+    known = ~problem.y.isnan()
+    error = (outputs - problem.y)[known].square().mean().sqrt()
+    assert error < 0.5 * problem.y[known].std()
+
+
+@pytest.mark.parametrize(
+    "encoder", [Attention, GCN(12, 24, 2), lambda: GCN(12, 24, 2)], ids=["class", "module", "function"]
+)
+def test_a_users_encoder_learns(data: Data, encoder: object) -> None:
+    run = fit_many(data, encoder, [0], settings=TrainSettings(epochs=25))[0]  # type: ignore[arg-type]
+    assert run.backend == "loop" and run.encoder in ("Attention", "GCN")
+    assert run.validation > 0.6
+    assert not run.model.training
+
+
+def test_a_given_module_is_copied_and_reset(data: Data) -> None:
+    mine = GCN(12, 24, 2)
+    before = state(mine)
+    first, second = fit_many(data, mine, [0, 1], settings=TrainSettings(epochs=2))
+    assert torch.equal(before, state(mine))
+    assert not torch.equal(state(first), state(second))
+
+
+def test_a_relative_head_reads_the_anchors(data: Data) -> None:
+    assert fit(data, "gcn", head="relative-cosine", epochs=2).head.in_features == 16
+    with pytest.raises(InputError, match="AddAnchors"):
+        fit(clusters(), "gcn", head="relative-cosine", epochs=2)
+
+
+def test_more_seeds_than_memory_allows_are_trained_in_parts(data: Data, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = TrainSettings(epochs=3)
+    whole = fit_many(data, "gcn", [0, 1, 2], settings=settings)
+    monkeypatch.setattr("relgraph.training.fitting.runs_that_fit", lambda *args, **options: 2)
+    parts = fit_many(data, "gcn", [0, 1, 2], settings=settings)
+    assert [run.seed for run in parts] == [0, 1, 2]
+    for one, two in zip(whole, parts, strict=True):
+        torch.testing.assert_close(state(one), state(two), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("encoder", ["gcn", "gat"])
+def test_a_graph_that_does_not_fit_in_memory_is_refused(
+    data: Data, monkeypatch: pytest.MonkeyPatch, encoder: str
+) -> None:
     monkeypatch.setattr(memory, "free_memory", lambda device: 1000)
-    with pytest.raises(DataError, match=r"fit in memory as one batch: 1,797 nodes need about .* GiB"):
-        rg.fit(data, encoder, epochs=1)
+    with pytest.raises(DataError, match=r"fit in memory as one batch: 240 nodes need about .* GiB"):
+        fit(data, encoder, epochs=1)
 
 
-def test_wrong_input_is_one_sentence(data):
-    with pytest.raises(
-        InputError, match="'encoder' must be one of gat, gcn, gcn2, gin, mlp, sage, transformer .*did you mean 'gcn'"
-    ):
-        rg.fit(data, "gnc")
-    with pytest.raises(InputError, match="did you mean 'epochs'"):
-        rg.fit(data, "gcn", epoch=3)
-    with pytest.raises(InputError, match="'epochs' must be at least 1"):
-        rg.fit(data, "gcn", epochs=0)
-    with pytest.raises(InputError, match="'head' must be one of linear, relative-cosine"):
-        rg.fit(data, "gcn", head="cosine")
-    with pytest.raises(InputError, match="'seeds' must name at least one"):
-        fit_many(data, "gcn", [])
-    with pytest.raises(InputError, match="must have class labels 'y'"):
-        rg.fit(Data(x=data.x, edge_index=data.edge_index), "gcn")
-    with pytest.raises(InputError, match="one embedding per node"):
-        rg.fit(data, Pooled, epochs=1)
+def test_memory_allows_more_runs_where_there_is_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem, counts = make_problem(clusters()), []
+    for free in (10_000_000, 40_000_000):
+        monkeypatch.setattr(memory, "free_memory", lambda device, free=free: free)
+        counts.append([memory.runs_that_fit(problem, TrainSettings(), sparse=sparse) for sparse in (True, False)])
+    assert 1 <= counts[0][0] < counts[1][0] and counts[1][1] < counts[1][0]
+
+
+def test_backends_are_chosen_by_model_and_size(data: Data, monkeypatch: pytest.MonkeyPatch) -> None:
+    def backend(encoder: object, **options: object) -> str:
+        settings = TrainSettings(epochs=1, num_layers=options.pop("num_layers", None))  # type: ignore[arg-type]
+        return fit_many(data, encoder, [0], settings=settings, **options)[0].backend  # type: ignore[arg-type]
+
+    assert [backend(name) for name in ("gcn", "sage", "gat", GCNEncoder(12, 8))] == [
+        "ensemble", "ensemble", "loop", "ensemble",
+    ]  # fmt: skip
+    assert backend("gcn", num_layers=3) == "loop" and backend("gcn", num_layers=3, backend="sparse") == "sparse"
+    assert backend("gcn", head="relative-cosine") == "ensemble" and backend("gcn", backend="loop") == "loop"
+    monkeypatch.setattr("relgraph.training.settings.LARGE", 240)
+    assert [backend(name) for name in ("gcn", "sage", "gat")] == ["sparse", "sparse", "loop"]
+    assert backend("gcn", num_layers=3) == "sparse" and backend("gcn", backend="ensemble") == "ensemble"
+    with pytest.raises(InputError, match="'backend' must be one of auto, loop for 'gat' .got 'sparse'"):
+        backend("gat", backend="sparse")
+    with pytest.raises(InputError, match="'backend' must be one of auto, ensemble, loop, sparse .got 'whole'"):
+        backend("gcn", backend="whole")
+    with pytest.raises(InputError, match="'backend' must be one of auto, loop for 'gcn'"):
+        fit_many(molecules(), "gcn", [0], settings=MOLECULES, backend="ensemble")
 
 
 @pytest.mark.parametrize("encoder", ["gcn", "sage"])
-def test_deeper_encoders_train_in_the_plain_loop_and_learn(data, encoder: str):
-    three = fit_many(data, encoder, [0], settings=TrainSettings(epochs=25, num_layers=3))[0]
-    assert (three.path, three.model.encoder.num_layers) == ("loop", 3)
-    assert three.validation > 0.5
+def test_two_layers_are_the_default_depth(data: Data, encoder: str) -> None:
     two, same = (fit_many(data, encoder, [0], settings=TrainSettings(epochs=2, num_layers=n))[0] for n in (2, None))
-    assert two.path == same.path == "stacked"
-    assert all(torch.equal(a, b) for a, b in zip(two.model.parameters(), same.model.parameters(), strict=True))
+    assert torch.equal(state(two), state(same))
+    assert len(fit(data, encoder, epochs=1, num_layers=3).encoder) == 3
+    with pytest.raises(InputError, match="'num_layers' must be 2 for the encoder 'gat'"):
+        fit(data, "gat", epochs=1, num_layers=3)
 
 
-def test_a_depth_that_an_encoder_does_not_have_is_one_sentence(data):
-    with pytest.raises(InputError, match=r"'num_layers' must be 2 for the encoder 'gat', which has no other form"):
-        rg.fit(data, "gat", epochs=1, num_layers=3)
-    with pytest.raises(InputError, match=r"'num_layers' must be left out for an encoder of your own \(got 3\)"):
-        rg.fit(data, Attention, epochs=1, num_layers=3)
-    with pytest.raises(InputError, match=r"'num_layers' must be at least 1 \(got 0\)"):
-        rg.fit(data, "gcn", num_layers=0)
-    assert len(rg.fit(data, "gcn2", epochs=1).encoder.convs) == 4
-    assert len(rg.fit(data, "gcn2", epochs=1, num_layers=2).encoder.convs) == 2
+def test_progress_counts_the_epochs_of_all_runs(data: Data) -> None:
+    for backend in ("ensemble", "loop", "sparse"):
+        done: list[int] = []
+        fit_many(data, "gcn", [0, 1, 2], settings=TrainSettings(epochs=4), backend=backend, progress=done.append)  # type: ignore[arg-type]
+        assert sum(done) == 12
 
 
-class Pooled(nn.Module):
-    def forward(self, x, edge_index):
-        return x.mean(0)
+def test_wrong_arguments_are_one_sentence(data: Data) -> None:
+    with pytest.raises(InputError, match="'settings' must be one of .*did you mean 'epochs'"):
+        fit(data, "gcn", epoch=3)
+    with pytest.raises(InputError, match="'epochs' must be at least 1"):
+        fit(data, "gcn", epochs=0)
+    with pytest.raises(InputError, match="'seeds' must name at least one"):
+        fit_many(data, "gcn", [])
 
 
-def test_a_class_without_training_nodes_and_empty_rows_stay_finite():
-    generator = torch.Generator().manual_seed(0)
-    x = torch.rand(60, 10, generator=generator)
-    x[:5] = 0
-    x[5:10] = x[5]
-    y = torch.arange(60) % 3
-    train = (torch.arange(60) < 20) & (y != 2)
-    data = Data(x=x, edge_index=torch.randint(10, 50, (2, 80), generator=generator), y=y)
-    data.train_mask, data.val_mask, data.test_mask = train, torch.arange(60) >= 40, torch.arange(60) >= 40
-    data = rg.AddAnchors(8)(data)
+def test_a_class_without_training_nodes_and_empty_rows_stay_finite() -> None:
+    data = clusters(60)
+    data.x[:5] = 0
+    data.train_mask = data.train_mask & (data.y != 2)
+    data = make_problem(data).with_anchors(torch.arange(8)).data
     for encoder in ("gcn", "sage", "gat"):
         for head in ("linear", "relative-cosine"):
-            model = rg.fit(data, encoder, head=head, epochs=3)
+            model = fit(data, encoder, head=head, epochs=3)  # type: ignore[arg-type]
             assert torch.isfinite(model.predict(data)).all()
             assert model.head.out_features == 3
-
-
-@pytest.mark.parametrize(("bad", "named"), [(float("nan"), "NaN"), (float("inf"), "infinity")])
-def test_features_that_are_not_finite_are_refused_with_their_row(data, bad, named):
-    broken = data.clone()
-    broken.x = data.x.index_put((torch.tensor([1234, 1500]), torch.tensor([3, 0])), torch.tensor(bad))
-    for encoder in ("gcn", "gat"):
-        with pytest.raises(InputError, match=f"finite features 'x' .got {named} in row 1234"):
-            rg.fit(broken, encoder, epochs=1)

@@ -1,34 +1,23 @@
-"""The GraphSAGE encoder: a node's own hidden state beside its neighbours' mean."""
+"""The GraphSAGE encoder."""
 
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, relu
 from torch_geometric.nn import SAGEConv, SimpleConv
-from torch_geometric.nn.inits import reset
 
 from relgraph.nn.dropout import dropout
-from relgraph.nn.encoders.layered import LayeredEncoder, check_layers
+from relgraph.nn.encoders.base import Encoder, Layer, check_num_layers
 
 
-class SAGEEncoder(LayeredEncoder):
-    r"""GraphSAGE with mean aggregation, two layers by default, the last one's weights left to the head.
+class SAGEEncoder(Encoder):
+    r"""GraphSAGE with mean aggregation, two layers by default; the weights of the last one are left to the head.
 
     .. math:: H = \mathrm{dropout}(\mathrm{ReLU}(\bar A X W_l + X W_r + b)), \qquad Z = [H, \bar A H]
 
     with :math:`\bar A` the mean over incoming edges (`Hamilton et al. (2017) <https://arxiv.org/abs/1706.02216>`_).
-    Every further layer is one more :math:`H` before the last propagation. PyG's ``SAGEConv`` takes no edge weights, so
-    neither does this.
-
-    Args:
-        in_channels: Size of the node features.
-        hidden_channels: Size of the hidden state; the representation is twice as wide.
-        num_layers: Layers, the last of which is the propagation alone; at least 2.
-        dropout: Share of hidden values dropped while training.
-        input_dropout: Share of input values dropped while training.
-
-    Raises:
-        InputError: If there are fewer than two layers.
+    Every further layer adds one more :math:`H` before the last propagation. Edge weights are ignored. Arguments and
+    errors are those of :class:`GCNEncoder`.
 
     Shapes:
         features ``(N, in_channels)``, edges ``(2, E)`` -> ``(N, 2 * hidden_channels)``.
@@ -48,56 +37,37 @@ class SAGEEncoder(LayeredEncoder):
         dropout: float = 0.5,
         input_dropout: float = 0.5,
     ) -> None:
-        super().__init__()
-        check_layers(num_layers)
-        self.dropout = dropout
-        self.input_dropout = input_dropout
-        self.num_layers = num_layers
-        self.out_channels = 2 * hidden_channels
-        self.widths = (hidden_channels,) * (num_layers - 1) + (2 * hidden_channels,)
-        self.conv = SAGEConv(in_channels, hidden_channels)
-        self.more = nn.ModuleList(SAGEConv(hidden_channels, hidden_channels) for _ in range(num_layers - 2))
-        self.propagation = SimpleConv(aggr="mean", combine_root="cat")
-
-    def reset_parameters(self) -> None:
-        """Draw new weights from torch's global generator, as PyG's layers do."""
-        self.conv.reset_parameters()
-        reset(self.more)
-
-    def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
-        """Embed all nodes."""
-        return self.part(x, 0, self.num_layers, edge_index)
-
-    def part(
-        self, h: Tensor, start: int, stop: int, edge_index: Tensor | None = None, edge_weight: Tensor | None = None
-    ) -> Tensor:
-        """Some of the layers, see :meth:`LayeredEncoder.part`."""
-        for place in range(start, stop):
-            h = dropout(h, self.dropout if place else self.input_dropout, self.training)
-            if place + 1 == self.num_layers:
-                h = self.propagation(h, edge_index)
-            else:
-                conv = self.more[place - 1] if place else self.conv
-                h = _convolve(conv, h, edge_index).relu()
-        return h
+        check_num_layers(num_layers)
+        convs = [
+            SAGEConv(hidden_channels if place else in_channels, hidden_channels) for place in range(num_layers - 1)
+        ]
+        layers: list[Layer] = [
+            SAGELayer(conv, dropout if place else input_dropout, relu) for place, conv in enumerate(convs)
+        ]
+        layers.append(Layer(SimpleConv(aggr="mean", combine_root="cat"), dropout))
+        super().__init__(layers, in_channels, [hidden_channels] * (num_layers - 1) + [2 * hidden_channels])
 
 
-# How many values of neighbours are gathered at once where no gradient asks for them.
+# Values of neighbors that are gathered at once where no gradient is needed.
 _GATHERED = 1 << 24
 
 
-def _convolve(conv: SAGEConv, x: Tensor, edge_index: Tensor | None) -> Tensor:
-    """The convolution; of wide features some columns at a time, since one row an edge may not fit in memory."""
-    step = x.size(1)
-    if isinstance(edge_index, Tensor) and edge_index.layout is torch.strided:
-        step = max(16, _GATHERED // max(1, edge_index.size(1)))
-    out: Tensor
-    if torch.is_grad_enabled() or x.size(1) <= step:
-        out = conv(x, edge_index)
-        return out
-    mean = torch.empty_like(x)
-    for first in range(0, x.size(1), step):
-        columns = x[:, first : first + step]
-        mean[:, first : first + step] = conv.propagate(edge_index, x=(columns, columns), size=None)
-    out = conv.lin_l(mean) + conv.lin_r(x)
-    return out
+class SAGELayer(Layer):
+    """A GraphSAGE layer that, without gradients, gathers few columns of wide features at a time to save memory."""
+
+    conv: SAGEConv
+
+    def forward(self, h: Tensor, *shared: Tensor) -> Tensor:
+        """The next state."""
+        (edge_index,), conv = shared, self.conv
+        step = h.size(1)
+        if isinstance(edge_index, Tensor) and edge_index.layout is torch.strided:
+            step = max(16, _GATHERED // max(1, edge_index.size(1)))
+        if torch.is_grad_enabled() or h.size(1) <= step:
+            return super().forward(h, edge_index)
+        h = dropout(h, self.dropout, self.training)
+        mean = torch.empty_like(h)
+        for first in range(0, h.size(1), step):
+            columns = h[:, first : first + step]
+            mean[:, first : first + step] = conv.propagate(edge_index, x=(columns, columns), size=None)
+        return relu(conv.lin_l(mean) + conv.lin_r(h))

@@ -1,0 +1,1 @@
+"""Benchmarks: one script per question, run from the repository's root as ``python -m benchmarks.<folder>.<script>``."""

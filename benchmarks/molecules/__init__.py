@@ -1,0 +1,1 @@
+"""Stitching of graph-level models."""

@@ -1,0 +1,1 @@
+"""Stitching on ogbn-arxiv."""

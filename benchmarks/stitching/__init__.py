@@ -1,0 +1,1 @@
+"""Stitching on citation graphs and on Photo."""

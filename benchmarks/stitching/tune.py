@@ -1,0 +1,119 @@
+"""Constants of ``kl``, ``kernel-ridge`` and ``auto``, chosen on Cora's validation nodes and confirmed on CiteSeer's.
+
+    python -m benchmarks.stitching.tune --data-root DIR
+
+Heads of GCNs with all classes; sources trained on all classes, two superclasses, or half of the classes. Seeds 100 to
+104 train for choices only. The criterion is fidelity on the validation nodes that are no anchors, with the heads of
+the next two runs of each source: neither labels nor test nodes are used.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from benchmarks import common
+from benchmarks.study import Row, Study
+from relgraph.maps import SHRINKAGES, MatchedAnchors
+from relgraph.maps.automatic import auto
+from relgraph.maps.divergence import kl
+from relgraph.maps.kernel import kernel_ridge
+from relgraph.maps.ridge import ridge
+from relgraph.stitching import Method, Run, View, cross
+
+Fit = Callable[[MatchedAnchors], nn.Module]
+GRID: dict[str, tuple[str, ...]] = {
+    "ridge": ("-",),
+    "kl": tuple(f"{prior} {inverse}" for prior in ("0.3", "1", "3", "10") for inverse in ("1", "2", "4", "8")),
+    "kernel-ridge": ("1e-05", "0.0001", "0.001", "0.01"),
+    "auto": ("0", "0.5", "1", "2"),
+}
+CONSTANTS = {"kl": ("prior_strength", "inverse_temperature"), "kernel-ridge": ("least_shrinkage",), "auto": ("margin",)}
+
+
+@dataclass(frozen=True)
+class FittedBy(Method):
+    """A map to a head's outputs by a fit with other constants."""
+
+    fit: Fit
+
+    def predict(self, source: View, target: View, rows: Tensor, generator: torch.Generator) -> Tensor:
+        return source.read(self.fit(MatchedAnchors.match(source.space, target.published)), rows)
+
+
+def validation_fidelity(
+    method: str | Method, sources: Sequence[Run], targets: Sequence[Run], anchors: Sequence[Tensor]
+) -> tuple[float, float]:
+    """Mean fidelity on validation nodes that are no anchors, and seconds per pair."""
+    rows, size = targets[0].problem.validation, len(targets)
+    pairs = np.isin((np.arange(size)[None, :] - np.arange(size)[:, None]) % size, (1, 2))
+    found = cross(common.method_of(method), sources, targets, anchors=anchors, rows=rows, pairs=pairs)
+    own, task = [run.record(rows) for run in targets], targets[0].problem.task
+    values = []
+    for i, j in zip(*pairs.nonzero(), strict=True):
+        keep = ~torch.isin(rows, anchors[i]).numpy()
+        values.append(task.agreement(found.outputs[i, j][keep], own[j][keep]))
+    return float(np.mean(values)), sum(found.seconds) / len(values)
+
+
+def fit_of(method: str, constants: str) -> Fit:
+    """The fit of a method with its constants."""
+    if method == "kl":
+        prior, inverse = map(float, constants.split())
+        return partial(kl, prior_strength=prior, inverse_temperature=inverse)
+    if method == "kernel-ridge":
+        return partial(kernel_ridge, shrinkages=[one for one in SHRINKAGES if one >= float(constants)])
+    if method == "auto":
+        return partial(auto_within, margin=float(constants))
+    return partial(ridge, shrinkage="loo")
+
+
+def auto_within(matched: MatchedAnchors, margin: float) -> nn.Module:
+    """The first method of ``auto`` whose score is within some standard errors of the best."""
+    scores: Mapping[str, float] = auto(matched).choice.scores or {"ridge": 1.0}
+    best = max(scores.values())
+    least = best - margin * (best * (1 - best) / len(matched)) ** 0.5
+    name = next(name for name, score in scores.items() if score >= least)
+    return {"kl": kl, "kernel-ridge": kernel_ridge, "ridge": partial(ridge, shrinkage="loo")}[name](matched)
+
+
+def measure(cell: Row, options: argparse.Namespace) -> Iterable[Row]:
+    """Mean fidelity with every constant of a method."""
+    problem, seeds = common.node_problem(cell["dataset"], options.data_root), range(100, 100 + options.seeds)
+    targets = sources = common.trained_runs(problem, "gcn", seeds, options)
+    if cell["sources"] == "superclasses":
+        sources = common.trained_runs(common.superclasses(problem), "gcn", seeds, options)
+    elif cell["sources"] == "half":
+        halves = [common.half_of_classes(problem, seed) for seed in seeds]
+        sources = [
+            common.trained_runs(half, "gcn", [seed], options)[0] for half, seed in zip(halves, seeds, strict=True)
+        ]
+    sources = [replace(run, problem=problem) for run in sources]
+    anchors = [problem.choose_anchors(cell["anchors"], seed=i) for i in range(len(sources))]
+    for constants in GRID[cell["method"]]:
+        method = FittedBy(fit_of(cell["method"], constants))
+        fidelity, seconds = validation_fidelity(method, sources, targets, anchors)
+        named = dict(zip(CONSTANTS.get(cell["method"], ()), constants.split(), strict=False))
+        yield {**named, "fidelity": fidelity, "seconds": seconds}
+
+
+STUDY = Study(
+    __file__,
+    measure,
+    {
+        "dataset": ("cora", "citeseer"),
+        "sources": ("full", "superclasses", "half"),
+        "anchors": (16, 32, 128, 512),
+        "method": tuple(GRID),
+    },
+    settings={"seeds": 5, "epochs": 200},
+)
+
+if __name__ == "__main__":
+    STUDY.main()

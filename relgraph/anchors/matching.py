@@ -1,0 +1,113 @@
+"""Matching of ids: rows that two lists of ids share, and the rule for which anchor values fit together."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from relgraph.errors import InputError
+
+
+class GraphChangedWarning(UserWarning):
+    """Two published objects match by ids but were made on different graphs, such as today's and yesterday's."""
+
+
+def shared_ids(a_ids: Tensor, b_ids: Tensor) -> tuple[Tensor, Tensor]:
+    """Rows of two lists of ids that hold the same id, in the order of the first list.
+
+    Args:
+        a_ids: Ids without repeats, shape ``(K,)``.
+        b_ids: Ids without repeats, shape ``(M,)``.
+
+    Returns:
+        ``(rows_a, rows_b)``, both of shape ``(S,)``, with ``a_ids[rows_a]`` equal to ``b_ids[rows_b]``.
+
+    Example:
+        >>> rows_a, rows_b = shared_ids(torch.tensor([5, 3, 9]), torch.tensor([9, 4, 5, 1]))
+        >>> rows_a, rows_b
+        (tensor([0, 2]), tensor([2, 0]))
+    """
+    a, (b, order) = a_ids.cpu(), b_ids.cpu().sort()
+    if b.numel() == 0:
+        return torch.zeros_like(a_ids[:0], dtype=torch.int64), torch.zeros_like(b_ids, dtype=torch.int64)
+    place = torch.searchsorted(b, a).clamp(max=b.numel() - 1)
+    found = b[place] == a
+    return found.nonzero().view(-1).to(a_ids.device), order[place[found]].to(b_ids.device)
+
+
+def repeated_id(ids: Tensor) -> int | None:
+    """An id that occurs more than once in ``ids``, or ``None``."""
+    ordered = ids.sort().values
+    repeated = ordered[1:][ordered[1:] == ordered[:-1]]
+    return int(repeated[0]) if repeated.numel() else None
+
+
+def row_numbers(argument: str, rows: Tensor, count: int) -> Tensor:
+    """Row numbers from a mask ``(count,)`` or from row numbers.
+
+    Raises:
+        InputError: If it is neither, or names no row or a missing one.
+
+    Example:
+        >>> row_numbers("among", torch.tensor([True, False, True]), 3)
+        tensor([0, 2])
+    """
+    mask = rows.dtype == torch.bool
+    if rows.dim() != 1 or (mask and rows.numel() != count) or rows.is_floating_point() or rows.is_complex():
+        raise InputError(
+            argument,
+            f"must be a mask of {count} rows or a list of row numbers (got {rows.dtype} of shape "
+            f"{tuple(rows.shape)}); pass data.train_mask, for example",
+        )
+    numbers = rows.nonzero().view(-1) if mask else rows.long()
+    if not numbers.numel() or not bool(((numbers >= 0) & (numbers < count)).all()):
+        got = f"rows {int(numbers.min())} to {int(numbers.max())}" if numbers.numel() else "none"
+        raise InputError(
+            argument, f"must name rows from 0 to {count - 1}, at least one (got {got}); pass rows of the same graph"
+        )
+    return numbers
+
+
+def aligned_rows(
+    ids: Tensor, other_ids: Tensor, *, num_features: int, fingerprints: Sequence[str] = (), stacklevel: int = 1
+) -> tuple[Tensor, Tensor]:
+    """Rows of two published objects to pair.
+
+    Equal sets of ids always fit. Of different ones the intersection is used if it has more members than the source
+    space has dimensions, since a map fitted on fewer is not determined in some directions. A different graph with
+    matching ids is a warning and not an error, because published objects are made to be used on a later graph.
+
+    Args:
+        ids: Of the source space, shape ``(K,)``.
+        other_ids: Of the other object, shape ``(M,)``.
+        num_features: Dimensions ``F`` of the source space.
+        fingerprints: Of the graphs that both were made on; an empty one is unknown and not compared.
+        stacklevel: Frame that a warning names: 1 for the caller of this function, 2 for its caller's, and so on.
+
+    Returns:
+        Rows of the one and of the other, paired, in the order of ``ids``.
+
+    Raises:
+        InputError: If the ids differ and fewer than ``F + 1`` are shared.
+
+    Warns:
+        GraphChangedWarning: If two known fingerprints differ.
+    """
+    rows, other_rows = shared_ids(ids, other_ids)
+    if not (rows.numel() == ids.numel() == other_ids.numel()) and rows.numel() < num_features + 1:
+        raise InputError(
+            "",
+            f"two published objects with different anchors need {num_features + 1} ids in common, one more than the "
+            f"source space has dimensions (got {rows.numel()} of {ids.numel()} and {other_ids.numel()}); choose the "
+            "same anchors for both with relgraph.AddAnchors.from_ids",
+        )
+    if len(known := {fingerprint for fingerprint in fingerprints if fingerprint}) > 1:
+        warnings.warn(
+            f"the anchors match by id, but were published on different graphs ({' and '.join(sorted(known))})",
+            GraphChangedWarning,
+            stacklevel=stacklevel + 1,
+        )
+    return rows, other_rows

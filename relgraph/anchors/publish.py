@@ -1,0 +1,70 @@
+"""Publishing a head: its outputs on the anchors of its own space."""
+
+from __future__ import annotations
+
+import sys
+
+from torch import Tensor, nn
+
+from relgraph.anchors.values import AnchorSet, MeanFrom, PublishedHead, check_rows
+from relgraph.errors import InputError
+from relgraph.modes import eval_mode
+from relgraph.task import Mode
+
+
+def publish(
+    head: nn.Module, anchors: AnchorSet, *, embeddings: Tensor | None = None, mode: Mode = "multiclass"
+) -> PublishedHead:
+    """Publish a head: its outputs on the anchors of its own space, and their mean.
+
+    Args:
+        head: Module from embeddings ``(N, F)`` to outputs ``(N, C)``. It runs in evaluation mode without gradients, on
+            its own device, and is left unchanged.
+        anchors: The anchor set of the run that the head was trained in.
+        embeddings: That run's embeddings of all rows, shape ``(N, F)``. They give the mean outputs of a head that is
+            not linear; a linear head needs none, since its mean is its output at the center. Without them the mean
+            over the anchors is used, and :attr:`PublishedHead.mean_from` is ``"anchors"``.
+        mode: What the head's outputs are, see :class:`PublishedHead`.
+
+    Raises:
+        InputError: If widths do not fit, ``mode`` is unknown, or the head's output is not a finite matrix.
+
+    Example:
+        >>> import torch
+        >>> anchors = AnchorSet(torch.tensor([7, 3]), torch.eye(2), torch.zeros(2), id="mine")
+        >>> publish(torch.nn.Linear(2, 3), anchors)
+        PublishedHead(2 anchors, 3 outputs, multiclass, mean from center, graph unknown, anchor set mine)
+    """
+    if not isinstance(head, nn.Module):
+        raise InputError("head", f"must be a torch module (got {type(head).__name__}); wrap it in one")
+    if isinstance(width := getattr(head, "in_features", None), int) and width != anchors.num_features:
+        raise InputError(
+            "head",
+            f"must take embeddings as wide as those of 'anchors' (got a head of {width} features and anchors of "
+            f"{anchors.num_features}); publish it on its own run's anchors",
+        )
+    home = next(head.parameters(), anchors.embeddings)
+    with eval_mode(head):
+        outputs = head(anchors.embeddings.to(home))
+        if not isinstance(outputs, Tensor) or outputs.dim() != 2:
+            got = tuple(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__
+            raise InputError("head", f"must return one row per anchor (got {got} for {len(anchors)} anchors)")
+        mean_from: MeanFrom
+        if _is_linear(head):
+            mean, mean_from = head(anchors.center.to(home).unsqueeze(0)).squeeze(0), "center"
+        elif embeddings is not None:
+            check_rows("embeddings", embeddings)
+            mean, mean_from = head(embeddings.to(home)).mean(dim=0), "run-embeddings"
+        else:
+            mean, mean_from = outputs.mean(dim=0), "anchors"
+    return PublishedHead(anchors.ids, outputs, mean, mode, mean_from, anchors.fingerprint, anchors.id)
+
+
+def _is_linear(head: nn.Module) -> bool:
+    linear: list[type[nn.Module]] = [nn.Linear]
+    if "torch_geometric" in sys.modules:
+        from torch_geometric.nn.dense.linear import Linear
+
+        linear.append(Linear)
+    # Not by isinstance alone: a subclass may define another forward.
+    return any(isinstance(head, kind) and type(head).forward is kind.forward for kind in linear)

@@ -1,0 +1,40 @@
+"""Maps between spaces, fitted on the anchors that two published pieces share.
+
+:func:`convert` maps a space to the outputs of a published head, :func:`translate` to another space, and
+:func:`translate_then` puts a translation in front of a head. A map is a function of the two pieces only: no labels, no
+weights of either model, no other nodes, no randomness. With N encoders and M heads there are N + M pieces to publish,
+not N M pairs to train. The estimators by name are in :data:`relgraph.registry.MAPS`.
+"""
+
+from __future__ import annotations
+
+from relgraph.maps.automatic import Choice, ChosenMap
+from relgraph.maps.correspondence import NoCorrespondenceWarning
+from relgraph.maps.estimator import Estimator
+from relgraph.maps.leave_one_out import SHRINKAGES, Shrinkage, choose_shrinkage, resolve_shrinkage
+from relgraph.maps.matched import MatchedAnchors
+from relgraph.maps.methods import convert, fit_map, translate, translate_then
+from relgraph.maps.modules import AffineMap, KernelMap, TranslatedHead
+from relgraph.maps.ridge import ridge_coefficients
+from relgraph.maps.weights import cauchy_weights
+
+__all__ = [
+    "SHRINKAGES",
+    "AffineMap",
+    "Choice",
+    "ChosenMap",
+    "Estimator",
+    "KernelMap",
+    "MatchedAnchors",
+    "NoCorrespondenceWarning",
+    "Shrinkage",
+    "TranslatedHead",
+    "cauchy_weights",
+    "choose_shrinkage",
+    "convert",
+    "fit_map",
+    "resolve_shrinkage",
+    "ridge_coefficients",
+    "translate",
+    "translate_then",
+]

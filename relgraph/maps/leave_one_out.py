@@ -1,0 +1,166 @@
+"""Leave-one-out errors of linear smoothers in closed form, and the shrinkage that they select."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from relgraph.errors import InputError
+
+Shrinkage = float | Literal["loo"]
+
+SHRINKAGES = (1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 0.01, 0.03, 0.1, 0.3)
+FEW_ANCHORS = 24
+SAFE_SHRINKAGE = 1e-3
+"""Used with few anchors, and the lower bound where there are about as many anchors as dimensions."""
+
+
+@dataclass(frozen=True, eq=False)
+class Smoother:
+    r"""A (kernel) ridge regression on ``K`` rows as a linear smoother, for any penalty and any targets.
+
+    .. math:: H = V \operatorname{diag}\Bigl(\frac{\mu}{\mu + \lambda}\Bigr) V', \qquad
+        e_i = \frac{(b - H b)_i}{1 - H_{ii}}
+
+    The error ``e_i`` equals that of the regression fitted without row ``i`` at the same :math:`\lambda` (Allen, 1974);
+    one decomposition serves all of them.
+
+    Args:
+        vectors: Orthonormal eigenvectors ``V`` of the rows' products or similarities, ``(K, R)``.
+        values: Their eigenvalues :math:`\mu`, at least 0, ``(R,)``.
+
+    Example:
+        >>> smoother = Smoother.of_rows(torch.tensor([[1.0], [1.0]]))
+        >>> next(smoother.errors(torch.tensor([[2.0], [4.0]]), [1.0])).abs().round(decimals=4)
+        tensor([[0.],
+                [3.]])
+    """
+
+    vectors: Tensor
+    values: Tensor
+
+    @classmethod
+    def of_rows(cls, a: Tensor) -> Smoother:
+        """The smoother of the ridge regression on centered rows ``(K, F)``, without intercept."""
+        left, values, _ = torch.linalg.svd(a, full_matrices=False)
+        return cls(left, values.square())
+
+    @classmethod
+    def of_kernel(cls, similarities: Tensor) -> Smoother:
+        """The smoother of the kernel ridge regression with these similarities between the rows, ``(K, K)``."""
+        values, vectors = torch.linalg.eigh(similarities)
+        return cls(vectors, values.clamp(min=0))  # values below 0 are rounding errors
+
+    @cached_property
+    def _leverage(self) -> Tensor:
+        return self.vectors.square()
+
+    def _kept(self, penalty: float) -> Tensor:
+        """The share of each direction that stays in the residuals, ``(R,)``."""
+        return torch.where(self.values > 0, penalty / (self.values + penalty), 1.0)
+
+    def free(self, penalty: float) -> Tensor:
+        """``1 - H_ii`` of every row, ``(K,)``."""
+        return (1 - self._leverage.sum(dim=1)).clamp(min=0) + self._leverage @ self._kept(penalty)
+
+    def errors(self, targets: Tensor, penalties: Sequence[float], intercept: Tensor | None = None) -> Iterator[Tensor]:
+        """Leave-one-out errors ``(K, G)`` of targets ``(K, G)``, one matrix per penalty.
+
+        With an ``intercept``, a constant is fitted as well; its column ``(K, 1)`` holds ones, or the roots of weights.
+        """
+        inner = self.vectors.mT @ targets
+        outside = targets - self.vectors @ inner  # the part that no map of these rows reaches
+        if intercept is not None:
+            own = self.vectors.mT @ intercept
+            own_outside = intercept - self.vectors @ own
+        for penalty in penalties:
+            kept = self._kept(penalty)
+            residual = outside + self.vectors @ (kept.unsqueeze(1) * inner)
+            free = self.free(penalty)
+            if intercept is not None:
+                ones = own_outside + self.vectors @ (kept.unsqueeze(1) * own)
+                total = (intercept * ones).sum()
+                residual = residual - ones * ((ones.mT @ targets) / total)
+                free = free - ones.square().squeeze(1) / total
+            yield residual / free.unsqueeze(1)
+
+    def squared_errors(self, targets: Tensor, penalties: Sequence[float], intercept: Tensor | None = None) -> Tensor:
+        """Squared leave-one-out error of each row, ``(S, K)`` for ``S`` penalties; arguments as of :meth:`errors`."""
+        return torch.stack([rows.square().sum(dim=1) for rows in self.errors(targets, penalties, intercept)])
+
+    def degrees_of_freedom(self, penalty: float) -> float:
+        """Effective degrees of freedom of the regression, the trace of ``H``."""
+        return float(torch.where(self.values > 0, self.values / (self.values + penalty), 0.0).sum())
+
+
+def half_standard_error_rule(errors: Tensor) -> int:
+    """The first of several settings whose mean error is within half a standard error of the least mean error.
+
+    The errors have one row per setting, in the order of preference, and one column per anchor, ``(S, K)``.
+
+    Example:
+        >>> half_standard_error_rule(torch.tensor([[9.0, 9.0], [1.5, 3.0], [1.0, 3.0]]))
+        1
+    """
+    means = errors.mean(dim=1)
+    best = int(means.argmin())
+    margin = errors[best].std(correction=0) / (2 * errors.size(1) ** 0.5)
+    return int((means <= means[best] + margin).nonzero()[0])
+
+
+def floor_near_interpolation(shrinkage: float, num_anchors: int, num_features: int) -> float:
+    """The shrinkage, at least 0.001 with about as many anchors as dimensions, where leave-one-out is too optimistic.
+
+    Example:
+        >>> [floor_near_interpolation(g, k, 64) for g, k in ((1e-5, 64), (1e-5, 128), (0.1, 64))]
+        [0.001, 1e-05, 0.1]
+    """
+    near = abs(num_anchors - num_features) <= num_features / 4
+    return max(shrinkage, SAFE_SHRINKAGE) if near else shrinkage
+
+
+def choose_shrinkage(a: Tensor, b: Tensor) -> float:
+    """The shrinkage for the ridge regression of ``b`` ``(K, G)`` on ``a`` ``(K, F)``, selected by leave-one-out.
+
+    The smallest of :data:`SHRINKAGES` whose leave-one-out error is within half a standard error of the least. With at
+    most 24 rows leave-one-out is unreliable and 0.001 is used; with about as many rows as dimensions it is the minimum.
+
+    Example:
+        >>> a = torch.randn(60, 3, generator=torch.Generator().manual_seed(0))
+        >>> choose_shrinkage(a, a.sum(dim=1, keepdim=True))  # no noise
+        1e-05
+    """
+    if a.size(0) <= FEW_ANCHORS or not bool(a.any()):
+        return SAFE_SHRINKAGE
+    smoother = Smoother.of_rows(a)
+    total = float(smoother.values.sum())
+    errors = smoother.squared_errors(b, [shrinkage * total / a.size(1) for shrinkage in SHRINKAGES])
+    return floor_near_interpolation(SHRINKAGES[half_standard_error_rule(errors)], a.size(0), a.size(1))
+
+
+def resolve_shrinkage(a: Tensor, b: Tensor, shrinkage: Shrinkage) -> float:
+    """A shrinkage as a number: itself, or :func:`choose_shrinkage` for ``"loo"``.
+
+    Raises:
+        InputError: If it is another word, negative or not finite.
+    """
+    return choose_shrinkage(a, b) if check_shrinkage(shrinkage) == "loo" else float(shrinkage)
+
+
+def check_shrinkage(shrinkage: Shrinkage) -> Shrinkage:
+    """The shrinkage itself, if it is ``"loo"`` or a number of at least 0.
+
+    Raises:
+        InputError: If it is not.
+    """
+    number = isinstance(shrinkage, (int, float)) and not isinstance(shrinkage, bool)
+    if shrinkage != "loo" and not (number and 0 <= float(shrinkage) < float("inf")):
+        raise InputError(
+            "shrinkage", f"must be a number of at least 0, or 'loo' (got {shrinkage!r}); 0.01 is a good start"
+        )
+    return shrinkage

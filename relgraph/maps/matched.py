@@ -1,0 +1,140 @@
+"""Anchors that a source and a target share, row by row: the input of every map estimator."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import skip_init
+
+from relgraph.anchors.matching import aligned_rows
+from relgraph.anchors.values import AnchorSet, PublishedHead
+from relgraph.maps.modules import AffineMap
+from relgraph.maps.weights import cauchy_weights
+from relgraph.task import Mode, Task
+
+
+@dataclass(frozen=True, eq=False)
+class MatchedAnchors:
+    """The ``K`` anchors that a source and a target share, in float64 on the CPU.
+
+    Args:
+        ids: Their ids, ``(K,)``.
+        offsets: Source embeddings around the source center, ``(K, F)``.
+        center: The source center, ``(F,)``.
+        values: Outputs of the target head, ``(K, G)``; of a target space, embeddings around its center.
+        mean: Mean of the values over all rows, ``(G,)``; of a target space 0.
+        origin: What is added to the values of a map, ``(G,)``: the center of a target space, 0 for a head.
+        like: A tensor of the type and on the device of the result.
+        mode: Mode of the head's outputs; ``None`` for a target space.
+        robust: Whether :meth:`weights` decrease with the distance from the centers if the target is a space.
+    """
+
+    ids: Tensor
+    offsets: Tensor
+    center: Tensor
+    values: Tensor
+    mean: Tensor
+    origin: Tensor
+    like: Tensor
+    mode: Mode | None = None
+    robust: bool = False
+
+    @classmethod
+    def match(
+        cls, source: AnchorSet, target: AnchorSet | PublishedHead, *, robust: bool = False, stacklevel: int = 1
+    ) -> MatchedAnchors:
+        """Match the anchors of a source and of a target by their ids, see :func:`relgraph.anchors.aligned_rows`.
+
+        A warning refers to the line that calls this, or with another ``stacklevel`` to a caller's.
+        """
+        rows, target_rows = aligned_rows(
+            source.ids,
+            target.ids,
+            num_features=source.num_features,
+            fingerprints=(source.fingerprint, target.fingerprint),
+            stacklevel=stacklevel + 1,
+        )
+        mean = target.mean.cpu().to(torch.float64)
+        if isinstance(target, AnchorSet):
+            values, mean, origin, mode = centered(target, target_rows), torch.zeros_like(mean), mean, None
+        else:
+            values, origin = target.outputs[target_rows].cpu().to(torch.float64), torch.zeros_like(mean)
+            mode = target.mode
+        ids, center = source.ids[rows].cpu(), source.center.cpu().to(torch.float64)
+        offsets = centered(source, rows)
+        return cls(ids, offsets, center, values, mean, origin, source.embeddings, mode, robust)
+
+    def __len__(self) -> int:
+        return self.ids.numel()
+
+    def take(self, rows: Tensor) -> MatchedAnchors:
+        """Some of the anchors; centers and means do not change, and maps fitted on them stay in float64."""
+        part = replace(self, ids=self.ids[rows], offsets=self.offsets[rows], values=self.values[rows])
+        return replace(part, like=self.offsets)
+
+    @property
+    def targets(self) -> Tensor:
+        """The values around their mean, ``(K, G)``."""
+        return self.values - self.mean
+
+    @property
+    def contrasts(self) -> Tensor:
+        """The targets; of multiclass logits without their mean over the classes, to which a softmax is invariant."""
+        targets = self.targets
+        return targets - targets.mean(dim=1, keepdim=True) if self.mode == "multiclass" else targets
+
+    @property
+    def decides(self) -> bool:
+        """Whether predictions are classes or labels: not for embeddings, a regression, or a single class."""
+        return self.mode == "multilabel" or (self.mode == "multiclass" and self.values.size(1) > 1)
+
+    def predict(self, outputs: Tensor) -> Tensor:
+        """Predictions of outputs of the head's mode, see :meth:`relgraph.task.Task.predict`."""
+        return outputs if self.mode is None else Task.of("node", self.mode).predict(outputs)
+
+    def weights(self) -> Tensor:
+        """Weights of the anchors in least squares, ``(K,)``.
+
+        :func:`relgraph.maps.cauchy_weights` of the :attr:`contrasts` of logits; 1 for a regression, whose values
+        themselves are wanted and not decisions by them; for a target space those of both spaces if ``robust``, else 1.
+        """
+        if self.mode in ("multiclass", "multilabel"):
+            return cauchy_weights(self.contrasts)
+        if self.mode is None and self.robust:
+            return cauchy_weights(self.offsets, self.values)
+        return torch.ones_like(self.values[:, 0])
+
+    def weighted_rows(self) -> tuple[Tensor, Tensor]:
+        """Offsets and contrasts times the roots of the weights: their plain ridge regression is the weighted one."""
+        roots = self.weights().sqrt().unsqueeze(1)
+        return roots * self.offsets, roots * self.contrasts
+
+    def affine(self, weight: Tensor, bias: Tensor) -> nn.Module:
+        """The frozen affine map with these coefficients ``(F, G)`` and this value at the source center ``(G,)``.
+
+        A linear layer for a head's outputs, an :class:`relgraph.maps.AffineMap` for a target space.
+        """
+        if self.mode is None:
+            return AffineMap(weight.to(self.like), self.center.to(self.like), (bias + self.origin).to(self.like)).eval()
+        # Not nn.Linear(...): its initial values would be drawn from the global generator.
+        layer: nn.Linear = skip_init(nn.Linear, weight.size(0), weight.size(1))  # type: ignore[no-untyped-call]
+        layer = layer.to(self.like.dtype).to(self.like.device)
+        with torch.no_grad():
+            layer.weight.copy_(weight.mT)
+            layer.bias.copy_(bias - self.center @ weight)
+        return layer.requires_grad_(False).eval()
+
+
+def centered(anchors: AnchorSet, rows: Tensor) -> Tensor:
+    """Some embeddings of an anchor set around its center, in float64 on the CPU, shape ``(S, F)``.
+
+    They are set to 0 if they differ from the center by no more than rounding: a constant space has no direction, and
+    noise must not be amplified. On the CPU, because not every device supports float64 and the result must not depend on
+    the device.
+    """
+    embeddings = anchors.embeddings[rows].cpu().to(torch.float64)
+    offset = embeddings - anchors.center.cpu().to(torch.float64)
+    rounding = 4 * torch.finfo(anchors.embeddings.dtype).eps * embeddings.norm()
+    return offset if offset.norm() > rounding else torch.zeros_like(offset)

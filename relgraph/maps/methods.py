@@ -1,0 +1,208 @@
+"""The public functions: ``convert`` maps to a head's outputs, ``translate`` and ``translate_then`` to a space."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+from torch import nn
+
+from relgraph.anchors.values import AnchorSet, PublishedHead
+from relgraph.errors import InputError
+from relgraph.maps.correspondence import NoCorrespondenceWarning, correspondence
+from relgraph.maps.estimator import Estimator
+from relgraph.maps.leave_one_out import Shrinkage
+from relgraph.maps.matched import MatchedAnchors
+from relgraph.maps.modules import TranslatedHead
+from relgraph.registry import MAPS
+
+
+def convert(
+    source: AnchorSet, head: PublishedHead, method: str = "ridge", *, shrinkage: Shrinkage | None = None
+) -> nn.Module:
+    r"""Convert a published head to another run's space: a module from the source's embeddings to the head's outputs.
+
+    .. math:: \text{outputs}(z) = r \, (L - 1 l') + l', \qquad r = (z - m) \, S^{-1} (A - 1 m')' / K, \qquad
+        S = A_c' A_c / K + g \operatorname{tr}(A_c' A_c / K) / F \; I
+
+    with ``A_c = A - 1 m'``, anchors ``A`` and center ``m`` of the source, outputs ``L`` and mean ``l`` of the head, and
+    shrinkage ``g``. The coordinates ``r`` are the whitened relative representation, linear in ``z``, so that the result
+    is one linear layer. Rotating, shifting or scaling either space changes no output. It equals :func:`translate`
+    followed by the head, if the head is linear. This is the method ``"ridge"``. The others:
+
+    * ``"kl"``: also a linear layer, *fitted* to the head's probabilities on the anchors, by its mode of softmax or
+      sigmoid (:func:`relgraph.maps.divergence.kl`). Better for a rough map between the spaces and many classes.
+    * ``"kernel-ridge"``: kernel ridge regression, the kernel (dot product, cosine, Gaussian) selected by leave-one-out
+      (:func:`relgraph.maps.kernel.kernel_ridge`). It can be curved, and costs ``N K``.
+    * ``"auto"``: the one of the three with the highest agreement on held-out anchors
+      (:func:`relgraph.maps.automatic.auto`); the attribute ``choice`` of the module holds the scores.
+
+    The result depends on the two published pieces only: on no label, weight or further node, and on no random draw.
+
+    Args:
+        source: The space of the one run.
+        head: The head of the other run.
+        method: One of :data:`relgraph.registry.MAPS` that maps to outputs.
+        shrinkage: ``g``, relative to the mean variance of the anchors; by default ``"loo"``, the smallest whose
+            leave-one-out error is about the least (:func:`relgraph.maps.choose_shrinkage`).
+
+    Returns:
+        Frozen module in the type and on the device of the source, an ``nn.Linear`` for ``"ridge"`` and ``"kl"``;
+        fitted in float64.
+
+    Raises:
+        InputError: If the method is unknown or does not fit the head, the two share too few anchors, or ``shrinkage``
+            is negative, or 0 with a kernel or with anchors that do not span the space.
+
+    Warns:
+        GraphChangedWarning: If the two were made on different graphs.
+        NoCorrespondenceWarning: If at least 32 anchors are shared, and a rough map predicts left-out anchors no better
+            than with permuted rows (:func:`relgraph.maps.correspondence.correspondence`).
+
+    Example:
+        >>> import torch
+        >>> a = torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, -1.0]])
+        >>> head = PublishedHead(torch.arange(3), a.sum(1, keepdim=True), torch.zeros(1))
+        >>> convert(AnchorSet(torch.arange(3), a, torch.zeros(2)), head, shrinkage=0.0)(torch.tensor([[3.0, 4.0]]))
+        tensor([[7.]])
+    """
+    require("source", source, AnchorSet, "the order is convert(source, head)")
+    require("head", head, PublishedHead, "make one with relgraph.publish, or translate between two AnchorSets")
+    module, matched = fit_map(source, head, method, shrinkage=shrinkage, stacklevel=2)
+    found = correspondence(matched, curved=not _estimator(method).linear)
+    if found is not None and not found.better:
+        warnings.warn(
+            f"{found}; check that ids name the same nodes in both pieces", NoCorrespondenceWarning, stacklevel=2
+        )
+    return module
+
+
+def translate(
+    source: AnchorSet,
+    target: AnchorSet,
+    method: str = "ridge",
+    *,
+    shrinkage: Shrinkage | None = None,
+    robust: bool = False,
+) -> nn.Module:
+    """Translate one space into another: a module from the source's embeddings to the target's.
+
+    Args:
+        source: The space to map from, width ``F``.
+        target: The space to map to, width ``G``.
+        method: One of :data:`relgraph.registry.MAPS` that maps to embeddings: ``"ridge"``, ``"kernel-ridge"``,
+            ``"procrustes"`` or ``"orthogonal"``.
+        shrinkage: Relative to the mean variance of the anchors; by default ``"loo"``, selected by the leave-one-out
+            error on the anchors. The last two methods have none.
+        robust: With ``"kernel-ridge"``, give anchors far from either center small weights
+            (:func:`relgraph.maps.cauchy_weights`).
+
+    Returns:
+        Module that maps ``(N, F)`` to ``(N, G)`` in the type of its input, on the device of the source; fitted in
+        float64.
+
+    Raises:
+        InputError: As :func:`convert`, or if ``shrinkage`` or ``robust`` does not apply to the method.
+        torch.linalg.LinAlgError: If a decomposition fails.
+
+    Example:
+        >>> import torch
+        >>> a = AnchorSet(torch.arange(3), torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, -1.0]]), torch.zeros(2))
+        >>> b = AnchorSet(torch.arange(3), 2 * a.embeddings.flip(1), torch.zeros(2))
+        >>> translate(a, b, "procrustes")(torch.tensor([[3.0, 4.0]]))
+        tensor([[8., 6.]])
+    """
+    require("source", source, AnchorSet, "the order is translate(source, target)")
+    require("target", target, AnchorSet, "use relgraph.convert for a published head")
+    return fit_map(source, target, method, shrinkage=shrinkage, robust=robust, stacklevel=2)[0]
+
+
+def translate_then(
+    source: AnchorSet,
+    target: AnchorSet,
+    head: nn.Module,
+    method: str = "ridge",
+    *,
+    shrinkage: Shrinkage | None = None,
+    robust: bool | None = None,
+) -> TranslatedHead:
+    """Use a head on another run's space: translate the space, then call the head; nothing is trained.
+
+    For heads that are not determined by their outputs on the anchors: a multi-layer perceptron, or the remaining layers
+    of a network behind an inner layer, message passing included.
+
+    Args:
+        source: The space of the rows ``(N, F)`` that the result is called with, before the head's further arguments.
+        target: The head's own input space.
+        head: From embeddings ``(N, G)``, and any further arguments, to outputs. It is shared, not copied, and keeps its
+            mode and type.
+        method, shrinkage, robust: As of :func:`translate`; ``robust`` is true by default for ``"kernel-ridge"``.
+
+    Raises:
+        InputError: As :func:`translate`, or if the head's input does not have the width of the target space.
+
+    Example:
+        >>> import torch
+        >>> z = torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, -1.0]])
+        >>> a, b = (AnchorSet(torch.arange(3), rows, torch.zeros(2)) for rows in (z, z.flip(1)))
+        >>> translate_then(a, b, nn.ReLU(), "procrustes")(torch.tensor([[-3.0, 4.0]]))
+        tensor([[4., 0.]])
+    """
+    require("source", source, AnchorSet, "the order is translate_then(source, target, head)")
+    require("target", target, AnchorSet, "publish the anchors at the head's input")
+    require("head", head, nn.Module, "use relgraph.convert for a published head")
+    width = _input_width(head)
+    if width is not None and width != target.num_features:
+        way_out = f"(got {target.num_features}); publish the anchors at the head's input"
+        raise InputError("target", f"must be the input space of the head, {width} wide {way_out}")
+    robust = _estimator(method).weighted if robust is None else robust
+    translation, _ = fit_map(source, target, method, shrinkage=shrinkage, robust=robust, stacklevel=2)
+    return TranslatedHead(translation, head)
+
+
+def fit_map(
+    source: AnchorSet,
+    target: AnchorSet | PublishedHead,
+    method: str,
+    *,
+    shrinkage: Shrinkage | None = None,
+    robust: bool = False,
+    stacklevel: int = 1,
+) -> tuple[nn.Module, MatchedAnchors]:
+    """The module of :func:`convert` or :func:`translate` and the anchors it was fitted on.
+
+    The rows are not compared with permuted ones: this is the function for controls, in which they do not correspond.
+    """
+    estimator, kind = _estimator(method), "embeddings" if isinstance(target, AnchorSet) else "outputs"
+    if estimator.targets not in ("any", kind):
+        able = [name for name in MAPS if _estimator(name).targets in ("any", kind)]
+        got = f"(got '{method}', for {estimator.targets} only)"
+        raise InputError("method", f"must be one of {', '.join(able)} for a target of {kind} {got}")
+    if shrinkage is not None and not estimator.shrinks:
+        raise InputError("shrinkage", f"must be left out for '{method}', which has none (got {shrinkage!r})")
+    if robust and not estimator.weighted:
+        raise InputError("robust", f"must be left out for '{method}', which has no weights; use 'kernel-ridge'")
+    matched = MatchedAnchors.match(source, target, robust=robust, stacklevel=stacklevel + 1)
+    return estimator.fit(matched, "loo" if shrinkage is None else shrinkage), matched
+
+
+def _estimator(method: str) -> Estimator:
+    found: Estimator = MAPS.resolve(method)
+    return found
+
+
+def require(argument: str, value: Any, kind: type, way_out: str) -> None:
+    """Refuse an argument of another type, such as one in the wrong place."""
+    if not isinstance(value, kind):
+        article = "an" if kind.__name__[0] in "AEIOU" else "a"
+        raise InputError(argument, f"must be {article} {kind.__name__} (got {type(value).__name__}); {way_out}")
+
+
+def _input_width(head: nn.Module) -> int | None:
+    """Width of the input of the head's first layer, where it is known."""
+    first = next(iter(head), None) if isinstance(head, nn.Sequential) else head
+    for name in ("in_features", "in_channels"):
+        width = getattr(first, name, None)
+        if isinstance(width, int) and width > 0:  # PyG writes -1 for a width that is not known yet
+            return width
+    return None

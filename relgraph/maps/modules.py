@@ -1,0 +1,172 @@
+"""Modules that apply a fitted map: affine, kernel, and a map in front of a head."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+
+from relgraph.errors import unknown_name
+from relgraph.similarity import cosine_similarity, euclidean_distance
+
+KERNELS = ("dot", "cosine", "rbf")
+CHUNK = 1 << 22
+"""Similarities that :class:`KernelMap` holds at once."""
+
+
+class AffineMap(nn.Module):
+    r"""An affine map from a source space to a target space.
+
+    .. math:: y = (x - m_s) \, T + m_t
+
+    Args:
+        weight: ``T``, shape ``(F, G)``.
+        source_center: ``m_s``, shape ``(F,)``.
+        target_center: ``m_t``, shape ``(G,)``.
+
+    Example:
+        >>> AffineMap(torch.eye(2), torch.zeros(2), torch.tensor([1.0, 2.0]))(torch.zeros(1, 2))
+        tensor([[1., 2.]])
+    """
+
+    weight: Tensor
+    source_center: Tensor
+    target_center: Tensor
+
+    def __init__(self, weight: Tensor, source_center: Tensor, target_center: Tensor) -> None:
+        super().__init__()
+        # Buffers: a map is never trained after its fit, but moves with the module it is part of.
+        self.register_buffer("weight", weight)
+        self.register_buffer("source_center", source_center)
+        self.register_buffer("target_center", target_center)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map rows of the source space, shape ``(N, F)``, to the target space, ``(N, G)``, in their own type."""
+        moved = (x.to(self.weight) - self.source_center) @ self.weight + self.target_center
+        return moved.to(x.dtype)
+
+    def extra_repr(self) -> str:  # noqa: D102
+        return f"{self.weight.size(0)} -> {self.weight.size(1)}"
+
+
+class KernelMap(nn.Module):
+    r"""A weighted sum of similarities to anchors, and a constant.
+
+    .. math:: y = s(x - m, A) \, C + b
+
+    Args:
+        center: ``m``, shape ``(F,)``.
+        anchors: ``A``, around the center, shape ``(K, F)``.
+        coefficients: ``C``, shape ``(K, G)``.
+        bias: ``b``, shape ``(G,)``.
+        similarity: ``s``: ``"dot"``, ``"cosine"`` or ``"rbf"``, :math:`\exp(-d^2 / 2 w^2)` of the distance ``d``.
+        width: ``w``, for ``"rbf"`` only.
+        shrinkage: That of the fit, for the record.
+
+    Example:
+        >>> KernelMap(torch.zeros(2), torch.eye(2), torch.ones(2, 1), torch.zeros(1))(torch.ones(1, 2))
+        tensor([[2.]])
+    """
+
+    center: Tensor
+    anchors: Tensor
+    coefficients: Tensor
+    bias: Tensor
+    weight: Tensor | None
+
+    def __init__(
+        self,
+        center: Tensor,
+        anchors: Tensor,
+        coefficients: Tensor,
+        bias: Tensor,
+        similarity: str = "dot",
+        width: float = 1.0,
+        shrinkage: float = 0.0,
+    ) -> None:
+        super().__init__()
+        if similarity not in KERNELS:
+            raise unknown_name("similarity", similarity, KERNELS)
+        self.register_buffer("center", center)
+        # With the dot product the sum is one linear layer, without large terms that nearly cancel.
+        self.register_buffer("weight", anchors.mT @ coefficients if similarity == "dot" else None)
+        self.register_buffer("anchors", anchors)
+        self.register_buffer("coefficients", coefficients)
+        self.register_buffer("bias", bias)
+        self.similarity, self.width, self.shrinkage = similarity, width, shrinkage
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map rows, shape ``(N, F)``, to ``(N, G)``, in their own type."""
+        offset = x.to(self.center.dtype) - self.center
+        if self.weight is not None:
+            return (offset @ self.weight + self.bias).to(x.dtype)
+        rows = max(1, CHUNK // self.anchors.size(0))
+        parts = [
+            similarities(part, self.anchors, self.similarity, self.width) @ self.coefficients
+            for part in torch.split(offset, rows)
+        ]
+        return (torch.cat(parts) + self.bias).to(x.dtype)
+
+    def to_like(self, reference: Tensor) -> Self:
+        """The module on the device of a tensor, and in its type if that is precise enough.
+
+        With a curved kernel it keeps float64: the coefficients are large and nearly cancel, and in float32 the rounding
+        error can be as large as the result.
+        """
+        exact = self.similarity != "dot" and reference.device.type != "mps"  # that device has no double precision
+        return self.to(torch.float64 if exact else reference.dtype).to(reference.device)
+
+    def extra_repr(self) -> str:  # noqa: D102
+        width = f", width={self.width:.4g}" if self.similarity == "rbf" else ""
+        return (
+            f"{self.anchors.size(1)} -> {self.coefficients.size(1)}, {self.anchors.size(0)} anchors, "
+            f"similarity={self.similarity}{width}, shrinkage={self.shrinkage:g}"
+        )
+
+
+def similarities(x: Tensor, anchors: Tensor, similarity: str, width: float) -> Tensor:
+    """Similarities ``(N, K)`` of rows ``(N, F)`` to anchors ``(K, F)``, both around the center; see KernelMap."""
+    if similarity == "dot":
+        return x @ anchors.mT
+    if similarity == "cosine":
+        return cosine_similarity(x, anchors)
+    if x is anchors or x.dtype != torch.float64:
+        return (euclidean_distance(x, anchors) / width).square().div(-2).exp()
+    # In double precision the expanded square is exact enough, if the origin is among the anchors.
+    middle = anchors.mean(dim=0)
+    x, anchors = x - middle, anchors - middle
+    norms = x.square().sum(dim=1, keepdim=True) + anchors.square().sum(dim=1)
+    return torch.addmm(norms, x, anchors.mT, alpha=-2).clamp(min=0).div(-2 * width**2).exp()
+
+
+class TranslatedHead(nn.Module):
+    """A translation, then a head. Further arguments, such as the edges of a graph, are passed on to the head.
+
+    Args:
+        translation: From the source space to the input space of the head.
+        head: Any module whose first argument are embeddings ``(N, G)``.
+
+    Example:
+        >>> TranslatedHead(nn.Linear(2, 3), nn.Linear(3, 4))(torch.zeros(5, 2)).shape
+        torch.Size([5, 4])
+    """
+
+    def __init__(self, translation: nn.Module, head: nn.Module) -> None:
+        super().__init__()
+        self.translation = translation
+        self.head = head
+
+    @property
+    def graph_arguments(self) -> tuple[str, ...]:
+        """Names of the head's arguments after the embeddings."""
+        parameters = list(inspect.signature(self.head.forward).parameters.values())[1:]
+        named = tuple(one.name for one in parameters if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD))
+        return getattr(self.head, "graph_arguments", named)
+
+    def forward(self, z: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        """Outputs of the head for embeddings of the source space, ``(N, F)``."""
+        home = next(self.head.parameters(), z)  # the head's own type and device
+        out: Tensor = self.head(self.translation(z).to(home), *args, **kwargs)
+        return out

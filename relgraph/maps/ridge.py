@@ -1,0 +1,58 @@
+"""Ridge regression: the affine map of least squared error on the anchors."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from relgraph.errors import InputError
+from relgraph.maps.estimator import SIMILAR, Estimator
+from relgraph.maps.leave_one_out import Shrinkage, resolve_shrinkage
+from relgraph.maps.matched import MatchedAnchors
+
+
+def ridge(matched: MatchedAnchors, shrinkage: Shrinkage = "loo") -> nn.Module:
+    r"""The affine map of least squared error on the anchors, with shrinkage, through the two means.
+
+    .. math:: f(z) = (z - m) \, T + l, \qquad T = (A_c' A_c + \lambda I)^{-1} A_c' B_c, \qquad
+        \lambda = g \operatorname{tr}(A_c' A_c) / F
+
+    with offsets :math:`A_c` of the source around its center ``m``, targets :math:`B_c` around their mean ``l``, and
+    shrinkage ``g``, relative to the mean variance of the anchors; ``"loo"`` is selected by leave-one-out.
+
+    Raises:
+        InputError: If ``shrinkage`` is negative, or 0 with anchors that do not span the source space.
+    """
+    targets = matched.targets
+    number = resolve_shrinkage(matched.offsets, targets, shrinkage)
+    return matched.affine(ridge_coefficients(matched.offsets, targets, number), matched.mean)
+
+
+def ridge_coefficients(a: Tensor, b: Tensor, shrinkage: float) -> Tensor:
+    """Coefficients of the ridge regression of ``b`` ``(K, G)`` on ``a`` ``(K, F)``, without intercept, ``(F, G)``.
+
+    The penalty is ``shrinkage * tr(a'a) / F``. If all rows of ``a`` are 0, the coefficients are 0.
+
+    Raises:
+        InputError: If ``shrinkage`` is 0 and ``a`` does not have rank ``F``.
+
+    Example:
+        >>> ridge_coefficients(torch.tensor([[1.0], [1.0]]), torch.tensor([[2.0], [4.0]]), 1.0).round(decimals=4)
+        tensor([[1.5000]])
+    """
+    gram, num_features = a.mT @ a, a.size(1)
+    trace = gram.diagonal().sum()
+    if trace == 0:
+        return a.new_zeros(num_features, b.size(1))
+    if shrinkage == 0 and (rank := int(torch.linalg.matrix_rank(a))) < num_features:
+        raise InputError(
+            "shrinkage",
+            f"must be above 0 where the anchors do not span the space (got 0 with {a.size(0)} anchors "
+            f"of rank {rank} in {num_features} dimensions)",
+        )
+    gram.diagonal().add_(shrinkage * trace / num_features)
+    return torch.cholesky_solve(a.mT @ b, torch.linalg.cholesky(gram))
+
+
+# Every coordinate of the target is fitted by itself, so that the map follows any affine change.
+RIDGE = Estimator("ridge", ridge, follows=SIMILAR | {"coordinate-scaling", "affine"})

@@ -1,0 +1,267 @@
+"""Two plots of an experiment: the metric of every pair of runs, and two spaces before and after a translation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from relgraph.io import atomic_path
+from relgraph.maps import translate
+from relgraph.stitching.run import View
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from relgraph.stitching.experiment import Experiment
+
+MOST_ROWS = 2000
+MOST_LABELS = 24
+WITHIN = 0.99
+DPI = 200
+
+# Paul Tol's "bright" scheme, then further colors that differ from these and from each other.
+_COLORS = (
+    "#4477AA", "#EE6677", "#228833", "#CCBB44", "#66CCEE", "#AA3377", "#777777", "#EE7733", "#222222", "#8C564B",
+)  # fmt: skip
+_MARKERS = "o^sDvP*Xd<>"
+
+
+def draw_matrix(report: dict[str, Any], path: Path) -> Path:
+    """Heat map of the metric, runs of encoders by runs of heads: absolute beside the ridge map.
+
+    Every color scale covers the values of its panel, so that the worst pair is visible. The mean of every block of two
+    encoders, without runs with their own heads, is written in it.
+
+    Args:
+        report: The report of :func:`relgraph.stitching.build_report`.
+        path: The PNG to write, whole or not at all.
+
+    Returns:
+        ``path``.
+
+    Raises:
+        DataError: If it cannot be written.
+    """
+    methods, metric, encoders = report["methods"], report["metric"], [run["encoder"] for run in report["runs"]]
+    percent = metric["direction"] == "higher"
+    names = [f"{run['encoder']} {run['seed']}" for run in report["runs"]]
+    shown = [name for name in ("absolute", _compared(methods)) if name in methods]
+    size = min(4.6, max(2.6, 0.9 + 0.34 * len(names)))
+    figure = _figure((size + 1.0) * len(shown), size + 0.85)
+    for place, (axis, name) in enumerate(zip(figure.subplots(1, len(shown), squeeze=False)[0], shown, strict=True)):
+        matrix = np.array(methods[name]["matrix"], dtype=float) * (100 if percent else 1)
+        axis.patch.set(facecolor="0.93", edgecolor="0.7", hatch="//////")  # visible where a pair is undefined
+        colors = "cividis" if percent else "cividis_r"
+        image = axis.imshow(np.ma.masked_invalid(matrix), cmap=colors, interpolation="nearest")
+        bar = figure.colorbar(image, ax=axis, shrink=0.75, pad=0.03)
+        bar.set_label(f"{metric['name']}{' (%)' if percent else ''}", fontsize=8)
+        bar.ax.tick_params(labelsize=7)
+        _blocks(axis, matrix, encoders, 1 if percent else 3)
+        _run_ticks(axis, names, encoders)
+        axis.set_title(name, fontsize=10)
+        axis.set_xlabel("head of run", fontsize=9)
+        axis.set_ylabel("" if place else "encoder of run", fontsize=9)
+    where = "" if report["stitch_at"] is None else f", stitched behind layer {report['stitch_at']}"
+    figure.suptitle(f"{_title(report['dataset'])}: encoders with heads of other runs{where}", fontsize=11)
+    undefined = any(None in row for name in shown for row in methods[name]["matrix"])
+    hatched = "; hatched: the head reads a space of another width" if undefined else ""
+    figure.supxlabel(f"numbers: means over pairs of different runs{hatched}", fontsize=8)
+    return _save(figure, path)
+
+
+def can_draw_spaces(experiment: Experiment) -> bool:
+    """Whether there is an embedding of every predicted row, which :func:`draw_spaces` colors by its target."""
+    return experiment.problem.task.level != "edge"
+
+
+def draw_spaces(experiment: Experiment, path: Path) -> Path:
+    """The spaces of two runs on their own principal axes, and the first one translated to the axes of the second.
+
+    The translation is the ridge map on the anchors. Points are test rows, colored by class (or by the first target).
+
+    Args:
+        experiment: A finished experiment; its first two runs are drawn.
+        path: The PNG to write, whole or not at all.
+
+    Returns:
+        ``path``.
+
+    Raises:
+        DataError: If it cannot be written.
+    """
+    problem, (source, target) = experiment.problem, experiment.runs[:2]
+    rows = problem.test[_sample(problem.test.numel())]
+    space, other = (View(run, experiment.anchors).space for run in (source, target))
+    translated = translate(space, other)(source.z[rows])
+    axes_of = [_principal_axes(run.z[problem.test]) for run in (source, target)]
+    panels = {
+        f"source: {source.encoder}, seed {source.seed}": _project(source.z[rows], *axes_of[0]),
+        f"target: {target.encoder}, seed {target.seed}": _project(target.z[rows], *axes_of[1]),
+        "source, translated to the target": _project(translated, *axes_of[1]),
+    }
+    figure = _figure(9.6, 3.9)
+    axes = figure.subplots(1, 3)
+    colors = _Colors.of(experiment, rows)
+    target_points = panels[list(panels)[1]]
+    for place, (axis, (title, points)) in enumerate(zip(axes, panels.items(), strict=True)):
+        colors.scatter(axis, points)
+        _limit(axis, points if place == 0 else target_points)
+        axis.set_title(title, fontsize=10)
+    colors.legend(figure, axes)
+    layer = "" if source.at is None else f" behind layer {source.at}"
+    count = f"{len(rows):,} of {problem.test.numel():,}" if len(rows) < problem.test.numel() else f"{len(rows):,}"
+    figure.suptitle(f"{_title(problem.describe())}: spaces of two runs{layer}, {count} test rows", fontsize=11)
+    figure.supxlabel(
+        "Left: principal axes of the source. Middle and right: principal axes of the target, one scale.", fontsize=8
+    )
+    return _save(figure, path)
+
+
+def _title(dataset: dict[str, Any]) -> str:
+    """The name of the data, with the features if they are not the published ones."""
+    made = dataset.get("features")
+    return f"{dataset['name']} ({made} features)" if made in ("spectral", "fastrp") else str(dataset["name"])
+
+
+def _compared(methods: dict[str, Any]) -> str:
+    """The ridge map, else the first other method, else whatever there is."""
+    others = sorted(
+        (name for name in methods if name != "absolute"), key=lambda name: methods[name]["kind"] != "method"
+    )
+    return "ridge" if "ridge" in methods else next(iter(others), "")
+
+
+def _figure(width: float, height: float) -> Figure:
+    # The object interface: no window, and no state that other figures share.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _save(figure: Figure, path: Path) -> Path:
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, format="png", metadata={"Software": None})
+    return path
+
+
+def _blocks(axis: Axes, matrix: NDArray[np.float64], encoders: list[str], digits: int) -> None:
+    """Write the mean of every block of two encoders, pairs of different runs only."""
+    names = np.asarray(encoders)
+    outer = np.where(np.eye(len(names), dtype=bool), np.nan, matrix)
+    box = {"boxstyle": "round,pad=0.25", "facecolor": "white", "edgecolor": "none", "alpha": 0.85}
+    for one in dict.fromkeys(encoders):
+        for other in dict.fromkeys(encoders):
+            rows, columns = np.flatnonzero(names == one), np.flatnonzero(names == other)
+            block = outer[np.ix_(rows, columns)]
+            if np.isfinite(block).any():
+                text = f"{np.nanmean(block):.{digits}f}"
+                axis.text(columns.mean(), rows.mean(), text, ha="center", va="center", fontsize=9, bbox=box)
+
+
+def _run_ticks(axis: Axes, names: list[str], encoders: list[str]) -> None:
+    step = -(-len(names) // MOST_LABELS)
+    places = list(range(0, len(names), step))
+    labels = [names[place] for place in places]
+    axis.set_xticks(places, labels, rotation=90, fontsize=7)
+    axis.set_yticks(places, labels, fontsize=7)
+    axis.tick_params(length=0)
+    for border in [row for row in range(1, len(encoders)) if encoders[row] != encoders[row - 1]]:
+        axis.axhline(border - 0.5, color="white", linewidth=1.5)
+        axis.axvline(border - 0.5, color="white", linewidth=1.5)
+
+
+def _principal_axes(z: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean ``(F,)`` and the two principal axes ``(F, 2)`` of a space, with fixed signs."""
+    z = z.detach().cpu().double()
+    mean = z.mean(0)
+    _, vectors = torch.linalg.eigh((z - mean).mT @ (z - mean))
+    axes = vectors[:, -2:].flip(1)
+    return mean, axes * torch.where(axes.gather(0, axes.abs().argmax(0, keepdim=True)) < 0, -1.0, 1.0)
+
+
+def _project(z: Tensor, mean: Tensor, axes: Tensor) -> NDArray[np.float64]:
+    """Points ``(n, 2)`` of a space on two axes; the second is 0 for a space of one dimension."""
+    flat = (z.detach().cpu().double() - mean) @ axes
+    return torch.nn.functional.pad(flat, (0, 2 - axes.size(1))).numpy()
+
+
+def _sample(count: int) -> Tensor:
+    """The same rows at every call: all, or as many as can be told apart."""
+    if count <= MOST_ROWS:
+        return torch.arange(count)
+    return torch.from_numpy(np.sort(np.random.default_rng(0).choice(count, MOST_ROWS, replace=False)))
+
+
+@dataclass(frozen=True)
+class _Colors:
+    """Targets of the points, as classes with colors and markers, or as values on a color scale."""
+
+    targets: NDArray[Any]
+    names: list[str]
+    label: str
+
+    @classmethod
+    def of(cls, experiment: Experiment, rows: Tensor) -> _Colors:
+        problem = experiment.problem
+        y = problem.y[rows].cpu().numpy()
+        if problem.task.mode == "multiclass":
+            known = getattr(problem.data, "class_names", None) or range(problem.num_outputs)
+            return cls(y, [str(name) for name in known], "class")
+        first = "first " if y.shape[1] > 1 else ""
+        if problem.task.mode == "multilabel":
+            return cls(np.nan_to_num(y[:, 0], nan=2).astype(int), ["no", "yes", "unknown"], f"{first}label")
+        return cls(y[:, 0], [], f"{first}target")
+
+    def scatter(self, axis: Axes, points: NDArray[np.float64]) -> None:
+        """Draw the points in a mixed order, so that no class covers the others."""
+        mixed = np.random.default_rng(0).permutation(len(points))
+        if not self.names:
+            x, y = points[mixed].T
+            axis.scatter(x, y, s=6, c="0.8", linewidths=0)  # remains visible where the target is unknown
+            axis.scatter(x, y, s=6, c=self.targets[mixed], cmap="viridis", linewidths=0)
+        for marker in dict.fromkeys(_style(label)[1] for label in range(len(self.names))):
+            rows = [row for row in mixed if _style(self.targets[row])[1] == marker]
+            colors = [_style(self.targets[row])[0] for row in rows]
+            axis.scatter(points[rows, 0], points[rows, 1], s=6, c=colors, marker=marker, linewidths=0, alpha=0.75)
+        axis.set_xticks([])
+        axis.set_yticks([])
+
+    def legend(self, figure: Figure, axes: Any) -> None:
+        """Name the classes, if there are few enough, or show the scale of values."""
+        from matplotlib.cm import ScalarMappable
+        from matplotlib.colors import Normalize
+        from matplotlib.lines import Line2D
+
+        if not self.names:
+            scale = ScalarMappable(Normalize(np.nanmin(self.targets), np.nanmax(self.targets)), "viridis")
+            figure.colorbar(scale, ax=list(axes), shrink=0.8, pad=0.02).set_label(self.label, fontsize=9)
+        elif len(self.names) <= 2 * len(_COLORS):
+            looks = [_style(label) for label in range(len(self.names))]
+            handles = [
+                Line2D([], [], linestyle="", marker=marker, color=color, label=name)
+                for (color, marker), name in zip(looks, self.names, strict=True)
+            ]
+            figure.legend(handles=handles, title=self.label, loc="outside right center", frameon=False, fontsize=8)
+
+
+def _style(label: int) -> tuple[str, str]:
+    return _COLORS[label % len(_COLORS)], _MARKERS[label // len(_COLORS) % len(_MARKERS)]
+
+
+def _limit(axis: Axes, points: NDArray[np.float64]) -> None:
+    """A square around nearly all points, so that both directions have one scale and outliers do not decide it."""
+    low, high = np.quantile(points, [(1 - WITHIN) / 2, (1 + WITHIN) / 2], axis=0)
+    middle, half = (low + high) / 2, 0.55 * max(float((high - low).max()), 1e-12)
+    axis.set_xlim(middle[0] - half, middle[0] + half)
+    axis.set_ylim(middle[1] - half, middle[1] + half)
+    axis.set_aspect("equal")

@@ -1,0 +1,181 @@
+"""Joint training of many seeds: one optimizer step for all, the same results as one after the other."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from relgraph.graph import anchor_index
+from relgraph.nn.model import Model, RelativeModel
+from relgraph.problems import Problem
+from relgraph.similarity import cosine_similarity
+from relgraph.training.fast.two_hop import TWO_HOP, Graph, TwoHop, View
+from relgraph.training.settings import TrainSettings
+from relgraph.training.trainer import BestEpoch, History, Progress, TrainedRun, adam
+
+# Separates the stream of dropout masks from that of the initial weights, which PyG draws from the same seed.
+DROPOUT_STREAM = 0x5EED << 32
+
+
+def can_train_ensemble(problem: Problem, model: Model) -> bool:
+    """Whether :func:`train_ensemble` knows a model: node classes, two hops, a linear head on states or cosines."""
+    if problem.task.level != "node" or problem.task.mode != "multiclass":
+        return False
+    plain = type(model) is Model or (
+        type(model) is RelativeModel and model.layer.similarity == "cosine" and model.layer.normalization == "none"
+    )
+    encoder = model.encoder
+    return plain and type(model.head) is nn.Linear and type(encoder) in TWO_HOP and len(encoder) == 2  # type: ignore[arg-type]
+
+
+class ParameterStack:
+    """Parameters of several models with a two-hop encoder and a linear head, with the seed as first dimension.
+
+    Weight matrices are transposed, ``(S, in, out)``, and biases are ``(S, 1, out)``, as the products read them.
+    """
+
+    def __init__(self, models: Sequence[Model]) -> None:
+        self.form: TwoHop = TWO_HOP[type(models[0].encoder)]
+        self.encoder = {
+            name: _stack([model.encoder.get_parameter(name) for model in models])
+            for name in (*self.form.weights, self.form.bias)
+        }
+        self.head = {name: _stack([model.head.get_parameter(name) for model in models]) for name in ("weight", "bias")}
+
+    def tensors(self) -> list[Tensor]:
+        """All stacked parameters."""
+        return [*self.encoder.values(), *self.head.values()]
+
+    @torch.no_grad()
+    def write(self, models: Sequence[Model], tensors: Sequence[Tensor]) -> None:
+        """Copy stacked values (in the order of :meth:`tensors`) into the models."""
+        names = [*(("encoder", name) for name in self.encoder), *(("head", name) for name in self.head)]
+        for (part, name), stacked in zip(names, tensors, strict=True):
+            for model, value in zip(models, stacked, strict=True):
+                parameter = getattr(model, part).get_parameter(name)
+                parameter.copy_(value.mT if parameter.dim() == 2 else value.view(-1))
+
+
+def train_ensemble(
+    problem: Problem,
+    models: Sequence[Model],
+    seeds: Sequence[int],
+    settings: TrainSettings,
+    encoder: str,
+    progress: Progress | None = None,
+) -> list[TrainedRun]:
+    """Train models of one architecture jointly, full batch, each as if it were alone.
+
+    Args:
+        problem: Node classification.
+        models: One freshly initialized model for each seed; they are left with the parameters of their best epoch.
+        seeds: Seeds of the dropout masks.
+        settings: See :func:`relgraph.training.trainer.train`, as for the other arguments.
+        encoder: Name of the encoder.
+        progress: Called after every epoch with the number of epochs done, summed over the runs.
+    """
+    start = time.perf_counter()
+    parameters = ParameterStack(models)
+    tensors = parameters.tensors()
+    network = _Network(problem, models[0], parameters, settings.log_test)
+    generators = [torch.Generator(problem.device).manual_seed(seed + DROPOUT_STREAM) for seed in seeds]
+    optimizer = adam(parameters.encoder.values(), parameters.head.values(), settings, fused=True)
+    best = BestEpoch(problem.task.metric, settings.patience, len(seeds))
+    best_tensors = [tensor.detach().clone() for tensor in tensors]
+    histories = [History() for _ in seeds]
+    for epoch in range(1, settings.epochs + 1):
+        optimizer.zero_grad()
+        loss = network.train_loss(generators)
+        loss.sum().backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        values = {name: value.tolist() for name, value in network.evaluate().items()}
+        validation_loss = values.pop("validation_loss")
+        running = [run for run, stopped in enumerate(best.stopped) if not stopped]
+        for name, of_runs in {**values, "train_loss": loss.tolist()}.items():
+            for run in running:
+                getattr(histories[run], name).append(of_runs[run])
+        for run in best.update(epoch, values["validation"], validation_loss):
+            for kept, now in zip(best_tensors, tensors, strict=True):
+                kept[run].copy_(now[run].detach())
+        if progress is not None:
+            progress(sum(settings.epochs - epoch + 1 if best.stopped[run] else 1 for run in running))
+        if all(best.stopped):
+            break
+    parameters.write(models, best_tensors)
+    seconds = (time.perf_counter() - start) / len(models)
+    return [
+        TrainedRun(model.eval(), encoder, seed, "ensemble", epoch, value, history, seconds)
+        for model, seed, epoch, value, history in zip(models, seeds, best.epochs, best.values, histories, strict=True)
+    ]
+
+
+class _Network:
+    """Forward passes of the stack over the training nodes, and over those that are evaluated."""
+
+    def __init__(self, problem: Problem, model: Model, parameters: ParameterStack, log_test: bool) -> None:
+        self.parameters, y, train = parameters, problem.y, problem.train
+        parts = {"validation": problem.validation}
+        if log_test:
+            parts |= {"train": train, "test": problem.test}
+        self.relative = isinstance(model, RelativeModel)
+        anchors = anchor_index(problem.data) if self.relative else train[:0]
+        graph = Graph.of(problem.data, parameters.form)
+        train_rows, self.train_at, self.train_anchors = _rows([train], anchors)
+        evaluated, positions, self.anchors = _rows(list(parts.values()), anchors)
+        encoder: Any = model.encoder
+        shares = [layer.dropout for layer in encoder.layers]
+        self.training = View(graph, parameters.form, train_rows, input_dropout=shares[0], dropout=shares[1])
+        self.evaluated = View(graph, parameters.form, evaluated)
+        self.train_y = y[train]
+        each = torch.split(positions, [part.numel() for part in parts.values()])
+        self.parts = {name: (at, y[part]) for (name, part), at in zip(parts.items(), each, strict=True)}
+
+    def train_loss(self, generators: list[torch.Generator]) -> Tensor:
+        """Mean cross-entropy of the training nodes of every seed, ``(S,)``."""
+        z = self.training.embed(self.parameters.encoder, generators)
+        return _cross_entropy(self._logits(z, self.train_at, self.train_anchors), self.train_y)
+
+    @torch.no_grad()
+    def evaluate(self) -> dict[str, Tensor]:
+        """Accuracy of every part and seed, ``(S,)`` each, and the validation loss."""
+        z = self.evaluated.embed(self.parameters.encoder)
+        values = {}
+        for name, (at, y) in self.parts.items():
+            logits = self._logits(z, at, self.anchors)
+            values[name] = (logits.argmax(-1) == y).double().mean(-1)
+            if name == "validation":
+                values["validation_loss"] = _cross_entropy(logits, y)
+        return values
+
+    def _logits(self, z: Tensor, at: Tensor, anchors: Tensor) -> Tensor:
+        read = z[:, at]
+        if self.relative:
+            read = cosine_similarity(read, z[:, anchors])
+        head = self.parameters.head
+        return torch.baddbmm(head["bias"], read, head["weight"])
+
+
+def _cross_entropy(logits: Tensor, y: Tensor) -> Tensor:
+    """Mean cross-entropy of every seed: logits ``(S, n, C)``, classes ``(n,)`` -> ``(S,)``."""
+    target = y.expand(logits.size(0), -1)
+    return F.cross_entropy(logits.transpose(1, 2), target, reduction="none").mean(-1)
+
+
+def _rows(parts: list[Tensor], anchors: Tensor) -> tuple[np.ndarray, Tensor, Tensor]:
+    """Nodes of all parts and anchors without repeats; positions of the parts, and of the anchors, among them."""
+    wanted = torch.cat([*parts, anchors])
+    rows, positions = torch.unique(wanted, return_inverse=True)
+    cut = wanted.numel() - anchors.numel()
+    return rows.cpu().numpy(), positions[:cut], positions[cut:]
+
+
+def _stack(parameters: list[Tensor]) -> Tensor:
+    stacked = torch.stack([parameter.detach() for parameter in parameters])
+    stacked = stacked.mT.contiguous() if stacked.dim() == 3 else stacked.unsqueeze(1)
+    return stacked.requires_grad_()

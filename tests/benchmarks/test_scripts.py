@@ -1,0 +1,50 @@
+"""Every script runs on a tiny setting of real data; numbers are not compared."""
+
+from importlib import import_module
+
+import pytest
+
+from benchmarks.study import read_rows
+
+TINY = {
+    "stitching.run": "--dataset cora --seeds 2 --epochs 3 --encoders gcn",
+    "stitching.few_anchors": "--dataset cora --seeds 2 --epochs 3 --anchors 0 16 --strategy none kmeans",
+    "stitching.encoders": "--dataset cora --seeds 2 --epochs 2 --study three-widths --method absolute ridge",
+    "stitching.partial_labels": "--dataset cora --seeds 2 --epochs 3 --anchors 16 --strategy random",
+    "stitching.inner_layers": "--dataset cora --seeds 3 --epochs 2 --method ridge-relu absolute",
+    "stitching.regression_heads": "--dataset cora --seeds 2 --epochs 3 --target log-degree --anchors 0 16",
+    "stitching.inductive": "--dataset cora --seeds 2 --epochs 3 --cut 0",
+    "stitching.random_splits": "--seeds 2 --splits 2 --epochs 2 --encoders gcn sage --anchors 32 --method ridge kl",
+    "stitching.nearest_anchors": "--dataset cora --seeds 2 --epochs 3 --count 128 2 8 --strength chosen 1",
+    "stitching.anchor_space": "--dataset cora --seeds 3 --epochs 3 --anchors 16 --features random-anchors unit-both",
+    "stitching.permuted_control": "--dataset cora --seeds 2 --epochs 3",
+    "stitching.shrinkage": "--seeds 2 --epochs 3 --shrinkage 0.01 loo --anchor-seed 0",
+    "stitching.tune": "--dataset cora --seeds 3 --epochs 3 --sources half --anchors 16",
+    "molecules.run": "--dataset ogbg-molfreesolv --seeds 2 --epochs 1 --anchors 140",
+    "molecules.tune": "--dataset ogbg-molfreesolv --seeds 2 --epochs 1 --anchors 256 --shrinkage 0.01",
+    "ogb.run": "--seeds 2 --epochs 1 --encoders gcn --layer last --anchors 0 128 --strategy none random-training",
+    "ogb.tune": "--epochs 1 --part grid --hidden-channels 64 --dropout 0.2 --weight-decay 0 --encoder gcn",
+    "training.run": "--dataset cora --seeds 2 --epochs 2 --split public --input-dropout 0.5",
+    "training.tune": "--dataset citeseer --seeds 2 --epochs 2",
+    "inference.run": "--nodes 10000 --width 64 --anchors 128 --turns 1",
+    "inference.relative_conv": "--similarity l1 --per-node 0 4 --nodes 500 --turns 1",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TINY)
+def test_script(name, tmp_path, real_data_root):
+    study = import_module(f"benchmarks.{name}").STUDY
+    options = [*TINY[name].split(), "--out", str(tmp_path / "rows.csv")]
+    if study.needs_data:
+        options += ["--data-root", str(real_data_root)]
+    chosen = study.parser().parse_args(options)
+    cells = study.cells({axis: getattr(chosen, axis) or study.default.get(axis) for axis in study.grid})
+    study.main(options)
+    rows = read_rows(tmp_path / "rows.csv")
+    assert cells
+    assert {study.key(row) for row in rows} == {study.key(cell) for cell in cells}
+    stored = read_rows(study.path)
+    measured = {column for row in rows for column in row if row[column] is not None} - {"relgraph", "torch"}
+    known = {column for row in stored for column in row}
+    assert measured & known > set(study.grid)

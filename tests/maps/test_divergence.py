@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import pytest
+import scipy.optimize
+import torch
+from scipy.optimize import minimize
+from threadpoolctl import threadpool_info, threadpool_limits
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
+
+from relgraph.anchors import PublishedHead, publish
+from relgraph.errors import InputError
+from relgraph.maps import MatchedAnchors, convert
+from relgraph.maps.divergence import kl
+from relgraph.task import Mode
+from tests.spaces import F64, head, normal, space, two_runs
+
+pytestmark = pytest.mark.filterwarnings("ignore::relgraph.maps.NoCorrespondenceWarning")
+
+
+@pytest.mark.parametrize("mode", ["multiclass", "multilabel"])
+@pytest.mark.parametrize("count", [4, 12, 80])
+@pytest.mark.parametrize(("strength", "beta"), [(1.0, 2.0), (3.0, 0.5)])  # the defaults, and others
+def test_it_finds_the_minimum_of_the_formula(count: int, mode: Mode, strength: float, beta: float) -> None:
+    """Compared with another optimizer in other coordinates, with gradients by autograd."""
+    _, source, there = two_runs(count, noise=1.0)
+    there = PublishedHead(there.ids, there.outputs, there.mean, mode)
+    options = {} if (strength, beta) == (1.0, 2.0) else {"prior_strength": strength, "inverse_temperature": beta}
+    layer = kl(MatchedAnchors.match(source, there), 0.1, **options)
+    assert isinstance(layer, nn.Linear)
+    a, contrasts = source.embeddings - source.center, there.outputs - there.mean
+    if mode == "multiclass":
+        contrasts = contrasts - contrasts.mean(1, keepdim=True)
+    sizes = contrasts.norm(dim=1)
+    w = torch.diag(1 / (1 + (sizes / sizes.median()) ** 2))
+    square = a.mT @ w @ a
+    start = torch.linalg.solve(square + 0.1 * square.trace() / 5 * torch.eye(5, dtype=F64), a.mT @ w @ contrasts).mT
+
+    def loss(weight: Tensor, bias: Tensor) -> Tensor:
+        outputs, wanted = beta * (source.embeddings @ weight.mT + bias), beta * there.outputs
+        if mode == "multiclass":
+            divergence = cross_entropy(outputs, wanted.softmax(1), reduction="sum")
+        else:
+            divergence = binary_cross_entropy_with_logits(outputs, wanted.sigmoid(), reduction="sum")
+        prior = strength * a.square().mean() * (weight - start).square().sum()
+        constant = 0.01 * (bias + weight @ source.center - there.mean).square().sum()
+        return divergence + beta**2 / 2 * (prior + constant)
+
+    def flat(values: object) -> tuple[float, object]:
+        t = torch.tensor(values, requires_grad=True)
+        value = loss(t[:20].view(4, 5), t[20:])
+        value.backward()
+        return float(value.detach()), t.grad.numpy()
+
+    first = torch.cat([start.flatten(), there.mean - start @ source.center]).numpy()
+    found = minimize(flat, first, jac=True, method="BFGS", options={"gtol": 1e-7, "maxiter": 2000})
+    least, got = float(found.fun), float(loss(layer.weight, layer.bias))
+    assert got <= least + 1e-6 * count
+    assert flat(first)[0] > got or count == 4  # so few are interpolated by the prior
+    torch.testing.assert_close(layer.weight, torch.tensor(found.x[:20]).view(4, 5), rtol=1e-2, atol=1e-3)
+
+
+def test_it_is_more_faithful_than_least_squares_for_large_logits() -> None:
+    z = normal(1000, 5)
+    logits = head(5, 4)(z).detach()
+    logits = logits.sign() * logits.square()  # the same classes as before, and a few very large values
+    there, source = PublishedHead(torch.arange(200), logits[:200], logits.mean(0)), space(z, 200)
+
+    def fidelity(module: nn.Module) -> float:
+        return float((module(z[200:]).argmax(1) == logits[200:].argmax(1)).double().mean())
+
+    layer = convert(source, there, "kl")
+    assert type(layer) is nn.Linear
+    assert fidelity(layer) > fidelity(convert(source, there)) + 0.04
+
+
+@pytest.mark.parametrize("method", ["kl", "kernel-ridge", "auto"])
+def test_weights_keep_anchors_with_very_large_logits_from_dominating(
+    method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One run's embeddings grow with the number of neighbors, the other's do not."""
+    z, degree = normal(1500, 5), normal(1500, 1, seed=3).abs().exp() ** 3
+    logits = head(5, 4)(z * degree).detach()
+    there, source = PublishedHead(torch.arange(300), logits[:300], logits.mean(0)), space(z, 300)
+
+    def fidelity(module: nn.Module) -> float:
+        return float((module(z[300:]).argmax(1) == logits[300:].argmax(1)).double().mean())
+
+    weighted = fidelity(convert(source, there, method))
+    assert weighted > fidelity(convert(source, there)) + 0.05
+    monkeypatch.setattr(MatchedAnchors, "weights", lambda matched: torch.ones_like(matched.values[:, 0]))
+    assert weighted > fidelity(convert(source, there, method))
+
+
+def test_one_label_is_two_classes_one_of_which_has_logit_zero() -> None:
+    z, source, there = two_runs(40, outputs=1)
+    one = PublishedHead(there.ids, there.outputs, there.mean, "multilabel")
+    zero = torch.zeros_like(there.outputs)
+    two = PublishedHead(there.ids, torch.cat([there.outputs, zero], 1), torch.cat([there.mean, zero[0]]))
+    label, both = convert(source, one, "kl")(z), convert(source, two, "kl")(z)
+    assert ((label[:, 0] > 0) == (both[:, 0] > both[:, 1])).double().mean() > 0.97
+
+
+@pytest.mark.parametrize("mode", ["multiclass", "multilabel"])
+def test_large_logits_stay_finite(mode: Mode) -> None:
+    z, source, there = two_runs(40)
+    large = PublishedHead(there.ids, there.outputs * 1e4, there.mean * 1e4, mode)
+    assert convert(source, large, "kl")(z).isfinite().all()
+
+
+def test_heads_and_priors_that_do_not_fit_are_refused() -> None:
+    z, source, there = two_runs(30, outputs=1)
+    values = PublishedHead(there.ids, there.outputs, there.mean, "regression")
+    with pytest.raises(InputError, match="needs a head of logits .got a regression.; use 'ridge' or 'kernel-ridge'"):
+        convert(source, values, "kl")
+    with pytest.raises(InputError, match="at least two outputs .got 1.*mode='multilabel'"):
+        convert(source, publish(head(5, 1), space(z, 30)), "kl")
+    matched = MatchedAnchors.match(*two_runs(30)[1:])
+    with pytest.raises(InputError, match=r"'prior_strength' must be above 0 \(got 0\); 1 is the default"):
+        kl(matched, prior_strength=0)
+
+
+def test_the_optimizer_runs_on_one_thread_and_restores_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    def threads() -> set[int]:
+        return {pool["num_threads"] for pool in threadpool_info()}
+
+    def watched(*args: object, **settings: object) -> object:
+        seen.append(threads())
+        return minimize(*args, **settings)
+
+    seen: list[set[int]] = []
+    monkeypatch.setattr(scipy.optimize, "minimize", watched)
+    _, source, there = two_runs(20)
+    with threadpool_limits(2):
+        before = threads()
+        convert(source, there, "kl")
+        assert threads() == before == {2}
+    assert seen == [{1}]

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from relgraph.errors import InputError
+from relgraph.maps import SHRINKAGES, choose_shrinkage, resolve_shrinkage
+from relgraph.maps.leave_one_out import Smoother, check_shrinkage, half_standard_error_rule
+from relgraph.maps.modules import similarities
+from tests.spaces import F64, normal
+
+
+@pytest.mark.parametrize("count", [3, 5, 12])
+@pytest.mark.parametrize("shrinkage", [1e-4, 0.01, 0.3])
+def test_errors_are_those_of_ridge_regressions_without_each_row(count: int, shrinkage: float) -> None:
+    a, b = normal(count, 5), normal(count, 3, seed=1)
+    penalty = shrinkage * float(a.square().sum()) / 5
+    slow = []
+    for row in range(count):
+        rest = torch.arange(count) != row
+        square = a[rest].mT @ a[rest] + penalty * torch.eye(5, dtype=F64)
+        slow.append(b[row] - a[row] @ torch.linalg.inv(square) @ a[rest].mT @ b[rest])
+    smoother = Smoother.of_rows(a)
+    torch.testing.assert_close(next(smoother.errors(b, [penalty])), torch.stack(slow))
+    torch.testing.assert_close(smoother.squared_errors(b, [penalty])[0], torch.stack(slow).square().sum(1))
+    through_products = Smoother.of_kernel(a @ a.mT)
+    torch.testing.assert_close(next(through_products.errors(b, [penalty])), torch.stack(slow))
+    hat = a @ torch.linalg.inv(a.mT @ a + penalty * torch.eye(5, dtype=F64)) @ a.mT
+    torch.testing.assert_close(smoother.free(penalty), 1 - hat.diagonal())
+    assert smoother.degrees_of_freedom(penalty) == pytest.approx(float(hat.trace()))
+
+
+@pytest.mark.parametrize("count", [4, 12])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_errors_with_an_intercept_are_those_of_kernel_regressions_without_each_row(count: int, weighted: bool) -> None:
+    a, b = normal(count, 5), normal(count, 3, seed=1) + 4
+    w = normal(count, seed=2).exp() if weighted else torch.ones(count, dtype=F64)
+    roots = w.sqrt().unsqueeze(1)
+    for kernel in (("dot", 1.0), ("cosine", 1.0), ("rbf", 1.5), ("rbf", 6.0)):
+        gram = similarities(a, a, *kernel)
+        smoother = Smoother.of_kernel(roots * gram * roots.mT)
+        for penalty in (1e-2, 3.0):
+            slow = []
+            for row in range(count):
+                rest = torch.arange(count) != row
+                # The optimality conditions of kernel ridge regression with a free constant.
+                system = torch.ones(count, count, dtype=F64)
+                system[:-1, :-1] = gram[rest][:, rest] + penalty * torch.diag(1 / w[rest])
+                system[-1, -1] = 0
+                solution = torch.linalg.solve(system, torch.cat([b[rest], torch.zeros(1, 3, dtype=F64)]))
+                slow.append(w[row].sqrt() * (b[row] - gram[row, rest] @ solution[:-1] - solution[-1]))
+            fast = next(smoother.errors(roots * b, [penalty], roots))
+            torch.testing.assert_close(fast, torch.stack(slow), rtol=1e-6, atol=1e-9, msg=f"{kernel}, {penalty}")
+
+
+def test_the_first_setting_within_half_a_standard_error_is_selected() -> None:
+    errors = torch.tensor([[4.0, 4.0, 4.0, 4.0], [1.3, 1.3, 1.3, 1.3], [0.0, 2.0, 0.0, 2.0], [1.1, 1.1, 1.1, 1.1]])
+    # Least mean 1, its standard error 1 / sqrt(4): up to 1.25 counts as equal.
+    assert half_standard_error_rule(errors.double()) == 2
+    errors[1] -= 0.06
+    assert half_standard_error_rule(errors.double()) == 1
+
+
+def test_the_rule_for_shrinkage_and_its_exceptions() -> None:
+    a, noise = normal(80, 40), normal(80, 2, seed=1)
+    clean, noisy = choose_shrinkage(a, a @ normal(40, 2, seed=2)), choose_shrinkage(a, noise)
+    assert (clean, noisy) == (SHRINKAGES[0], SHRINKAGES[-1])
+    both = a[:, :2] + 0.5 * noise
+    penalties = [shrinkage * float(a.square().sum()) / 40 for shrinkage in SHRINKAGES]
+    place = half_standard_error_rule(Smoother.of_rows(a).squared_errors(both, penalties))
+    assert choose_shrinkage(a, both) == SHRINKAGES[place] and 0 < place < len(SHRINKAGES) - 1
+    assert choose_shrinkage(a[:24], noise[:24]) == 1e-3  # few
+    tall = normal(60, 2)
+    line = tall @ normal(2, 2, seed=3)
+    assert [choose_shrinkage(tall[:count], line[:count]) for count in (24, 25)] == [1e-3, SHRINKAGES[0]]
+    wide = normal(62, 50)
+    exact = wide @ normal(50, 2, seed=3)
+    assert choose_shrinkage(wide, exact) == 1e-3  # within a quarter of the number of dimensions
+    assert choose_shrinkage(wide[:, :48], wide[:, :48] @ normal(48, 2, seed=3)) == SHRINKAGES[0]
+    assert choose_shrinkage(torch.zeros(80, 40), noise) == 1e-3
+
+
+def test_shrinkage_is_checked() -> None:
+    for wrong in (-0.1, float("nan"), float("inf"), "best", None, True, torch.ones(2)):
+        with pytest.raises(InputError, match="'shrinkage' must be a number of at least 0, or 'loo' .got"):
+            check_shrinkage(wrong)  # type: ignore[arg-type]
+    a, b = normal(30, 3), normal(30, 1, seed=1)
+    assert resolve_shrinkage(a, b, 0) == 0.0 and resolve_shrinkage(a, b, "loo") == choose_shrinkage(a, b)

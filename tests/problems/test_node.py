@@ -1,0 +1,222 @@
+"""Node problems: rows, models cut at layers, anchors, and the graphs that are refused."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+from torch_geometric.data import Data, HeteroData
+
+import relgraph as rg
+from relgraph.errors import InputError
+from relgraph.modes import eval_mode
+from relgraph.nn.encoders import GCNEncoder
+from relgraph.nn.model import Model, RelativeModel
+from relgraph.problems import make_problem
+from relgraph.problems.node import NodeProblem
+from relgraph.training import TrainSettings
+
+SETTINGS = TrainSettings(hidden_channels=8)
+
+
+def graph(nodes: int = 60, *, weighted: bool = False) -> Data:
+    generator = torch.Generator().manual_seed(0)
+    edges = torch.randint(nodes, (2, 4 * nodes), generator=generator)
+    data = Data(x=torch.randn(nodes, 7, generator=generator), edge_index=edges, y=torch.arange(nodes) % 3)
+    if weighted:
+        data.edge_weight = torch.rand(edges.size(1), generator=generator) + 0.1
+    return data
+
+
+@pytest.fixture(scope="module")
+def problem() -> NodeProblem:
+    found = make_problem(graph(), seed=3)
+    assert isinstance(found, NodeProblem)
+    return found
+
+
+def test_rows_are_the_labeled_nodes_of_the_masks(problem: NodeProblem) -> None:
+    data = problem.data.clone()
+    data.y[problem.train[:2]] = -1
+    again = NodeProblem(data)
+    assert torch.equal(again.train, problem.train[2:])
+    assert torch.equal(again.test, problem.test) and again.split.train == problem.train.numel() - 2
+    assert (problem.num_outputs, problem.task.level, problem.task.metric.name) == (3, "node", "accuracy")
+    assert torch.equal(problem.candidates, torch.arange(60)) and problem.center_rows is None
+    assert make_problem(problem) is problem
+
+
+def test_the_seed_of_the_split_is_used() -> None:
+    one, two, same = (make_problem(graph(), split="random", seed=seed) for seed in (0, 1, 0))
+    assert torch.equal(one.train, same.train) and not torch.equal(one.train, two.train)
+
+
+def test_a_seed_determines_the_model_and_leaves_the_global_generator(problem: NodeProblem) -> None:
+    before = torch.get_rng_state()
+    one, same, other = (problem.build("gcn", seed, SETTINGS) for seed in (0, 0, 1))
+    assert torch.equal(before, torch.get_rng_state())
+    states = [torch.cat([value.view(-1) for value in model.state_dict().values()]) for model in (one, same, other)]
+    assert torch.equal(states[0], states[1]) and not torch.equal(states[0], states[2])
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_model_cut_at_any_layer_gives_its_own_outputs(weighted: bool) -> None:
+    problem = make_problem(graph(weighted=weighted))
+    model = problem.build("gcn", 0, TrainSettings(hidden_channels=8, num_layers=3))
+    model.train()  # inference must not depend on it
+    wanted = problem.outputs(model, problem.test)
+    assert torch.equal(wanted, model.predict(problem.data)[problem.test])
+    for at in (None, 1, 2, 3):
+        head = problem.head(model, at)
+        with eval_mode(head):
+            found = problem.read(head, problem.embed(model, at), problem.test)
+        torch.testing.assert_close(found, wanted)
+        assert problem.pointwise(at) == (at is None)
+    assert torch.equal(problem.embed(model), problem.embed(model, 3))
+    assert problem.embed(model, 1).shape == (60, 8)
+    assert all(module.training for module in model.modules())
+
+
+def test_layers_that_are_not_there_are_refused(problem: NodeProblem) -> None:
+    model = problem.build("gcn", 0, SETTINGS)
+    for at in (0, 3, True, 1.0):
+        with pytest.raises(InputError, match="'at' must be from 1 to 2, the layers of GCNEncoder"):
+            problem.embed(model, at)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="'stitch_at' must be from 1 to 2"):
+        problem.check_layer(model, 7, "stitch_at")
+    with pytest.raises(InputError, match="'model' must have an encoder with layers .got a Linear"):
+        problem.head(Model(nn.Linear(7, 8), nn.Linear(8, 3)), 1)
+    anchored = problem.with_anchors(torch.tensor([3, 5]))
+    with pytest.raises(InputError, match="'model' must have a head on embeddings"):
+        problem.embed(anchored.build("gcn", 0, SETTINGS, "relative-cosine"), 1)
+
+
+def test_one_batch_holds_the_training_nodes_and_gradients(problem: NodeProblem) -> None:
+    model = problem.build("gcn", 0, SETTINGS).eval()
+    ((outputs, y),) = problem.batches(model, SETTINGS)
+    assert torch.equal(y, problem.y[problem.train]) and outputs.requires_grad
+    torch.testing.assert_close(outputs, problem.outputs(model, problem.train))
+
+
+def test_anchors_are_written_in_their_order_and_only_to_a_copy(problem: NodeProblem) -> None:
+    rows = torch.tensor([9, 2, 40])
+    anchored = problem.with_anchors(rows)
+    assert torch.equal(rg.anchor_index(anchored.data), rows)
+    assert "anchor_rank" not in problem.data
+    model = anchored.build("sage", 0, SETTINGS, "relative-cosine")
+    assert isinstance(model, RelativeModel) and model.head.in_features == 3
+    with pytest.raises(InputError, match="AddAnchors"):
+        problem.build("sage", 0, SETTINGS, "relative-cosine")
+
+
+def test_chosen_anchors_are_those_of_the_transform(problem: NodeProblem) -> None:
+    for strategy in ("random", "kmeans", "degree"):
+        rows = problem.choose_anchors(6, strategy, seed=4)
+        assert torch.equal(rows, rg.anchor_index(rg.AddAnchors(6, strategy, seed=4)(problem.data)))
+    with pytest.raises(InputError, match="'num_anchors' must be from 1 to 60"):
+        problem.choose_anchors(61)
+
+
+def test_the_digest_covers_what_training_reads() -> None:
+    base = make_problem(graph(weighted=True), split="random").data
+    digests = {make_problem(base).digest()}
+    for name in ("x", "edge_index", "edge_weight", "y"):
+        changed = base.clone()
+        changed[name].view(-1)[0] += 1
+        changed.y %= 3
+        digests.add(make_problem(changed).digest())
+    for name in ("train_mask", "val_mask", "test_mask"):
+        changed = base.clone()
+        changed[name][int(changed[name].nonzero()[0])] = False
+        digests.add(make_problem(changed).digest())
+    assert len(digests) == 8
+    problem, one, two = (
+        make_problem(base),
+        *(make_problem(base).with_anchors(torch.tensor(rows)) for rows in ([1], [2])),
+    )
+    assert problem.digest() == one.digest() == two.digest()
+    assert one.digest("relative-cosine") != two.digest("relative-cosine")
+
+
+def test_the_chance_level_and_the_best_constant(problem: NodeProblem) -> None:
+    assert problem.chance == 0.0
+    counts = torch.bincount(problem.y[problem.test])
+    assert problem.constant == pytest.approx(float(counts.max() / counts.sum()))
+
+
+def test_edges_in_an_adjacency_are_read() -> None:
+    data, other = graph(), graph()
+    data.edge_index = torch.unique(data.edge_index, dim=1)
+    ones = torch.ones(data.edge_index.size(1))
+    del other.edge_index
+    other.adj_t = torch.sparse_coo_tensor(data.edge_index.flip(0), ones, (60, 60), check_invariants=True).coalesce()
+    problem, same = make_problem(data), make_problem(other)
+    model = problem.build("gcn", 0, SETTINGS)
+    torch.testing.assert_close(problem.embed(model), same.embed(model))
+
+
+def test_the_description_names_sizes_and_source(problem: NodeProblem) -> None:
+    found = problem.describe()
+    assert (found["num_nodes"], found["num_edges"], found["num_features"], found["num_outputs"]) == (60, 240, 7, 3)
+    assert found["fingerprint"] == problem.fingerprint == rg.graph.fingerprint(problem.data)
+
+
+class _Pooled(nn.Module):
+    def forward(self, x: torch.Tensor, edge_index: torch.Tensor) -> torch.Tensor:
+        return x.mean(0)
+
+
+def test_models_that_cannot_be_built_are_refused(problem: NodeProblem) -> None:
+    with pytest.raises(InputError, match="'encoder' must be one of .*did you mean 'gcn'"):
+        problem.build("gnc", 0, SETTINGS)
+    with pytest.raises(InputError, match="'head' must be one of linear, relative-cosine"):
+        problem.build("gcn", 0, SETTINGS, "cosine")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=r"'encoder' must return one embedding per node, \(60, F\)"):
+        problem.build(_Pooled, 0, SETTINGS)
+    with pytest.raises(InputError, match=r"'num_layers' must be left out for an encoder of your own \(got 3\)"):
+        problem.build(GCNEncoder(7, 8), 0, TrainSettings(num_layers=3))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"x": None}, "'data' must have features 'x' and edges"),
+        ({"edge_index": None}, "'data' must have features 'x' and edges"),
+        ({"x": torch.zeros(60, 3, dtype=torch.long)}, "'x' must be a dense floating-point matrix .*torch.int64"),
+        ({"x": torch.eye(60).to_sparse()}, "'x' must be a dense .*sparse tensor"),
+        ({"x": torch.full((60, 3), float("inf"))}, "finite features 'x' .got infinity in row 0"),
+        ({"edge_index": torch.tensor([[0, 60], [1, 2]])}, "'edge_index' must name nodes from 0 to 59 .got 0 to 60"),
+        ({"edge_index": torch.tensor([[0, -1], [1, 2]])}, "'edge_index' must name nodes from 0 to 59 .got -1 to 2"),
+        ({"edge_index": torch.zeros(3, 2, dtype=torch.long)}, r"'edge_index' must have shape \(2, E\)"),
+        ({"y": torch.full((60,), -1)}, "'y' must hold the class of at least one node"),
+    ],
+)
+def test_graphs_that_cannot_be_trained_on_are_refused(change: dict[str, object], message: str) -> None:
+    data = graph()
+    for name, value in change.items():
+        data[name] = value
+    data.num_nodes = 60
+    with pytest.raises(InputError, match=message):
+        NodeProblem(data)
+
+
+def test_the_first_row_that_is_not_finite_is_named() -> None:
+    data = graph()
+    data.x[12, 3], data.x[40, 0] = float("nan"), float("inf")
+    with pytest.raises(InputError, match="finite features 'x' .got NaN in row 12"):
+        NodeProblem(data)
+
+
+def test_a_split_without_labeled_training_nodes_is_refused(problem: NodeProblem) -> None:
+    for part, mask in (("train", "train_mask"), ("validation", "val_mask")):
+        data = problem.data.clone()
+        data.y[data[mask]] = -1
+        with pytest.raises(InputError, match=f"'{part}' must name at least 1 labeled node"):
+            NodeProblem(data)
+
+
+def test_other_data_are_refused() -> None:
+    with pytest.raises(InputError, match="'data' must be a PyG Data of one node type .got HeteroData"):
+        make_problem(HeteroData())
+    with pytest.raises(InputError, match="'task' must be one of .*did you mean 'node'"):
+        make_problem(graph(), "nod")
