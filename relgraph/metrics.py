@@ -75,6 +75,17 @@ def average_precision(y: Array, outputs: Array) -> float:
     return _over_labels(average_precision_score, y, outputs)
 
 
+def hits_at_100(y: Array, outputs: Array) -> float:
+    """Share of positives scored above the 100th highest negative, as OGB's evaluator has it; mean over labels."""
+    values = []
+    for t, known in _known(y):
+        positive = outputs[known & (y[:, t] == 1), t]
+        negative = outputs[known & (y[:, t] == 0), t]
+        if len(positive) and len(negative) >= 100:
+            values.append((positive > np.partition(negative, -100)[-100]).mean(dtype=np.float64))
+    return float(np.mean(values)) if values else float("nan")
+
+
 def rmse(y: Array, outputs: Array) -> float:
     """Root mean squared error, mean over the targets; ``(n, T)`` each."""
     values = [np.sqrt(np.mean((outputs[known, t] - y[known, t]) ** 2)) for t, known in _known(y)]
@@ -115,4 +126,5 @@ def _error_of_mean(y_train: Array, y: Array) -> float:
 ACCURACY = Metric("accuracy", "accuracy", True, 1.0, accuracy, _zero, _largest_class)
 ROCAUC = Metric("rocauc", "ROC-AUC", True, 1.0, rocauc, _half, _half)
 AVERAGE_PRECISION = Metric("ap", "average precision", True, 1.0, average_precision, _positive_share, _positive_share)
+HITS_AT_100 = Metric("hits@100", "Hits@100", True, 1.0, hits_at_100, _zero, _zero)
 RMSE = Metric("rmse", "RMSE", False, 0.0, rmse, _error_of_mean, _error_of_mean)

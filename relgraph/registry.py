@@ -275,11 +275,24 @@ METHODS = Registry(
     ),
 )
 
+METHODS.register(
+    "common-neighbors",
+    "relgraph.stitching.link_baselines:COMMON_NEIGHBORS",
+    "baseline: number of common neighbors of two nodes",
+)
+METHODS.register(
+    "preferential-attachment",
+    "relgraph.stitching.link_baselines:PREFERENTIAL_ATTACHMENT",
+    "baseline: product of the degrees of two nodes",
+)
+
 TASKS = Registry(
     "task",
     {
         "node": Entry("relgraph.problems.node:NodeProblem", "node classification"),
         "graph": Entry("relgraph.problems.graph:GraphProblem", "properties of whole graphs"),
+        "link": Entry("relgraph.problems.link:LinkProblem", "link prediction by a perceptron on pairs of nodes"),
+        "link-dot": Entry("relgraph.problems.link:DotLinkProblem", "link prediction by inner products, for comparison"),
     },
 )
 
@@ -290,6 +303,7 @@ METRICS = Registry(
         {
             "accuracy": ("ACCURACY", "share of correct classes"),
             "rocauc": ("ROCAUC", "area under the ROC curve, mean over labels"),
+            "hits@100": ("HITS_AT_100", "share of positives scored above the 100th negative"),
             "ap": ("AVERAGE_PRECISION", "average precision, mean over labels"),
             "rmse": ("RMSE", "root mean squared error, mean over targets"),
         },

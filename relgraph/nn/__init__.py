@@ -30,5 +30,7 @@ from relgraph.nn.model import RelativeModel as RelativeModel
 from relgraph.nn.model import TailHead as TailHead
 from relgraph.nn.model import call_with_graph as call_with_graph
 from relgraph.nn.model import head_arguments as head_arguments
+from relgraph.nn.pair_head import DotDecoder as DotDecoder
+from relgraph.nn.pair_head import PairHead as PairHead
 from relgraph.nn.relative import RelativeLayer as RelativeLayer
 from relgraph.nn.relative_conv import RelativeConv as RelativeConv
