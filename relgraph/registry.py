@@ -350,6 +350,11 @@ DATASETS = Registry(
             "1,797 images of digits as a 10-nearest-neighbor graph (no download)",
             {"task": "node"},
         ),
+        "digits-properties": Entry(
+            "relgraph.datasets.digits:load",
+            "the same images with four labels: odd, prime, at least 5, closed loop (no download)",
+            {"task": "node"},
+        ),
         **_datasets(
             "relgraph.datasets.pyg:load",
             {
@@ -373,6 +378,7 @@ DATASETS = Registry(
             {
                 "ogbn-arxiv": "OGB citation graph of computer science",
                 "ogbn-products": "OGB co-purchase graph (bring the files, 1.4 GB)",
+                "ogbn-proteins": "OGB protein graph, 112 labels (bring the files)",
                 "ogbn-mag": "OGB papers of all fields and their citations (bring the files)",
             },
             task="node",

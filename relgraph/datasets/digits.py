@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from torch_geometric.data import Data
 
 NEIGHBORS = 10
+# Of digits 0 to 9: odd, prime, at least 5, drawn with a closed loop.
+PROPERTIES = ([1, 3, 5, 7, 9], [2, 3, 5, 7], [5, 6, 7, 8, 9], [0, 6, 8, 9])
 
 
 def load(name: str = "digits", root: str | os.PathLike[str] | None = None, features: str | None = None) -> Data:
@@ -18,10 +20,12 @@ def load(name: str = "digits", root: str | os.PathLike[str] | None = None, featu
 
     Every image is joined to the 10 others at the smallest Euclidean distance of pixels; an edge that only one end
     chose counts for both. There is no split and no loop.
+    ``"digits-properties"`` has four labels in place of the class: odd, prime, at least 5, drawn with a closed loop.
     Arguments are those of :func:`relgraph.load_dataset`; ``root`` and ``features`` are not used.
 
     Returns:
-        A graph with ``x`` ``(1797, 64)`` in ``[0, 1]``, ``edge_index`` sorted by source, and ``y`` in 0..9.
+        A graph with ``x`` ``(1797, 64)`` in ``[0, 1]``, ``edge_index`` sorted by source, and ``y`` in 0..9, or labels
+        ``(1797, 4)``.
 
     Example:
         >>> load().is_undirected()
@@ -42,6 +46,8 @@ def load(name: str = "digits", root: str | os.PathLike[str] | None = None, featu
         edge_index=torch.stack([row, col]),
         y=torch.from_numpy(digits.target).to(torch.int64),
     )
+    if name == "digits-properties":
+        data.y = torch.stack([torch.isin(data.y, torch.tensor(digits)) for digits in PROPERTIES], dim=1).float()
     data.dataset_name, data.features = name, "pixels"
     data.source = f"scikit-learn's digits, {NEIGHBORS} nearest neighbors"
     return data

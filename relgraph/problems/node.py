@@ -18,7 +18,7 @@ from relgraph.nn.encoders.base import Encoder
 from relgraph.nn.model import Model, RelativeModel, TailHead, head_arguments
 from relgraph.nn.relative import RelativeLayer
 from relgraph.problems.base import Head, Problem
-from relgraph.problems.splits import MASKS, apply_split, class_labels
+from relgraph.problems.splits import MASKS, apply_split, class_labels, label_matrix
 from relgraph.task import Task
 
 if TYPE_CHECKING:
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 
 
 class NodeProblem(Problem):
-    """Classes of the nodes of one graph, trained full batch.
+    """Classes, or several labels, of the nodes of one graph, trained full batch.
 
     Args:
-        data: The graph, with features ``x`` ``(N, D)``, edges and labels ``y`` ``(N,)``, -1 where unknown. It is not
-            changed.
+        data: The graph, with features ``x`` ``(N, D)``, edges and classes ``y`` ``(N,)``, -1 where unknown, or
+            labels 0 and 1 ``(N, T)``, NaN where unknown. It is not changed.
         split: A name in :data:`relgraph.registry.SPLITS`; see :func:`relgraph.problems.splits.apply_split`.
         seed: Seed of a split that is drawn.
 
@@ -48,10 +48,11 @@ class NodeProblem(Problem):
 
     def __init__(self, data: Data, split: str | None = None, *, seed: int = 0) -> None:
         data = checked_graph(data)
-        self.task = Task.of("node", "multiclass")
         self.name = str(data.get("dataset_name") or "unnamed")
-        self.y = class_labels(data)
-        self.num_outputs = int(self.y.max()) + 1
+        labels = label_matrix(data)
+        self.task = Task.of("node", "multiclass" if labels is None else "multilabel")
+        self.y = class_labels(data) if labels is None else labels
+        self.num_outputs = int(self.y.max()) + 1 if labels is None else labels.size(1)
         self.data, self.split = apply_split(data, self.task, self.y, split, seed=seed)
         self.device = data.x.device
         labeled = self.task.labeled(self.y)

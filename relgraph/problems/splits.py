@@ -60,7 +60,7 @@ def apply_split(data: Data, task: Task, y: Tensor, name: str | None = None, *, s
     * ``public``: the masks of the graph.
     * ``ogb``: the same for an OGB dataset.
     * ``random``: 20 nodes of each class for training, 30 for validation, the rest for testing. A class of fewer than
-      100 nodes gives a fifth and three tenths instead.
+      100 nodes gives a fifth and three tenths instead, and so do the nodes of a task with several labels.
     * ``paper``: 90 % of the labeled nodes for training and the rest for validation, as in Moschella et al. (2023);
       there are no test nodes, and the best validation value over epochs is reported.
 
@@ -94,7 +94,10 @@ def apply_split(data: Data, task: Task, y: Tensor, name: str | None = None, *, s
         _check_masks(data, labeled.numel())
     else:
         generator = torch.Generator().manual_seed(seed)
-        parts = _per_class(y, generator) if name == "random" else _ninety_ten(labeled, generator)
+        if name == "paper":
+            parts = _ninety_ten(labeled, generator)
+        else:
+            parts = _per_class(y, generator) if task.mode == "multiclass" else _fifth(labeled, generator)
         note = "drawn" if name == "random" else "optimistic"
         data.train_mask, data.val_mask = (_mask(rows, labeled) for rows in parts)
         data.test_mask = labeled & ~data.train_mask & ~data.val_mask if name == "random" else data.val_mask.clone()
@@ -120,6 +123,20 @@ def class_labels(data: Data) -> Tensor:
         found = f"{int(y.max())} among {y.numel()} nodes"
         raise InputError("y", f"must count classes from 0 (got {found}); take y.unique(return_inverse=True)[1]")
     return y.to(torch.int64)
+
+
+def label_matrix(data: Data) -> Tensor | None:
+    """Labels ``(N, T)`` of a graph with several labels per node, in float32, NaN where unknown; ``None`` of classes.
+
+    Raises:
+        InputError: If there is another number than 0 and 1 among them.
+    """
+    y = data.get("y")
+    if not isinstance(y, Tensor) or y.dim() != 2 or y.size(1) < 2 or y.size(0) != num_nodes(data):
+        return None
+    labels = y.to(torch.float32)
+    Task.of("node", "multilabel").check_targets(labels, labels.size(0))
+    return labels
 
 
 MOST_CLASSES = 1000
@@ -164,6 +181,12 @@ def _per_class(y: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         train.append(rows[:first])
         validation.append(rows[first : first + second])
     return torch.cat(train), torch.cat(validation)
+
+
+def _fifth(labeled: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    rows = _shuffled(labeled.nonzero().view(-1), generator)
+    first, second = rows.numel() // 5, rows.numel() // 2
+    return rows[:first], rows[first:second]
 
 
 def _ninety_ten(labeled: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
