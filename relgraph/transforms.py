@@ -115,8 +115,7 @@ class AddAnchors(BaseTransform):  # type: ignore[misc]
         index = self._choose(nodes)
         rank = torch.full((num_nodes(nodes),), -1, dtype=torch.int64, device=index.device)
         rank[index] = torch.arange(index.numel(), device=index.device)
-        if "node_id" not in nodes:
-            nodes.node_id = node_ids(nodes)
+        nodes.node_id = node_ids(nodes)
         nodes.anchor_rank = rank
         nodes.num_anchors = index.numel()
         return data
