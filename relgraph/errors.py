@@ -37,6 +37,10 @@ class InputError(ValueError):
         return f"'{name}' {self.message}" if self.argument else self.message
 
 
+class RelgraphWarning(UserWarning):
+    """The base of all warnings of relgraph; the command line shows them in its table."""
+
+
 class DataError(RuntimeError):
     """A file, a folder, the network or the machine is not as needed. The command line ends with status 1."""
 

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from relgraph.errors import InputError
+from relgraph.errors import InputError, RelgraphWarning
 
 
-class GraphChangedWarning(UserWarning):
+class GraphChangedWarning(RelgraphWarning):
     """Two published objects match by ids but were made on different graphs, such as today's and yesterday's."""
 
 

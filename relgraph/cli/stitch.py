@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,7 +13,7 @@ from relgraph.cli.console import console, progress, quiet_output
 from relgraph.cli.device import KNOWN, check_device_name, find_device
 from relgraph.cli.options import listed, names
 from relgraph.cli.results import Results, check_json_path
-from relgraph.errors import InputError
+from relgraph.errors import InputError, RelgraphWarning
 from relgraph.registry import (
     ANCHOR_FEATURES,
     DATASETS,
@@ -174,7 +175,9 @@ def stitch(
             if place.type != "cpu":
                 data = data.to(place)
             problem = make_problem(data, task, split=split, seed=split_seed)
-            experiment = run_experiment(problem, settings, progress=tell)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", RelgraphWarning)  # the table shows them
+                experiment = run_experiment(problem, settings, progress=tell)
             tell("write", 0, 0)
             report = build_report(experiment, command=_command(experiment, dataset, task, features, str(place)))
             results.write(report, experiment, models=models)

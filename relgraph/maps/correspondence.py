@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from relgraph.errors import RelgraphWarning
 from relgraph.maps.leave_one_out import Smoother
 from relgraph.maps.matched import MatchedAnchors
 from relgraph.maps.ridge import ridge_coefficients
@@ -21,7 +22,7 @@ MIN_MISFIT = 0.5
 SHRINKAGE = 0.1  # a rough map, which few anchors determine too; it only has to be better than chance
 
 
-class NoCorrespondenceWarning(UserWarning):
+class NoCorrespondenceWarning(RelgraphWarning):
     """A map between two published pieces predicts left-out anchors no better than with permuted rows."""
 
 

@@ -231,7 +231,20 @@ def _held_out(data: Data, seed: int) -> tuple[Data, dict[str, Tensor]]:
     training = copy.copy(data)
     training.edge_index = train.edge_index.to(data.x.device)
     parts = {"train": train, "validation": validation, "test": test}
-    return training, {name: part.edge_label_index for name, part in parts.items()}
+    positives = {name: part.edge_label_index for name, part in parts.items()}
+    if (
+        not undirected
+    ):  # an edge back would give its held-out counterpart away, and so would the same pair held out twice
+        count, training_edges = num_nodes(data), train.edge_index
+        seen = _keys(positives["test"], count)
+        for name in ("validation", "train"):
+            fresh = ~_among(positives[name][0] * count + positives[name][1], seen)
+            if name == "train":
+                training_edges = training_edges[:, ~_among(training_edges[0] * count + training_edges[1], seen)]
+            positives[name] = positives[name][:, fresh]
+            seen = torch.unique(torch.cat([seen, _keys(positives[name], count)]))
+        training.edge_index = training_edges.to(data.x.device)
+    return training, positives
 
 
 def _two_hop_pairs(adjacency: csr_array, known: Tensor, wanted: int, generator: torch.Generator) -> Tensor:

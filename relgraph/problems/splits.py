@@ -121,7 +121,9 @@ def class_labels(data: Data) -> Tensor:
         raise InputError("y", "must hold the class of at least one node (got none); -1 stands for an unlabeled node")
     if int(y.max()) >= max(MOST_CLASSES, y.numel()):
         found = f"{int(y.max())} among {y.numel()} nodes"
-        raise InputError("y", f"must count classes from 0 (got {found}); take y.unique(return_inverse=True)[1]")
+        raise InputError(
+            "y", f"must count classes from 0 (got {found}); number the classes from 0, and keep -1 for unlabeled nodes"
+        )
     return y.to(torch.int64)
 
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from relgraph.anchors import AnchorSet, PublishedHead
-from relgraph.errors import InputError
+from relgraph.errors import InputError, RelgraphWarning
 from relgraph.io import cache_folder
 from relgraph.problems import Head, Problem
 from relgraph.stitching.bootstrap import Bools
@@ -289,6 +289,6 @@ def _once() -> Iterator[list[str]]:
         warnings.simplefilter("always")
         yield messages
     once = list(dict.fromkeys((one.category, str(one.message)) for one in caught))
-    messages += [message for category, message in once if category.__module__.startswith("relgraph")]
+    messages += [message for category, message in once if issubclass(category, RelgraphWarning)]
     for category, message in once:
         warnings.warn(message, category, stacklevel=4)

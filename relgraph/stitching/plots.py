@@ -165,7 +165,17 @@ def _blocks(axis: Axes, matrix: NDArray[np.float64], encoders: list[str], digits
             block = outer[np.ix_(rows, columns)]
             if np.isfinite(block).any():
                 text = f"{np.nanmean(block):.{digits}f}"
-                axis.text(columns.mean(), rows.mean(), text, ha="center", va="center", fontsize=9, bbox=box)
+                # Beside the diagonal, whose values are not part of the mean.
+                across, down = (0.75, 0.25) if one == other else (0.5, 0.5)
+                axis.text(
+                    np.quantile(columns, across),
+                    np.quantile(rows, down),
+                    text,
+                    ha="center",
+                    va="center",
+                    fontsize=9,
+                    bbox=box,
+                )
 
 
 def _run_ticks(axis: Axes, names: list[str], encoders: list[str]) -> None:

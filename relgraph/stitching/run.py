@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from relgraph.anchors import AnchorSet, PublishedHead, publish
+from relgraph.errors import RelgraphWarning
 from relgraph.problems import Problem
 from relgraph.training import TrainedRun
 
@@ -114,7 +115,7 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-class FewAnchorsWarning(UserWarning):
+class FewAnchorsWarning(RelgraphWarning):
     """There are fewer anchors than outputs, so that no map can tell all of them apart."""
 
 

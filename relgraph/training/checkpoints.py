@@ -76,16 +76,23 @@ class Checkpoints:
         except (DataError, KeyError, TypeError, ValueError, RuntimeError):
             return None
 
-    def write(self, run: TrainedRun) -> None:
-        """Write a run, whole or not at all.
+    def make_folder(self) -> None:
+        """Make the folder, before anything is trained for it.
 
         Raises:
-            DataError: If the folder cannot be written.
+            DataError: If it cannot be made.
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise unwritable("folder", self.folder, error) from error
+
+    def write(self, run: TrainedRun) -> None:
+        """Write a run, whole or not at all.
+
+        Raises:
+            DataError: If it cannot be written.
+        """
         about: dict[str, object] = {name: getattr(run, name) for name in _FIELDS}
         about["history"] = asdict(run.history)
         save_record(self.path(run.seed), FORMAT, run.model.state_dict(), {"run": json.dumps(about)})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any, Literal, get_args
 
 import torch
 
-from relgraph.errors import InputError, unknown_name
+from relgraph.errors import DataError, InputError, RelgraphWarning, unknown_name
 from relgraph.modes import seeded
 from relgraph.nn.model import Model
 from relgraph.problems import EncoderLike, Head, Problem, make_problem
@@ -19,6 +20,10 @@ from relgraph.training.fast.sparse import SparseNodes, can_use_sparse
 from relgraph.training.memory import runs_that_fit
 from relgraph.training.settings import TrainSettings, keeps_runs
 from relgraph.training.trainer import Backend, Progress, TrainedRun, train
+
+
+class NotKeptWarning(RelgraphWarning):
+    """A trained run could not be written to the cache; it is returned all the same."""
 
 
 def fit(data: Any, encoder: EncoderLike = "gcn", *, seed: int = 0, head: Head = "linear", **settings: Any) -> Model:
@@ -89,7 +94,7 @@ def fit_many(
 
     Raises:
         InputError: If an argument breaks a rule, or the backend cannot train the model.
-        DataError: If the graph does not fit in memory as one batch, or the cache cannot be written.
+        DataError: If the graph does not fit in memory as one batch, or the folder of the cache cannot be made.
     """
     problem, seeds = make_problem(data), list(seeds)
     if not seeds:
@@ -106,12 +111,16 @@ def fit_many(
         parts = [seeds[start : start + size] for start in range(0, len(seeds), size)]
         return [run for part in parts for run in _train(trained, encoder, part, head, settings, chosen, name, progress)]
     checkpoints = Checkpoints(cache, problem, name, first, head, settings, chosen)
+    checkpoints.make_folder()
     runs = []
     for seed in seeds:
         run = checkpoints.read(seed)
         if run is None:
             (run,) = _train(trained, encoder, [seed], head, settings, chosen, name, progress)
-            checkpoints.write(run)
+            try:
+                checkpoints.write(run)
+            except DataError as error:  # a full disk must not cost the run
+                warnings.warn(f"{error}; the run of seed {seed} was not kept", NotKeptWarning, stacklevel=3)
         elif progress is not None:
             progress(settings.epochs)
         runs.append(run)

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import inspect
 import json
+import signal
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -286,6 +288,30 @@ def test_a_run_that_stops_midway_leaves_nothing(
     out, err = capsys.readouterr()
     assert out == "" and err.replace("\n\n", "\n") == "relgraph: loading\n" + words  # the parser ends the line of a ^C
     assert list(here.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
+@pytest.mark.parametrize(("name", "status"), [("SIGTERM", 143), ("SIGHUP", 129), ("SIGINT", 130)])
+def test_a_signal_ends_the_command_in_order(name: str, status: int, here: Path) -> None:
+    command = [sys.executable, "-m", "relgraph", *TINY, "--epochs", "100000", "--out", "results"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if "train" in line:
+                break
+        assert names(here / "results")  # the work folder is there
+        process.send_signal(getattr(signal, name))
+        out, err = process.communicate()
+    assert (process.returncode, out, "Traceback" in err) == (status, "", False)
+    assert names(here) == []
+
+
+def test_a_warning_is_shown_once_in_the_table(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert main([*QUICK, "--anchors", "4"]) == 0
+    out, err = capsys.readouterr()
+    assert out.count("Warning: 4 anchors are fewer") == 1 and "Warning" not in err
 
 
 @pytest.mark.parametrize("stage", ["draw_matrix", "draw_spaces", "copy", "models"])

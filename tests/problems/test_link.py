@@ -48,6 +48,18 @@ def test_held_out_edges_are_not_in_the_training_graph_in_either_direction() -> N
     assert len(held[0]) == int(0.05 * len(known)) and len(held[1]) == int(0.10 * len(known))
 
 
+def test_no_edge_back_gives_a_held_out_edge_of_a_directed_graph_away() -> None:
+    data = graph()
+    data.edge_index = data.edge_index[:, 10:]  # a few edges have lost their counterpart
+    assert not data.is_undirected()
+    problem = LinkProblem(data)
+    messages = as_set(problem.data.edge_index)
+    parts = [as_set(problem.pairs[:, rows[problem.y[rows, 0] == 1]]) for rows in (problem.validation, problem.test)]
+    trained = as_set(problem.pairs[:, problem.train])
+    assert all(parts) and trained == messages
+    assert not parts[0] & parts[1] and not (parts[0] | parts[1]) & (messages | trained)
+
+
 def test_the_seed_draws_the_split() -> None:
     one, same, other = (LinkProblem(graph(), seed=seed) for seed in (0, 0, 1))
     assert torch.equal(one.pairs, same.pairs) and not torch.equal(one.pairs, other.pairs)

@@ -18,6 +18,7 @@ from relgraph.problems import make_problem
 from relgraph.registry import ENCODERS
 from relgraph.training import TrainSettings, checkpoints, fit, fit_many
 from relgraph.training.checkpoints import code_digest
+from relgraph.training.fitting import NotKeptWarning
 from tests.handmade import molecules
 from tests.training.graphs import clusters
 
@@ -186,3 +187,13 @@ def test_folders_and_encoders_that_cannot_be_kept_are_refused(tmp_path: Path) ->
     with pytest.raises(InputError, match="'cache' must be left out for an encoder that is not given by its name"):
         fit_many(problem(), GCNEncoder(12, 8), [0], settings=SETTINGS, cache=tmp_path)
     assert fit(problem().data, GCNEncoder(12, 8), epochs=1).head.out_features == 3
+
+
+def test_a_cache_that_cannot_be_written_costs_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*args: object) -> None:
+        raise DataError("no room")
+
+    monkeypatch.setattr(checkpoints, "save_record", full)
+    with pytest.warns(NotKeptWarning, match="seed 0 was not kept"):
+        (run,) = fit_many(problem(), "gcn", [0], settings=SETTINGS, cache=tmp_path)
+    assert run.seed == 0
