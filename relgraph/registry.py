@@ -253,10 +253,7 @@ METHODS = Registry(
         "relgraph.stitching.methods:",
         {
             "absolute": ("ABSOLUTE", "the foreign head on the source's own coordinates"),
-            "relative-cosine": (
-                "RELATIVE_COSINE",
-                "encoder, cosine layer and head trained together (Moschella et al. 2023)",
-            ),
+            "relative-cosine": ("RELATIVE_COSINE", "encoder, cosine layer and head trained together (Moschella 2023)"),
             "relative-cosine-posthoc": ("RELATIVE_COSINE_POSTHOC", "frozen encoder, new head on its cosine vectors"),
             "ridge": ("RIDGE", "ridge regression on the anchors, shrinkage by leave-one-out"),
             "ridge-0.01": ("RIDGE_FIXED", "ridge regression on the anchors, shrinkage 0.01"),
@@ -265,25 +262,18 @@ METHODS = Registry(
             "kl": ("KL", "affine map fitted to the head's probabilities on the anchors (convex)"),
             "auto": ("AUTO", "the map with the highest agreement on held-out anchors"),
             "procrustes": ("PROCRUSTES", "the source rotated onto the target by the anchors, then the foreign head"),
-            "class-centroid": (
-                "CLASS_CENTROID",
-                "baseline: nearest class mean of the source's own training rows, no foreign head",
-            ),
+            "class-centroid": ("CLASS_CENTROID", "baseline: nearest class mean of the source's rows, no foreign head"),
             "label-ridge": ("LABEL_RIDGE", "baseline: least squares on the source's own targets, no foreign head"),
             "permuted-anchors": ("PERMUTED_ANCHORS", "control: the head's outputs shuffled over the anchors"),
         },
+    )
+    | _entries(
+        "relgraph.stitching.link_baselines:",
+        {
+            "common-neighbors": ("COMMON_NEIGHBORS", "baseline: number of common neighbors of two nodes"),
+            "preferential-attachment": ("PREFERENTIAL_ATTACHMENT", "baseline: product of the degrees of two nodes"),
+        },
     ),
-)
-
-METHODS.register(
-    "common-neighbors",
-    "relgraph.stitching.link_baselines:COMMON_NEIGHBORS",
-    "baseline: number of common neighbors of two nodes",
-)
-METHODS.register(
-    "preferential-attachment",
-    "relgraph.stitching.link_baselines:PREFERENTIAL_ATTACHMENT",
-    "baseline: product of the degrees of two nodes",
 )
 
 TASKS = Registry(
