@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from relgraph.metrics import ACCURACY, AVERAGE_PRECISION, RMSE, ROCAUC
+from relgraph.metrics import ACCURACY, AVERAGE_PRECISION, HITS_AT_100, RMSE, ROCAUC
 
 NAN = float("nan")
 
@@ -48,3 +48,16 @@ def test_what_trivial_predictions_get_is_measured_on_evaluated_rows():
     train, test = np.array([[1.0], [3.0]]), np.array([[2.0], [5.0]])
     assert RMSE.chance(train, test) == pytest.approx(np.sqrt((0 + 9) / 2))
     assert ROCAUC.chance(train, test) == 0.5
+
+
+def test_hits_at_100_against_the_evaluator_of_ogb():
+    from ogb.linkproppred import Evaluator
+
+    rng = np.random.default_rng(0)
+    y = (np.arange(900) < 300).astype(float)[:, None]
+    outputs = (rng.standard_normal((900, 1)) + y).round(1)  # with ties
+    evaluator = Evaluator("ogbl-ppa")
+    assert evaluator.K == 100
+    expected = evaluator.eval({"y_pred_pos": outputs[:300, 0], "y_pred_neg": outputs[300:, 0]})["hits@100"]
+    assert 0 < expected < 1 and HITS_AT_100.value(y, outputs) == pytest.approx(expected)
+    assert np.isnan(HITS_AT_100.value(y[:399], outputs[:399]))  # 99 negatives
