@@ -294,14 +294,23 @@ def test_a_run_that_stops_midway_leaves_nothing(
 @pytest.mark.parametrize(("name", "status"), [("SIGTERM", 143), ("SIGHUP", 129), ("SIGINT", 130)])
 def test_a_signal_ends_the_command_in_order(name: str, status: int, here: Path) -> None:
     command = [sys.executable, "-m", "relgraph", *TINY, "--epochs", "100000", "--out", "results"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    number = getattr(signal, name)
+
+    def heed() -> None:  # a background job or one under nohup inherits that the signal is ignored
+        signal.signal(number, signal.SIG_DFL)
+
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, preexec_fn=heed) as process:
         assert process.stderr is not None
-        for line in process.stderr:
-            if "train" in line:
-                break
-        assert names(here / "results")  # the work folder is there
-        process.send_signal(getattr(signal, name))
-        out, err = process.communicate()
+        try:
+            for line in process.stderr:
+                if "train" in line:
+                    break
+            assert names(here / "results")  # the work folder is there
+            process.send_signal(number)
+            out, err = process.communicate(timeout=120)
+        finally:
+            process.kill()
     assert (process.returncode, out, "Traceback" in err) == (status, "", False)
     assert names(here) == []
 
