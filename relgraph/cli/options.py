@@ -47,5 +47,5 @@ def names(option: str, text: str, registry: Registry) -> tuple[str, ...]:
 def listed(title: str, registry: Registry) -> str:
     """The block of a help text that lists a registry."""
     width = max(map(len, registry)) + 2
-    rows = (f"  {name:<{width}}{meaning}" for name, meaning in registry.meanings().items())
+    rows = (f"  {name:<{width}}{entry.meaning}" for name, entry in registry.items())
     return "\n".join(["\b", f"{title}:", *rows])

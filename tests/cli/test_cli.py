@@ -160,8 +160,8 @@ def test_help_lists_every_registered_name(capsys: pytest.CaptureFixture[str]) ->
     assert main(["stitch", "--help"]) == 0
     shown = capsys.readouterr().out
     for name in ("ENCODERS", "METHODS", "STRATEGIES", "ANCHOR_FEATURES", "SPLITS", "DATASETS", "FEATURES", "TASKS"):
-        for entry, meaning in getattr(registry, name).meanings().items():
-            assert f"{entry} " in shown and meaning in shown
+        for key, entry in getattr(registry, name).items():
+            assert f"{key} " in shown and entry.meaning in shown
     assert main([]) == 0
     assert "stitch" in capsys.readouterr().out
 
