@@ -11,15 +11,15 @@ from typing import Annotated
 import typer
 
 from relgraph import __version__
-from relgraph.cli.options import OPTIONS
+from relgraph.cli.options import OPTIONS, WIDTH
 from relgraph.cli.process import Stopped, prepare_process, stop_orderly
-from relgraph.cli.stitch import HELP, stitch
+from relgraph.cli.stitch import HELP, SUMMARY, stitch
 from relgraph.errors import DataError, InputError
 
 USAGE, FAILURE, INTERRUPTED = 2, 1, 130
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
-app.command(help=HELP)(stitch)
+app.command(help=HELP, short_help=SUMMARY, context_settings={"max_content_width": WIDTH})(stitch)
 
 
 def _version(wanted: bool) -> None:
