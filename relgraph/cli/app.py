@@ -18,8 +18,10 @@ from relgraph.errors import DataError, InputError
 
 USAGE, FAILURE, INTERRUPTED = 2, 1, 130
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
-app.command(help=HELP, short_help=SUMMARY, context_settings={"max_content_width": WIDTH})(stitch)
+CONTEXT = {"max_content_width": WIDTH, "help_option_names": ["-h", "--help"]}
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None, context_settings=CONTEXT)
+app.command(help=HELP, short_help=SUMMARY)(stitch)
 
 
 def _version(wanted: bool) -> None:
