@@ -20,11 +20,7 @@ def check_shrinkage(shrinkage: float) -> None:
 def check_pair(x: Tensor, anchors: Tensor, center: Tensor | None = None, *, batched: bool = False) -> torch.dtype:
     """Check shapes, types and devices, never values; returns the precision to compute in.
 
-    With ``batched``, embeddings and anchors may have leading dimensions.
-
-    Raises:
-        InputError: If one is not a matrix of floating point numbers, or shapes, types or devices differ. Different
-            types are allowed under autocast.
+    With ``batched``, embeddings and anchors may have leading dimensions; under autocast their types may differ.
     """
     for name, tensor in (("embeddings", x), ("anchors", anchors)):
         if tensor.dim() != 2 and not (batched and tensor.dim() > 2):
