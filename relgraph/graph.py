@@ -21,10 +21,7 @@ if TYPE_CHECKING:
 
 
 def integer_ids(ids: Any, argument: str = "ids") -> Tensor:
-    """Ids as an integer tensor; unsigned ones become int64.
-
-    Raises:
-        InputError: If they are strings or other values that are no integers, or too large for int64.
+    """Ids as an integer tensor, unsigned ones as int64; an :class:`InputError` if they are none.
 
     Example:
         >>> integer_ids([3, 5])
@@ -35,11 +32,9 @@ def integer_ids(ids: Any, argument: str = "ids") -> Tensor:
     except (TypeError, ValueError, RuntimeError):
         found = torch.zeros(0)
     if found.is_floating_point() or found.is_complex() or found.dtype == torch.bool:
-        raise InputError(
-            argument,
-            f"must hold integers (got {found.dtype if isinstance(ids, Tensor) else type(ids).__name__}); number "
-            "strings once for all runs, by names, ids = numpy.unique(strings, return_inverse=True), and keep the names",
-        )
+        got = found.dtype if isinstance(ids, Tensor) else type(ids).__name__
+        way_out = "by names, ids = numpy.unique(strings, return_inverse=True), and keep the names"
+        raise InputError(argument, f"must hold integers (got {got}); number strings once for all runs, {way_out}")
     if found.dtype in (torch.uint16, torch.uint32, torch.uint64):
         found = found.to(torch.int64)
         if bool((found < 0).any()):
@@ -177,9 +172,7 @@ def anchor_index(data: GraphLike) -> Tensor:
         tensor([2, 0])
     """
     if "anchor_rank" not in data:
-        raise InputError(
-            "data", "must carry anchors (got a graph without 'anchor_rank'); apply relgraph.AddAnchors first"
-        )
+        raise InputError("data", "must carry anchors (got no 'anchor_rank'); apply relgraph.AddAnchors first")
     rank: Tensor = data.anchor_rank
     rows = (rank >= 0).nonzero().view(-1)
     found = rank[rows]

@@ -51,12 +51,12 @@ def atomic_path(path: PathLike) -> Iterator[Path]:
         ...     os.listdir(folder)
         ['a.txt']
     """
-    if _is_special(Path(path)):  # asked before links are resolved: that of a pipe in /dev/fd names no file
-        yield Path(path)
-        return
     target = Path(os.path.realpath(path))
     temporary = target.with_name(f"{_work_name()}{target.suffix}")
     try:
+        if _is_special(Path(path)):  # asked before links are resolved: that of a pipe in /dev/fd names no file
+            yield Path(path)
+            return
         yield temporary
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
@@ -69,21 +69,9 @@ def atomic_path(path: PathLike) -> Iterator[Path]:
 
 
 def write_atomic(path: PathLike, content: str | bytes) -> None:
-    """Write a file, whole or not at all.
-
-    Raises:
-        DataError: If the file cannot be written; a file that was there before is unchanged then.
-    """
-    data = content.encode() if isinstance(content, str) else content
-    try:
-        if _is_special(Path(path)):
-            with Path(path).open("wb", buffering=0) as file:
-                file.write(data)
-            return
-    except OSError as error:
-        raise unwritable("file", path, error) from error
+    """Write a file, whole or not at all; on a :class:`DataError` an old file is unchanged."""
     with atomic_path(path) as temporary:
-        temporary.write_bytes(data)
+        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
 @contextmanager
@@ -91,9 +79,6 @@ def work_folder(folder: Path) -> Iterator[Path]:
     """A new empty folder inside ``folder``, which is made if missing; removed at the end with all that is left in it.
 
     Work folders that a process which no longer runs left behind more than a day ago are removed as well.
-
-    Raises:
-        DataError: If the folder cannot be made or written to.
     """
     made: list[Path] = []
     work = folder / _work_name()
@@ -119,11 +104,8 @@ def work_folder(folder: Path) -> Iterator[Path]:
 def output_folder(folder: Path) -> Iterator[Path]:
     """A work folder whose files move up into ``folder`` together if all went well.
 
-    The folder is made, and tried, on entering, so that a long job fails early. If the job fails, files that were in the
-    folder before are unchanged.
-
-    Raises:
-        DataError: If the folder cannot be made or written to.
+    The folder is made, and tried, on entering, so that a long job fails early with a :class:`DataError`. If the job
+    fails, files that were in the folder before are unchanged.
     """
     with work_folder(folder) as work:
         yield work
@@ -178,8 +160,7 @@ def save_record(path: PathLike, kind: str, tensors: Mapping[str, Tensor], header
     Args:
         path: The file to write or to replace; its folder must exist.
         kind: What the file holds and the version of that, such as ``"relgraph.anchors/2"``.
-        tensors: By name.
-        header: Strings by name, beside the tensors.
+        tensors, header: By name.
 
     Raises:
         DataError: If the file cannot be written.
@@ -191,18 +172,10 @@ def save_record(path: PathLike, kind: str, tensors: Mapping[str, Tensor], header
 
 
 def load_record(path: PathLike, kind: str, names: Sequence[str] = ()) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Read what :func:`save_record` wrote.
-
-    Args:
-        path: The file.
-        kind: What it must hold.
-        names: Tensors that must be in it.
-
-    Returns:
-        The tensors by name, on the CPU, and the header.
+    """Read what :func:`save_record` wrote: the tensors by name, on the CPU, and the header.
 
     Raises:
-        DataError: If the file is missing, damaged, or of another kind.
+        DataError: If the file is missing or damaged, of another kind, or lacks one of the tensors ``names``.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -236,20 +209,13 @@ def _work_name() -> str:
     return f"{_WORK}{os.getpid()}-{secrets.token_hex(6)}"
 
 
-def _runs(process: str) -> bool:
-    """Whether a process of this number runs here; its work folder may be old because the job is long."""
-    try:
-        os.kill(int(process), 0)
-    except PermissionError:
-        return True
-    except (ValueError, OverflowError, OSError):
-        return False
-    return True
-
-
 def _remove_stale(folder: Path) -> None:
+    import psutil
+
     oldest = time.time() - _STALE_SECONDS
     for entry in folder.glob(f"{_WORK}*"):
-        with suppress(OSError):
-            if entry.stat().st_mtime < oldest and not _runs(entry.name.removeprefix(_WORK).rpartition("-")[0]):
+        process = entry.name.removeprefix(_WORK).partition("-")[0]
+        with suppress(OSError, OverflowError):
+            # A job may be long: what belongs to a process that runs is no leftover.
+            if entry.stat().st_mtime < oldest and not (process.isdecimal() and psutil.pid_exists(int(process))):
                 shutil.rmtree(entry, ignore_errors=True) if entry.is_dir() else entry.unlink()

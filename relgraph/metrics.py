@@ -49,11 +49,6 @@ class Metric:
         """Which values are better."""
         return "higher" if self.higher_is_better else "lower"
 
-    @property
-    def is_share(self) -> bool:
-        """Whether values are shares, which tables print in percent."""
-        return self.higher_is_better
-
 
 def accuracy(y: Array, outputs: Array) -> float:
     """Share of labeled rows ``y >= 0`` whose class is predicted: ``y`` ``(n,)``, ``outputs`` ``(n,)`` classes."""

@@ -27,14 +27,8 @@ def load_file(path: Path) -> Data:
     """Load a saved PyG ``Data``, or a saved dictionary of its tensors.
 
     The file is read with ``weights_only=True``; beyond tensors, only the classes that make up a ``Data`` are known
-    while it is read, and there is no second attempt with more trust. Other attributes (``node_id``, ...) are kept.
-
-    Args:
-        path: The file.
-
-    Returns:
-        The graph on the CPU, with ``x`` float32 ``(N, F)``, ``edge_index`` int64 ``(2, E)``, ``y`` int64 ``(N,)`` if
-        there are labels (-1 where one is missing), and masks ``(N,)``, boolean.
+    while it is read, and there is no second attempt with more trust. The graph is on the CPU, and its ``x``,
+    ``edge_index``, ``y`` and masks are those of :func:`relgraph.load_dataset`; other attributes are kept.
 
     Raises:
         DataError: If there is no such file, or it cannot be read without running foreign code.
@@ -99,15 +93,12 @@ def from_networkx(graph: networkx.Graph[Any]) -> Data:
 
 @contextmanager
 def _pyg_classes() -> Iterator[None]:
-    """Let ``torch.load(weights_only=True)`` read a ``Data`` inside this block only.
-
-    On leaving it, torch forgets the classes given to it, so those that were registered before are not given again.
-    """
+    """Let ``torch.load(weights_only=True)`` read a ``Data`` inside this block only."""
     from torch_geometric.data import Data
     from torch_geometric.data.data import DataEdgeAttr, DataTensorAttr
     from torch_geometric.data.storage import GlobalStorage
 
-    before = torch.serialization.get_safe_globals()
+    before = torch.serialization.get_safe_globals()  # torch forgets those given, so these are not given again
     needed = [kind for kind in (Data, DataEdgeAttr, DataTensorAttr, GlobalStorage) if kind not in before]
     with torch.serialization.safe_globals(needed):
         yield
