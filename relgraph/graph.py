@@ -45,8 +45,7 @@ def integer_ids(ids: Any, argument: str = "ids") -> Tensor:
 def node_ids(data: GraphLike) -> Tensor:
     """Stable ids of the nodes, shape ``(N,)``: ``data.node_id`` if present, else ``data.n_id``, else the row numbers.
 
-    PyG's neighbor loaders write ``n_id``. :class:`relgraph.AddAnchors` writes ``node_id`` before any subgraph is taken,
-    so that nodes can be matched between two runs, or two versions of a graph.
+    :class:`relgraph.AddAnchors` writes ``node_id``, and PyG's neighbor loaders write ``n_id``.
 
     Example:
         >>> from torch_geometric.data import Data
@@ -81,8 +80,8 @@ def num_nodes(data: GraphLike) -> int:
 def graph_edges(data: GraphLike) -> tuple[Tensor | None, Tensor | None]:
     """Edges ``(2, E)`` and their weights ``(E,)`` of a graph; ``None`` for what is missing.
 
-    They are read from ``edge_index`` and ``edge_weight``, or from the transposed adjacency ``adj_t`` that
-    ``ToSparseTensor`` writes in their place. An adjacency whose values are all 1 has no weights.
+    They are read from ``edge_index`` and ``edge_weight``, or from the transposed adjacency ``adj_t`` of
+    ``ToSparseTensor``, which has no weights if its values are all 1.
 
     Example:
         >>> from torch_geometric.data import Data

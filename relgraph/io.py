@@ -75,10 +75,11 @@ def write_atomic(path: PathLike, content: str | bytes) -> None:
 
 
 @contextmanager
-def work_folder(folder: Path) -> Iterator[Path]:
-    """A new empty folder inside ``folder``, which is made if missing; removed at the end with all that is left in it.
+def output_folder(folder: Path) -> Iterator[Path]:
+    """A new work folder inside ``folder``, whose files move up together at the end; if the job fails, none does.
 
-    Work folders that a process which no longer runs left behind more than a day ago are removed as well.
+    The folder is made, and tried, on entering, so that a long job fails early with a :class:`DataError`. Work folders
+    that a process which no longer runs left behind more than a day ago are removed.
     """
     made: list[Path] = []
     work = folder / _work_name()
@@ -93,22 +94,6 @@ def work_folder(folder: Path) -> Iterator[Path]:
             raise unwritable("folder", folder, error) from error
         _remove_stale(folder)
         yield work
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-        with suppress(OSError):  # a folder that holds something stays, and so do those above it
-            for parent in reversed(made):
-                parent.rmdir()
-
-
-@contextmanager
-def output_folder(folder: Path) -> Iterator[Path]:
-    """A work folder whose files move up into ``folder`` together if all went well.
-
-    The folder is made, and tried, on entering, so that a long job fails early with a :class:`DataError`. If the job
-    fails, files that were in the folder before are unchanged.
-    """
-    with work_folder(folder) as work:
-        yield work
         try:
             for file in sorted(work.rglob("*")):
                 if file.is_file():
@@ -117,6 +102,11 @@ def output_folder(folder: Path) -> Iterator[Path]:
                     os.replace(file, place)
         except OSError as error:
             raise unwritable("folder", folder, error) from error
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+        with suppress(OSError):  # a folder that holds something stays, and so do those above it
+            for parent in reversed(made):
+                parent.rmdir()
 
 
 def unwritable(kind: str, path: PathLike, error: OSError) -> DataError:

@@ -38,9 +38,8 @@ def angular_similarity(x: Tensor, anchors: Tensor) -> Tensor:
     .. math:: r_{ik} = 1 - \frac{1}{\pi} \arccos \frac{x_i \cdot a_k}{\|x_i\| \, \|a_k\|}
 
     One minus the normalized angular distance (Deza & Deza, Encyclopedia of Distances, 2009), a metric on directions.
-    The slope of the arccosine is infinite at 1, the cosine of an anchor with itself. The cosine is therefore clamped
-    to eight steps of the precision inside (-1, 1): there the gradient is 0, and the value is .9996 in float32. A zero
-    row is at a right angle to every row.
+    The slope of the arccosine is infinite at 1, the cosine of an anchor with itself; the cosine is clamped to eight
+    steps of the precision inside (-1, 1), where the gradient is 0. A zero row is at a right angle to every row.
 
     Example:
         >>> angular_similarity(torch.tensor([[1.0, 1.0], [0.0, 0.0]]), torch.tensor([[1.0, 0.0], [-2.0, 2.0]]))

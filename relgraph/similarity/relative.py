@@ -46,7 +46,7 @@ def relative(
     center: Tensor | None = None,
     shrinkage: float = 0.01,
 ) -> Tensor:
-    """Relative representation: the similarities of each node to the anchors, after normalizing the space.
+    """Relative representation ``(N, K)``: the similarities of each node to the anchors, after normalizing the space.
 
     Args:
         x: Embeddings ``(N, F)``.
@@ -56,11 +56,9 @@ def relative(
         center: The center ``(F,)`` of the space; by default the anchors' mean.
         shrinkage: The share of the mean variance that whitening adds to each direction.
 
-    Returns:
-        Relative representation ``(N, K)``.
-
     Raises:
-        InputError: If a name is unknown, the space would be whitened twice, or shapes, types or devices do not fit.
+        InputError: If a name is unknown, the space would be whitened twice, shapes, types or devices do not fit, or
+            whitening has shrinkage 0 and the anchors do not span the space.
 
     Example:
         >>> import torch
