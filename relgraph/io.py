@@ -7,7 +7,6 @@ import json
 import os
 import secrets
 import shutil
-import stat
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -54,8 +53,9 @@ def atomic_path(path: PathLike) -> Iterator[Path]:
     target = Path(os.path.realpath(path))
     temporary = target.with_name(f"{_work_name()}{target.suffix}")
     try:
-        if _is_special(Path(path)):  # asked before links are resolved: that of a pipe in /dev/fd names no file
-            yield Path(path)
+        plain = Path(path)  # asked before links are resolved: that of a pipe in /dev/fd names no file
+        if plain.exists() and not (plain.is_file() or plain.is_dir()):
+            yield plain
             return
         yield temporary
         with temporary.open("rb+") as file:
@@ -184,15 +184,6 @@ def load_record(path: PathLike, kind: str, names: Sequence[str] = ()) -> tuple[d
     if not set(names) <= set(tensors) or header.get("digest") != digest(*tensors.values()):
         raise DataError(f"'{path}' is damaged: its content is not what was saved; save it again")
     return tensors, header
-
-
-def _is_special(path: Path) -> bool:
-    """Whether the path is there and is neither a regular file nor a folder."""
-    try:
-        mode = path.stat().st_mode
-    except OSError:
-        return False
-    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
 def _work_name() -> str:

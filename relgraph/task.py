@@ -86,7 +86,7 @@ class Task:
 
     def value(self, y: Tensor | Array, recorded: Array) -> float:
         """The metric of recorded outputs."""
-        return self.metric.value(_array(y), recorded)
+        return self.metric.value(y.detach().cpu().numpy() if isinstance(y, Tensor) else y, recorded)
 
     def agreement(self, one: Array, other: Array) -> float:
         """Agreement of two records on the same rows.
@@ -157,10 +157,6 @@ class Task:
             raise InputError("y", f"must hold one row of floating-point targets per row {got}")
         elif self.mode == "multilabel" and not bool(((y == 0) | (y == 1) | y.isnan()).all()):
             raise InputError("y", "must hold labels 0 or 1, or NaN where unknown, for a multilabel task")
-
-
-def _array(y: Tensor | Array) -> Array:
-    return np.asarray(y.detach().cpu().numpy()) if isinstance(y, Tensor) else y
 
 
 def _kappa(one: Array, other: Array) -> float:

@@ -60,9 +60,8 @@ def _check_edges(edge_index: Tensor, num_anchors: int, x: Tensor) -> None:
         hint = "put the anchors' ranks in row 0 and the nodes' rows in row 1"
         raise InputError("edge_index", f"must hold whole numbers of shape (2, E) (got {got}); {hint}")
     if edge_index.device != x.device:
-        raise InputError(
-            "edge_index", f"must be on the embeddings' device {x.device} (got {edge_index.device}); move it there"
-        )
+        where = f"{x.device} (got {edge_index.device})"
+        raise InputError("edge_index", f"must be on the embeddings' device {where}; move it there")
     if edge_index.numel() == 0 or edge_index.device.type != "cpu" or torch.compiler.is_compiling():
         return
     for row, count, what, hint in (
