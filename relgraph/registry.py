@@ -88,17 +88,7 @@ class Registry(Mapping[str, Entry]):
         return entry.target
 
     def register(self, name: str, target: Any, meaning: str, **traits: Any) -> None:
-        """Add a name.
-
-        Args:
-            name: The name that users type.
-            target: The implementation, or its import path ``"module:attribute"``.
-            meaning: One line for help texts.
-            **traits: What has to be known without loading the target; see the registry's other entries.
-
-        Raises:
-            InputError: If the name is taken.
-        """
+        """Add the name of an :class:`Entry`, or raise an :class:`InputError` if it is taken."""
         if name in self._entries:
             raise InputError("name", f"must be new among {self.argument} names (got '{name}'); remove the old one")
         self._entries[name] = Entry(target, meaning, traits)

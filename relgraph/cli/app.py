@@ -53,10 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return the exit status: 0, 1 (failure), 2 (usage), 130 (interrupted) or 128 + N (signal N).
 
     Every error is one line on standard error; ``--debug`` adds the traceback. The state of the calling process is not
-    changed.
-
-    Args:
-        arguments: The words after ``relgraph`` on the command line; ``None`` takes them from there.
+    changed. ``arguments`` are the words after ``relgraph``, by default those of the command line.
 
     Example:
         >>> main(["--version"])

@@ -57,10 +57,6 @@ def progress() -> Iterator[Progress]:
 class StageLines:
     """One line at the start of every stage, and for a long one its estimated and its true time.
 
-    Args:
-        write: Called with every line.
-        clock: Seconds that pass.
-
     Example:
         >>> seconds = iter([0.0, 3.0, 30.0])
         >>> lines = StageLines(lambda text: print(text, end=""), lambda: next(seconds))

@@ -43,10 +43,7 @@ def name_of(registry: Registry, meaning: str, default: str | bool = True) -> Any
 
 
 def names(given: str, text: str, registry: Registry) -> tuple[str, ...]:
-    """The names that an option was given, separated by commas.
-
-    Raises:
-        InputError: If one is not registered, or there is none.
+    """The names that an option was given, separated by commas; all must be registered, and there must be one.
 
     Example:
         >>> from relgraph.registry import ENCODERS

@@ -40,14 +40,11 @@ def spectral(edge_index: Tensor, num_nodes: int, width: int = WIDTH) -> Tensor:
 
     Args:
         edge_index: Edges in both directions, ``(2, E)``; loops are ignored.
-        num_nodes: Number of nodes ``N``.
+        num_nodes: Number of nodes ``N``, at least three.
         width: Directions that are kept, at most ``N - 1``.
 
     Returns:
         ``(N, 2 * width + 1)``, float32, of size about 1; deterministic, and kept in relgraph's cache.
-
-    Raises:
-        InputError: If the graph has fewer than three nodes.
 
     Example:
         >>> ring = torch.stack([torch.arange(12), (torch.arange(12) + 1) % 12])
