@@ -179,6 +179,26 @@ def kmeans_medoids(x: Tensor, num_anchors: int, generator: torch.Generator | Non
     return _nearest_unused(points, centers)
 
 
+def shares(x: Tensor, rows: Tensor) -> Tensor:
+    """Share of the points that are nearer to each anchor than to the others, ``(K,)``; an anchor counts for itself.
+
+    Args:
+        x: Points, shape ``(N, F)``.
+        rows: Rows of the anchors, shape ``(K,)``.
+
+    Example:
+        >>> shares(torch.tensor([[0.0], [0.1], [0.2], [9.0]]), torch.tensor([1, 3]))
+        tensor([0.7500, 0.2500])
+    """
+    points = checked_features(x)
+    points = points - points.mean(dim=0)
+    anchors, squares = points[rows], points[rows].square().sum(dim=1)
+    parts = points.split(max(1, _BATCHES_ABOVE // len(rows)))
+    nearest = torch.cat([torch.addmm(squares, part, anchors.mT, alpha=-2.0).argmin(dim=1) for part in parts])
+    nearest[rows] = torch.arange(len(rows))  # of anchors at the same point, each counts for itself
+    return torch.bincount(nearest, minlength=len(rows)) / len(points)
+
+
 def checked_features(x: Tensor | None, argument: str = "x") -> Tensor:
     """Features as a dense float32 matrix on the CPU; an error if there are none, or not a finite matrix."""
     if x is None:

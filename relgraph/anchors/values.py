@@ -39,9 +39,10 @@ class AnchorValues:
     mean: Tensor
     fingerprint: str
 
-    # Of files: what they hold, the names of values and mean, and the attributes in the header.
+    # Of files: what they hold, the names of values and mean and of further tensors ``(K,)``, the attributes in the header.
     _kind: ClassVar[str]
     _names: ClassVar[tuple[str, str]]
+    _further: ClassVar[tuple[str, ...]] = ()
     _header: ClassVar[tuple[str, ...]]
 
     def __post_init__(self) -> None:
@@ -79,7 +80,8 @@ class AnchorValues:
         if asked.numel() != ids.numel():
             missing = ids[~torch.isin(ids, self.ids)].tolist()
             raise InputError("ids", f"must be among the anchors (got {shortened(missing)}); see the attribute 'ids'")
-        return self._changed(ids=self.ids[rows], values=self.values[rows])
+        further = {name: getattr(self, name)[rows] for name in self._further}
+        return self._changed(ids=self.ids[rows], values=self.values[rows], **further)
 
     def _changed(self, **changes: Any) -> Self:
         made = copy.copy(self)
@@ -94,7 +96,7 @@ class AnchorValues:
         Raises:
             DataError: If the file cannot be written.
         """
-        tensors = dict(zip(("ids", *self._names), (self.ids, self.values, self.mean), strict=True))
+        tensors = {name: getattr(self, name) for name in ("ids", *self._names, *self._further)}
         save_record(path, self._kind, tensors, {name: getattr(self, name) for name in self._header})
 
     @classmethod
@@ -104,7 +106,7 @@ class AnchorValues:
         Raises:
             DataError: If the file is missing, damaged, or of another kind or version.
         """
-        names = ("ids", *cls._names)
+        names = ("ids", *cls._names, *cls._further)
         tensors, header = load_record(path, cls._kind, names)
         given: dict[str, Any] = {name: tensors[name] for name in names}
         try:
@@ -126,7 +128,8 @@ class AnchorSet(AnchorValues):
         embeddings: Their embeddings, shape ``(K, F)``, finite.
         center: Mean of the embeddings of all rows, shape ``(F,)``.
         fingerprint: Of the graph (:func:`relgraph.graph.fingerprint`); empty if unknown.
-        id: Name of the anchor set; by default a hash of the ids, embeddings and center.
+        id: Name of the anchor set; by default a hash of the ids, embeddings, center and weights.
+        weights: Share of all rows that each anchor stands for, above 0, shape ``(K,)``; by default all the same.
 
     Raises:
         InputError: If shapes or types do not fit, an id is repeated, or a number is not finite.
@@ -139,18 +142,34 @@ class AnchorSet(AnchorValues):
         tensor([[0., 1.]])
     """
 
-    _kind = "relgraph.anchors/2"
+    _kind = "relgraph.anchors/3"
     _names = ("embeddings", "center")
+    _further = ("weights",)
     _header = ("fingerprint", "id")
     id: str
+    weights: Tensor
 
-    def __init__(self, ids: Tensor, embeddings: Tensor, center: Tensor, fingerprint: str = "", id: str = "") -> None:
+    def __init__(
+        self,
+        ids: Tensor,
+        embeddings: Tensor,
+        center: Tensor,
+        fingerprint: str = "",
+        id: str = "",
+        weights: Tensor | None = None,
+    ) -> None:
         object.__setattr__(self, "id", id)
+        object.__setattr__(self, "weights", torch.full((len(ids),), 1 / len(ids)) if weights is None else weights)
         super().__init__(ids, embeddings, center, fingerprint)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        object.__setattr__(self, "id", self.id or digest(self.ids, self.values, self.mean)[:16])
+        weights = self.weights.detach().to(self.values)
+        if weights.shape != self.ids.shape or not bool((weights > 0).all() & weights.isfinite().all()):
+            found = f"got {int((weights > 0).sum())} of shape {tuple(weights.shape)}"
+            raise InputError("weights", f"must hold one finite number above 0 per anchor, {len(self)} ({found})")
+        object.__setattr__(self, "weights", weights)
+        object.__setattr__(self, "id", self.id or digest(self.ids, self.values, self.mean, weights)[:16])
 
     @classmethod
     def from_embeddings(
@@ -165,7 +184,7 @@ class AnchorSet(AnchorValues):
 
         Args:
             z: Embeddings of all nodes, shape ``(N, F)``; they are detached.
-            data: Graph with anchors (:class:`relgraph.AddAnchors`), or the storage of one node type.
+            data: Graph with anchors and their weights (:class:`relgraph.AddAnchors`), or the storage of one node type.
             center_over: Rows of ``z`` whose mean is the center, a mask ``(N,)`` or row numbers; by default all. On a
                 graph that has grown, the rows of the old nodes keep the center comparable to that of the other run.
             fingerprint: Of the graph, if it is known already or ``data`` is a part of it; by default it is computed
@@ -192,7 +211,8 @@ class AnchorSet(AnchorValues):
             )
         if fingerprint is None:
             fingerprint = graph_fingerprint(data) if hasattr(data, "edge_index") else ""
-        return cls._of(z, anchor_index(data), node_ids(data), center_over, fingerprint)
+        rows, weights = anchor_index(data), data.get("anchor_weight")
+        return cls._of(z, rows, node_ids(data), center_over, fingerprint, None if weights is None else weights[rows])
 
     @classmethod
     def from_rows(
@@ -203,6 +223,7 @@ class AnchorSet(AnchorValues):
         ids: Tensor | None = None,
         center_over: Tensor | None = None,
         fingerprint: str = "",
+        weights: Tensor | None = None,
     ) -> AnchorSet:
         """Publish a space without a graph: these rows of ``z`` are the anchors.
 
@@ -212,6 +233,7 @@ class AnchorSet(AnchorValues):
             ids: Stable ids of all rows of ``z``, shape ``(N,)``; by default the row numbers.
             center_over: As in :meth:`from_embeddings`.
             fingerprint: Of the graph or the dataset; empty if unknown.
+            weights: As of :class:`AnchorSet`.
 
         Raises:
             InputError: If ``z`` is not finite, a row is missing or repeated, or ``ids`` do not fit.
@@ -226,15 +248,23 @@ class AnchorSet(AnchorValues):
         ids = torch.arange(count) if ids is None else integer_ids(ids)
         if ids.shape != (count,):
             raise InputError("ids", f"must have shape ({count},), one id per row of 'z' (got {tuple(ids.shape)})")
-        return cls._of(z, row_numbers("rows", rows, count), ids, center_over, fingerprint)
+        return cls._of(z, row_numbers("rows", rows, count), ids, center_over, fingerprint, weights)
 
     @classmethod
-    def _of(cls, z: Tensor, rows: Tensor, ids: Tensor, center_over: Tensor | None, fingerprint: str) -> AnchorSet:
+    def _of(
+        cls,
+        z: Tensor,
+        rows: Tensor,
+        ids: Tensor,
+        center_over: Tensor | None,
+        fingerprint: str,
+        weights: Tensor | None,
+    ) -> AnchorSet:
         z = z.detach()
         wide = torch.float32 if z.device.type == "mps" else torch.float64  # that device has no double precision
         averaged = z if center_over is None else z[row_numbers("center_over", center_over, z.size(0)).to(z.device)]
         center = averaged.mean(dim=0, dtype=wide).to(z.dtype)
-        return cls(ids[rows.to(ids.device)], z[rows.to(z.device)], center, fingerprint)
+        return cls(ids[rows.to(ids.device)], z[rows.to(z.device)], center, fingerprint, weights=weights)
 
     @property
     def embeddings(self) -> Tensor:

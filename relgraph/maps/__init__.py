@@ -8,12 +8,11 @@ not N M pairs to train. The estimators by name are in :data:`relgraph.registry.M
 
 from __future__ import annotations
 
-from relgraph.maps.automatic import Choice, ChosenMap
 from relgraph.maps.correspondence import NoCorrespondenceWarning
 from relgraph.maps.estimator import Estimator
 from relgraph.maps.leave_one_out import SHRINKAGES, Shrinkage, choose_shrinkage, resolve_shrinkage
 from relgraph.maps.matched import MatchedAnchors
-from relgraph.maps.methods import convert, fit_map, translate, translate_then
+from relgraph.maps.methods import convert, default_map, fit_map, translate, translate_then
 from relgraph.maps.modules import AffineMap, KernelMap, TranslatedHead
 from relgraph.maps.ridge import ridge_coefficients
 from relgraph.maps.weights import cauchy_weights
@@ -21,8 +20,6 @@ from relgraph.maps.weights import cauchy_weights
 __all__ = [
     "SHRINKAGES",
     "AffineMap",
-    "Choice",
-    "ChosenMap",
     "Estimator",
     "KernelMap",
     "MatchedAnchors",
@@ -32,6 +29,7 @@ __all__ = [
     "cauchy_weights",
     "choose_shrinkage",
     "convert",
+    "default_map",
     "fit_map",
     "resolve_shrinkage",
     "ridge_coefficients",

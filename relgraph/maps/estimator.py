@@ -26,7 +26,6 @@ class Estimator:
         targets: What it accepts: ``"embeddings"`` of an AnchorSet, ``"outputs"`` of a PublishedHead, or ``"any"``.
         linear: Whether the map is affine.
         shrinks: Whether the fit has a shrinkage.
-        weighted: Whether the fit uses :meth:`relgraph.maps.MatchedAnchors.weights`.
         invariant_to: Changes of the source space that do not change the mapped rows.
         follows: Changes of the target space that the mapped rows undergo as well.
     """
@@ -36,6 +35,5 @@ class Estimator:
     targets: Literal["any", "embeddings", "outputs"] = "any"
     linear: bool = True
     shrinks: bool = True
-    weighted: bool = False
     invariant_to: frozenset[str] = SIMILAR
     follows: frozenset[str] = SIMILAR

@@ -9,16 +9,7 @@ from torch import Tensor
 
 from relgraph.errors import InputError
 from relgraph.maps.estimator import Estimator
-from relgraph.maps.leave_one_out import (
-    FEW_ANCHORS,
-    SAFE_SHRINKAGE,
-    SHRINKAGES,
-    Shrinkage,
-    Smoother,
-    check_shrinkage,
-    floor_near_interpolation,
-    half_standard_error_rule,
-)
+from relgraph.maps.leave_one_out import SHRINKAGES, Shrinkage, Smoother, check_shrinkage, half_standard_error_rule
 from relgraph.maps.matched import MatchedAnchors
 from relgraph.maps.modules import KernelMap, similarities
 
@@ -45,8 +36,7 @@ def kernel_ridge(
     \operatorname{tr}(s(A_c, A_c)) / F`, which is the ridge regression with the same ``g``. The leave-one-out error of
     anchor ``i`` is :math:`(R B)_i / R_{ii}`, exactly, for fixed :math:`\lambda` and width. The simplest kernel whose
     least such error is within half a standard error of the least of all is used, and of its shrinkages the smallest by
-    the same rule (:func:`relgraph.maps.choose_shrinkage` names the exceptions). With at most 24 anchors, or no more
-    anchors than dimensions, the kernel is the dot product.
+    the same rule. With no more anchors than dimensions the kernel is the dot product.
 
     Anchors have the weights ``w`` of :meth:`relgraph.maps.MatchedAnchors.weights`, scaled to mean 1, because otherwise
     a few very large logits would dominate: ``G`` is :math:`s(A_c, A_c) + \lambda \operatorname{diag}(w)^{-1}`, the
@@ -65,10 +55,9 @@ def kernel_ridge(
     if check_shrinkage(shrinkage) == 0:
         raise InputError("shrinkage", "of a kernel must be above 0, or 'loo' (got 0); 0.001 is a good start")
     a, b, weights = matched.offsets, matched.values, matched.weights()
-    few = a.size(0) <= FEW_ANCHORS
-    straight = few or a.size(0) <= a.size(1)  # a linear map interpolates that many anchors
+    straight = a.size(0) <= a.size(1)  # a linear map interpolates that many anchors
     pairs = [kernel] if kernel else [("dot", 1.0)] if straight else list(candidates(a))
-    tried = (float(shrinkage),) if shrinkage != "loo" else (SAFE_SHRINKAGE,) if few else shrinkages
+    tried = (float(shrinkage),) if shrinkage != "loo" else shrinkages
     grams = [_Gram(a, pair, weights, matched.mean if pair[0] == "dot" else None) for pair in pairs]
     grams = [gram for gram in grams if gram.scale > 0]  # 0: all anchors coincide
     pair, chosen, coefficients, bias = ("dot", 1.0), tried[0], torch.zeros_like(b), matched.mean
@@ -78,8 +67,6 @@ def kernel_ridge(
         if errors:
             place = half_standard_error_rule(torch.stack([rows[rows.mean(dim=1).argmin()] for rows in errors]))
             gram, chosen = grams[place], tried[half_standard_error_rule(errors[place])]
-        if shrinkage == "loo":
-            chosen = floor_near_interpolation(chosen, a.size(0), a.size(1))
         pair, (coefficients, bias) = gram.pair, gram.solve(b, chosen)
     module = KernelMap(matched.center, a, coefficients, bias + matched.origin, *pair, shrinkage=chosen)
     return module.to_like(matched.like).eval()
@@ -132,4 +119,4 @@ class _Gram:
         return smoother.squared_errors(self.ones * b, penalties, self.ones)
 
 
-KERNEL_RIDGE = Estimator("kernel-ridge", kernel_ridge, linear=False, weighted=True)
+KERNEL_RIDGE = Estimator("kernel-ridge", kernel_ridge, linear=False)

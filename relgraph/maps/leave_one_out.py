@@ -14,10 +14,7 @@ from relgraph.errors import InputError
 
 Shrinkage = float | Literal["loo"]
 
-SHRINKAGES = (1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 0.01, 0.03, 0.1, 0.3)
-FEW_ANCHORS = 24
-SAFE_SHRINKAGE = 1e-3
-"""Used with few anchors, and the lower bound where there are about as many anchors as dimensions."""
+SHRINKAGES = (1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 0.01, 0.03, 0.1, 0.3, 1.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,34 +110,22 @@ def half_standard_error_rule(errors: Tensor) -> int:
     return int((means <= means[best] + margin).nonzero()[0])
 
 
-def floor_near_interpolation(shrinkage: float, num_anchors: int, num_features: int) -> float:
-    """The shrinkage, at least 0.001 with about as many anchors as dimensions, where leave-one-out is too optimistic.
-
-    Example:
-        >>> [floor_near_interpolation(g, k, 64) for g, k in ((1e-5, 64), (1e-5, 128), (0.1, 64))]
-        [0.001, 1e-05, 0.1]
-    """
-    near = abs(num_anchors - num_features) <= num_features / 4
-    return max(shrinkage, SAFE_SHRINKAGE) if near else shrinkage
-
-
 def choose_shrinkage(a: Tensor, b: Tensor) -> float:
     """The shrinkage for the ridge regression of ``b`` ``(K, G)`` on ``a`` ``(K, F)``, selected by leave-one-out.
 
-    The smallest of :data:`SHRINKAGES` whose leave-one-out error is within half a standard error of the least. With at
-    most 24 rows leave-one-out is unreliable and 0.001 is used; with about as many rows as dimensions it is the minimum.
+    The smallest of :data:`SHRINKAGES` whose leave-one-out error is within half a standard error of the least.
 
     Example:
         >>> a = torch.randn(60, 3, generator=torch.Generator().manual_seed(0))
         >>> choose_shrinkage(a, a.sum(dim=1, keepdim=True))  # no noise
         1e-05
     """
-    if a.size(0) <= FEW_ANCHORS or not bool(a.any()):
-        return SAFE_SHRINKAGE
+    if not bool(a.any()):
+        return SHRINKAGES[-1]
     smoother = Smoother.of_rows(a)
     total = float(smoother.values.sum())
     errors = smoother.squared_errors(b, [shrinkage * total / a.size(1) for shrinkage in SHRINKAGES])
-    return floor_near_interpolation(SHRINKAGES[half_standard_error_rule(errors)], a.size(0), a.size(1))
+    return SHRINKAGES[half_standard_error_rule(errors)]
 
 
 def resolve_shrinkage(a: Tensor, b: Tensor, shrinkage: Shrinkage) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
@@ -27,8 +28,8 @@ class MatchedAnchors:
         mean: Mean of the values over all rows, ``(G,)``; of a target space 0.
         origin: What is added to the values of a map, ``(G,)``: the center of a target space, 0 for a head.
         like: A tensor of the type and on the device of the result.
+        shares: Shares of all rows that the anchors stand for (:attr:`relgraph.AnchorSet.weights`), ``(K,)``.
         mode: Mode of the head's outputs; ``None`` for a target space.
-        robust: Whether :meth:`weights` decrease with the distance from the centers if the target is a space.
     """
 
     ids: Tensor
@@ -38,12 +39,12 @@ class MatchedAnchors:
     mean: Tensor
     origin: Tensor
     like: Tensor
+    shares: Tensor
     mode: Mode | None = None
-    robust: bool = False
 
     @classmethod
     def match(
-        cls, source: AnchorSet, target: AnchorSet | PublishedHead, *, robust: bool = False, stacklevel: int = 1
+        cls, source: AnchorSet, target: AnchorSet | PublishedHead, *, stacklevel: int = 1
     ) -> MatchedAnchors:
         """Match the anchors of a source and of a target by their ids, see :func:`relgraph.anchors.aligned_rows`.
 
@@ -63,16 +64,16 @@ class MatchedAnchors:
             values, origin = target.outputs[target_rows].cpu().to(torch.float64), torch.zeros_like(mean)
             mode = target.mode
         ids, center = source.ids[rows].cpu(), source.center.cpu().to(torch.float64)
-        offsets = centered(source, rows)
-        return cls(ids, offsets, center, values, mean, origin, source.embeddings, mode, robust)
+        offsets, shares = centered(source, rows), source.weights[rows].cpu().to(torch.float64)
+        return cls(ids, offsets, center, values, mean, origin, source.embeddings, shares, mode)
 
     def __len__(self) -> int:
         return self.ids.numel()
 
     def take(self, rows: Tensor) -> MatchedAnchors:
         """Some of the anchors; centers and means do not change, and maps fitted on them stay in float64."""
-        part = replace(self, ids=self.ids[rows], offsets=self.offsets[rows], values=self.values[rows])
-        return replace(part, like=self.offsets)
+        part = {name: getattr(self, name)[rows] for name in ("ids", "offsets", "values", "shares")}
+        return replace(self, **part, like=self.offsets)
 
     @property
     def targets(self) -> Tensor:
@@ -94,17 +95,27 @@ class MatchedAnchors:
         """Predictions of outputs of the head's mode, see :meth:`relgraph.task.Task.predict`."""
         return outputs if self.mode is None else Task.of("node", self.mode).predict(outputs)
 
-    def weights(self) -> Tensor:
-        """Weights of the anchors in least squares, ``(K,)``.
+    @cached_property
+    def multiplicities(self) -> Tensor:
+        r"""How many anchors each anchor counts as, of mean 1, ``(K,)``: :math:`\propto \sqrt{\text{share}}`.
 
-        :func:`relgraph.maps.cauchy_weights` of the :attr:`contrasts` of logits; 1 for a regression, whose values
-        themselves are wanted and not decisions by them; for a target space those of both spaces if ``robust``, else 1.
+        Anchors that were chosen to cover the rows are no sample of them. Weights equal to the shares would undo that,
+        but a few anchors of large shares would then decide; the root is between the two, as flattened importance
+        weights are (`Shimodaira, 2000 <https://doi.org/10.1016/S0378-3758(00)00115-4>`_).
         """
-        if self.mode in ("multiclass", "multilabel"):
-            return cauchy_weights(self.contrasts)
-        if self.mode is None and self.robust:
-            return cauchy_weights(self.offsets, self.values)
-        return torch.ones_like(self.values[:, 0])
+        roots = self.shares.sqrt()
+        return roots / roots.mean()
+
+    def weights(self) -> Tensor:
+        """Weights of the anchors in least squares, ``(K,)``: :attr:`multiplicities` times a robust factor.
+
+        The factor is :func:`relgraph.maps.cauchy_weights`: of the :attr:`contrasts` of logits; of both spaces for a
+        target space; 1 for a regression, whose values themselves are wanted and not decisions by them.
+        """
+        if self.mode == "regression":
+            return self.multiplicities
+        rows = (self.offsets, self.values) if self.mode is None else (self.contrasts,)
+        return self.multiplicities * cauchy_weights(*rows)
 
     def weighted_rows(self) -> tuple[Tensor, Tensor]:
         """Offsets and contrasts times the roots of the weights: their plain ridge regression is the weighted one."""

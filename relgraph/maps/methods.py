@@ -18,31 +18,26 @@ from relgraph.registry import MAPS
 
 
 def convert(
-    source: AnchorSet, head: PublishedHead, method: str = "ridge", *, shrinkage: Shrinkage | None = None
+    source: AnchorSet, head: PublishedHead, method: str | None = None, *, shrinkage: Shrinkage | None = None
 ) -> nn.Module:
     r"""Convert a published head to another run's space: a module from the source's embeddings to the head's outputs.
 
-    .. math:: \text{outputs}(z) = r \, (L - 1 l') + l', \qquad r = (z - m) \, S^{-1} (A - 1 m')' / K, \qquad
-        S = A_c' A_c / K + g \operatorname{tr}(A_c' A_c / K) / F \; I
+    .. math:: \text{outputs}(z) = (z - m) \, T + b
 
-    with ``A_c = A - 1 m'``, anchors ``A`` and center ``m`` of the source, outputs ``L`` and mean ``l`` of the head, and
-    shrinkage ``g``. The coordinates ``r`` are the whitened relative representation, linear in ``z``, so that the result
-    is one linear layer. Rotating, shifting or scaling either space changes no output. It equals :func:`translate`
-    followed by the head, if the head is linear. This is the method ``"ridge"``. The others:
+    with the center ``m`` of the source: one linear layer. Rotating, shifting or scaling either space changes no output.
+    By default ``T`` and ``b`` are fitted to the probabilities of the head at the anchors if its outputs are classes or
+    labels (``"kl"``, :func:`relgraph.maps.divergence.kl`), and by least squares if they are values (``"ridge"``,
+    :func:`relgraph.maps.ridge.ridge`). The others:
 
-    * ``"kl"``: also a linear layer, *fitted* to the head's probabilities on the anchors, by its mode of softmax or
-      sigmoid (:func:`relgraph.maps.divergence.kl`). Better for a rough map between the spaces and many classes.
     * ``"kernel-ridge"``: kernel ridge regression, the kernel (dot product, cosine, Gaussian) selected by leave-one-out
       (:func:`relgraph.maps.kernel.kernel_ridge`). It can be curved, and costs ``N K``.
-    * ``"auto"``: the one of the three with the highest agreement on held-out anchors
-      (:func:`relgraph.maps.automatic.auto`); the attribute ``choice`` of the module holds the scores.
 
     The result depends on the two published pieces only: on no label, weight or further node, and on no random draw.
 
     Args:
         source: The space of the one run.
         head: The head of the other run.
-        method: One of :data:`relgraph.registry.MAPS` that maps to outputs.
+        method: One of :data:`relgraph.registry.MAPS` that maps to outputs; ``None`` for :func:`default_map`.
         shrinkage: ``g``, relative to the mean variance of the anchors; by default ``"loo"``, the smallest whose
             leave-one-out error is about the least (:func:`relgraph.maps.choose_shrinkage`).
 
@@ -69,7 +64,7 @@ def convert(
     require("source", source, AnchorSet, "the order is convert(source, head)")
     require("head", head, PublishedHead, "make one with relgraph.publish, or translate between two AnchorSets")
     module, matched = fit_map(source, head, method, shrinkage=shrinkage, stacklevel=2)
-    found = correspondence(matched, curved=not _estimator(method).linear)
+    found = correspondence(matched, curved=not _estimator(method or default_map(head)).linear)
     if found is not None and not found.better:
         warnings.warn(
             f"{found}; check that ids name the same nodes in both pieces", NoCorrespondenceWarning, stacklevel=2
@@ -78,12 +73,7 @@ def convert(
 
 
 def translate(
-    source: AnchorSet,
-    target: AnchorSet,
-    method: str = "ridge",
-    *,
-    shrinkage: Shrinkage | None = None,
-    robust: bool = False,
+    source: AnchorSet, target: AnchorSet, method: str = "ridge", *, shrinkage: Shrinkage | None = None
 ) -> nn.Module:
     """Translate one space into another: a module from the source's embeddings to the target's.
 
@@ -94,15 +84,13 @@ def translate(
             ``"procrustes"`` or ``"orthogonal"``.
         shrinkage: Relative to the mean variance of the anchors; by default ``"loo"``, selected by the leave-one-out
             error on the anchors. The last two methods have none.
-        robust: With ``"kernel-ridge"``, give anchors far from either center small weights
-            (:func:`relgraph.maps.cauchy_weights`).
 
     Returns:
         Module that maps ``(N, F)`` to ``(N, G)`` in the type of its input, on the device of the source; fitted in
         float64.
 
     Raises:
-        InputError: As :func:`convert`, or if ``shrinkage`` or ``robust`` does not apply to the method.
+        InputError: As :func:`convert`, or if ``shrinkage`` does not apply to the method.
         torch.linalg.LinAlgError: If a decomposition fails.
 
     Example:
@@ -114,7 +102,7 @@ def translate(
     """
     require("source", source, AnchorSet, "the order is translate(source, target)")
     require("target", target, AnchorSet, "use relgraph.convert for a published head")
-    return fit_map(source, target, method, shrinkage=shrinkage, robust=robust, stacklevel=2)[0]
+    return fit_map(source, target, method, shrinkage=shrinkage, stacklevel=2)[0]
 
 
 def translate_then(
@@ -124,7 +112,6 @@ def translate_then(
     method: str = "ridge",
     *,
     shrinkage: Shrinkage | None = None,
-    robust: bool | None = None,
 ) -> TranslatedHead:
     """Use a head on another run's space: translate the space, then call the head; nothing is trained.
 
@@ -136,7 +123,7 @@ def translate_then(
         target: The head's own input space.
         head: From embeddings ``(N, G)``, and any further arguments, to outputs. It is shared, not copied, and keeps its
             mode and type.
-        method, shrinkage, robust: As of :func:`translate`; ``robust`` is true by default for ``"kernel-ridge"``.
+        method, shrinkage: As of :func:`translate`.
 
     Raises:
         InputError: As :func:`translate`, or if the head's input does not have the width of the target space.
@@ -155,24 +142,23 @@ def translate_then(
     if width is not None and width != target.num_features:
         way_out = f"(got {target.num_features}); publish the anchors at the head's input"
         raise InputError("target", f"must be the input space of the head, {width} wide {way_out}")
-    robust = _estimator(method).weighted if robust is None else robust
-    translation, _ = fit_map(source, target, method, shrinkage=shrinkage, robust=robust, stacklevel=2)
+    translation, _ = fit_map(source, target, method, shrinkage=shrinkage, stacklevel=2)
     return TranslatedHead(translation, head)
 
 
 def fit_map(
     source: AnchorSet,
     target: AnchorSet | PublishedHead,
-    method: str,
+    method: str | None = None,
     *,
     shrinkage: Shrinkage | None = None,
-    robust: bool = False,
     stacklevel: int = 1,
 ) -> tuple[nn.Module, MatchedAnchors]:
     """The module of :func:`convert` or :func:`translate` and the anchors it was fitted on.
 
     The rows are not compared with permuted ones: this is the function for controls, in which they do not correspond.
     """
+    method = method or default_map(target)
     estimator, kind = _estimator(method), "embeddings" if isinstance(target, AnchorSet) else "outputs"
     if estimator.targets not in ("any", kind):
         able = [name for name in MAPS if _estimator(name).targets in ("any", kind)]
@@ -180,10 +166,21 @@ def fit_map(
         raise InputError("method", f"must be one of {', '.join(able)} for a target of {kind} {got}")
     if shrinkage is not None and not estimator.shrinks:
         raise InputError("shrinkage", f"must be left out for '{method}', which has none (got {shrinkage!r})")
-    if robust and not estimator.weighted:
-        raise InputError("robust", f"must be left out for '{method}', which has no weights; use 'kernel-ridge'")
-    matched = MatchedAnchors.match(source, target, robust=robust, stacklevel=stacklevel + 1)
+    matched = MatchedAnchors.match(source, target, stacklevel=stacklevel + 1)
     return estimator.fit(matched, "loo" if shrinkage is None else shrinkage), matched
+
+
+def default_map(target: AnchorSet | PublishedHead) -> str:
+    """The name of the map to a target: ``"kl"`` to a head of several classes or of labels, ``"ridge"`` to values.
+
+    Example:
+        >>> import torch
+        >>> [default_map(PublishedHead(torch.arange(3), torch.rand(3, width), torch.rand(width))) for width in (2, 1)]
+        ['kl', 'ridge']
+    """
+    if isinstance(target, AnchorSet) or target.mode == "regression":
+        return "ridge"
+    return "kl" if target.mode == "multilabel" or target.values.size(1) > 1 else "ridge"
 
 
 def _estimator(method: str) -> Estimator:

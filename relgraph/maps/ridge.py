@@ -6,26 +6,27 @@ import torch
 from torch import Tensor, nn
 
 from relgraph.errors import InputError
-from relgraph.maps.estimator import SIMILAR, Estimator
+from relgraph.maps.estimator import Estimator
 from relgraph.maps.leave_one_out import Shrinkage, resolve_shrinkage
 from relgraph.maps.matched import MatchedAnchors
 
 
 def ridge(matched: MatchedAnchors, shrinkage: Shrinkage = "loo") -> nn.Module:
-    r"""The affine map of least squared error on the anchors, with shrinkage, through the two means.
+    r"""The affine map of least weighted squared error on the anchors, with shrinkage, through the two means.
 
-    .. math:: f(z) = (z - m) \, T + l, \qquad T = (A_c' A_c + \lambda I)^{-1} A_c' B_c, \qquad
-        \lambda = g \operatorname{tr}(A_c' A_c) / F
+    .. math:: f(z) = (z - m) \, T + l, \qquad T = (A_c' W A_c + \lambda I)^{-1} A_c' W B_c, \qquad
+        \lambda = g \operatorname{tr}(A_c' W A_c) / F
 
-    with offsets :math:`A_c` of the source around its center ``m``, targets :math:`B_c` around their mean ``l``, and
-    shrinkage ``g``, relative to the mean variance of the anchors; ``"loo"`` is selected by leave-one-out.
+    with offsets :math:`A_c` of the source around its center ``m``, targets :math:`B_c` around their mean ``l``, weights
+    ``W`` of :meth:`relgraph.maps.MatchedAnchors.weights`, and shrinkage ``g``, relative to the mean variance of the
+    weighted anchors; ``"loo"`` is selected by leave-one-out.
 
     Raises:
         InputError: If ``shrinkage`` is negative, or 0 with anchors that do not span the source space.
     """
-    targets = matched.targets
-    number = resolve_shrinkage(matched.offsets, targets, shrinkage)
-    return matched.affine(ridge_coefficients(matched.offsets, targets, number), matched.mean)
+    roots = matched.weights().sqrt().unsqueeze(1)
+    rows, targets = roots * matched.offsets, roots * matched.targets
+    return matched.affine(ridge_coefficients(rows, targets, resolve_shrinkage(rows, targets, shrinkage)), matched.mean)
 
 
 def ridge_coefficients(a: Tensor, b: Tensor, shrinkage: float) -> Tensor:
@@ -54,5 +55,4 @@ def ridge_coefficients(a: Tensor, b: Tensor, shrinkage: float) -> Tensor:
     return torch.cholesky_solve(a.mT @ b, torch.linalg.cholesky(gram))
 
 
-# Every coordinate of the target is fitted by itself, so that the map follows any affine change.
-RIDGE = Estimator("ridge", ridge, follows=SIMILAR | {"coordinate-scaling", "affine"})
+RIDGE = Estimator("ridge", ridge)
