@@ -20,7 +20,6 @@ from relgraph.nn.encoders.pooled import EdgeGCNConv as EdgeGCNConv
 from relgraph.nn.encoders.pooled import EdgeSAGEConv as EdgeSAGEConv
 from relgraph.nn.encoders.pooled import GraphEncoder as GraphEncoder
 from relgraph.nn.encoders.pooled import edge_gin_conv as edge_gin_conv
-from relgraph.nn.encoders.pooled import make_graph_encoder as make_graph_encoder
 from relgraph.nn.folding import FoldedCosine as FoldedCosine
 from relgraph.nn.folding import RelativeHead as RelativeHead
 from relgraph.nn.folding import fold as fold

@@ -82,10 +82,9 @@ class Model(nn.Module):
 
 
 class TailHead(nn.Module):
-    """The rest of a network behind an inner layer: message passing on the given graph, then the head.
+    """The rest of a network behind an inner layer as a head: the remaining layers on the graph, then the head.
 
-    It needs the states of *all* nodes of a graph, since the output of a node depends on its neighbors. The remaining
-    layers, such as ``encoder[1:]``, and the head are shared, not copied.
+    It needs the states of *all* nodes of a graph, since the output of a node depends on its neighbors.
 
     Example:
         >>> import torch
@@ -99,14 +98,35 @@ class TailHead(nn.Module):
 
     def __init__(self, encoder: Encoder, head: nn.Module) -> None:
         super().__init__()
-        self.encoder = encoder
-        self.head = head
+        self.encoder, self.head = encoder, head
         self.training = encoder.training and head.training
 
     def forward(self, h: Tensor, edge_index: Tensor | None = None, edge_weight: Tensor | None = None) -> Tensor:
         """Outputs ``(N, C)`` from the states of all nodes, ``(N, F_k)``."""
         outputs: Tensor = self.head(self.encoder(h, edge_index, edge_weight))
         return outputs
+
+
+def cut_model(model: Model, at: int | None, name: str = "model") -> tuple[nn.Module, nn.Module]:
+    """The encoder up to layer ``at``, from 1, and the head of its states: the rest of the network, both shared.
+
+    Behind the last layer, or for ``None``, that is the head alone, else a :class:`TailHead`.
+
+    Raises:
+        InputError: If there is no such layer, the encoder is no list of layers, or the head reads relative
+            representations; it calls the model ``name``.
+    """
+    encoder = model.encoder
+    if at is None:
+        return encoder, model.head
+    if isinstance(model, RelativeModel):
+        raise InputError(name, "must have a head on embeddings (got one on relative representations)")
+    kind = type(encoder).__name__
+    if not isinstance(encoder, Encoder):
+        raise InputError(name, f"must have an encoder with layers (got a {kind}); subclass relgraph.nn.Encoder")
+    if isinstance(at, bool) or not isinstance(at, int) or not 1 <= at <= len(encoder):
+        raise InputError("at", f"must be from 1 to {len(encoder)}, the layers of {kind} in '{name}' (got {at!r})")
+    return encoder[:at], model.head if at == len(encoder) else TailHead(encoder[at:], model.head)
 
 
 class RelativeModel(Model):
@@ -147,16 +167,12 @@ class RelativeModel(Model):
         return r
 
     def freeze(self, anchors: AnchorSet | Tensor | None = None) -> Model:
-        """The same model for inference with these anchors on any graph.
+        """A frozen copy for inference with these anchors on any graph.
 
-        A linear head behind a bilinear similarity is folded (:func:`relgraph.fold`); the relative representation is
-        then never computed. Other heads keep a frozen layer.
+        A linear head behind a bilinear similarity is folded (:func:`relgraph.fold`); other heads keep a frozen layer.
 
         Args:
             anchors: An AnchorSet or embeddings ``(K, F)``; by default those stored in the layer, frozen or averaged.
-
-        Returns:
-            A copy in evaluation mode whose parameters require no gradient.
         """
         encoder, layer, head = copy.deepcopy(self.encoder), copy.deepcopy(self.layer), copy.deepcopy(self.head)
         if anchors is not None or not layer.frozen:
@@ -170,9 +186,8 @@ def call_with_graph(module: nn.Module, graph: Graph) -> Tensor:
     """Call a module with the parts of a graph that its ``forward`` names.
 
     A first parameter named ``data``, ``graph`` or ``batch`` is given the whole graph. Otherwise arguments are passed by
-    name, as far as the graph has them: ``x``, ``edge_index``, ``edge_weight``, ``edge_attr``, ``batch`` and any
-    further attribute. A first parameter of another name is given the features, and a required second one of another
-    name the edges; ``*args`` is given both.
+    name, as far as the graph has them. A first parameter of another name is given the features, and a required second
+    one of another name the edges; ``*args`` is given both.
 
     Raises:
         InputError: If a required argument has no value in the graph.
@@ -252,9 +267,7 @@ def _value(module: nn.Module, role: str, graph: Graph, parameter: inspect.Parame
     if value is None and parameter.name not in _PARTS and (place == 0 or (place == 1 and required)):
         value = graph.get("edge_index" if place else "x")
     if value is None and required:
-        raise InputError(
-            role,
-            f"must need nothing that the graph lacks (got a {type(module).__name__} that needs '{parameter.name}'); "
-            f"set data.{parameter.name}, or give the argument a default",
-        )
+        found = f"got a {type(module).__name__} that needs '{parameter.name}'"
+        hint = f"set data.{parameter.name}, or give the argument a default"
+        raise InputError(role, f"must need nothing that the graph lacks ({found}); {hint}")
     return value

@@ -140,15 +140,11 @@ class Problem(ABC):
     def embed(self, model: Model, at: int | None = None) -> Tensor:
         """States ``(N, F)`` of all embeddable rows behind a layer; ``None`` for the representation."""
 
-    def head(self, model: Model, at: int | None = None) -> nn.Module:
-        """The part of a model behind a layer; ``None`` for the head alone."""
-        self.check_layer(model, at)
-        return model.head
-
-    def check_layer(self, model: Model, at: int | None, argument: str = "at") -> None:
-        """Refuse a layer behind which a model cannot be cut."""
+    def cut(self, model: Model, at: int | None = None) -> tuple[nn.Module, nn.Module]:
+        """The encoder of a model up to a layer, and the rest of the model; ``None`` for encoder and head."""
         if at is not None:
-            raise InputError(argument, f"must be left out for a {self.task.level}-level task (got {at!r})")
+            raise InputError("at", f"must be left out for a {self.task.level}-level task (got {at!r})")
+        return model.encoder, model.head
 
     def pointwise(self, at: int | None = None) -> bool:
         """Whether what is behind the layer reads one row at a time."""

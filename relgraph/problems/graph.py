@@ -13,11 +13,11 @@ from torch.nn import functional
 from relgraph.anchors import select_anchors
 from relgraph.errors import InputError
 from relgraph.graph import fingerprint
-from relgraph.nn.encoders.pooled import make_graph_encoder
+from relgraph.nn.encoders.pooled import GraphEncoder
 from relgraph.nn.model import Model
 from relgraph.problems.base import Head, Problem
 from relgraph.problems.splits import Split
-from relgraph.registry import STRATEGIES
+from relgraph.registry import GRAPH_ENCODERS, STRATEGIES
 
 if TYPE_CHECKING:
     from torch_geometric.data import Data
@@ -96,7 +96,7 @@ class GraphProblem(Problem):
 
     def embed(self, model: Model, at: int | None = None) -> Tensor:
         """Embeddings ``(G, F)`` of all graphs; they have no inner layers."""
-        self.check_layer(model, at)
+        self.cut(model, at)
         return torch.cat([model.embed(batch) for batch in self._batched(range(len(self.data)))])
 
     def choose_anchors(
@@ -145,10 +145,10 @@ class GraphProblem(Problem):
     def _make_encoder(self, name: str, settings: TrainSettings) -> nn.Module:
         from relgraph.datasets.ogb_library import import_ogb
 
-        parts = import_ogb("graphproppred.mol_encoder")
+        parts, conv = import_ogb("graphproppred.mol_encoder"), GRAPH_ENCODERS.resolve(name)
         depth = {} if settings.num_layers is None else {"num_layers": settings.num_layers}
-        return make_graph_encoder(
-            name, parts.AtomEncoder, parts.BondEncoder, settings.hidden_channels, dropout=settings.dropout, **depth
+        return GraphEncoder(
+            conv, parts.AtomEncoder, parts.BondEncoder, settings.hidden_channels, dropout=settings.dropout, **depth
         )
 
     def _sample(self, model: Model) -> tuple[Tensor, int]:

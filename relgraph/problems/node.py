@@ -14,8 +14,7 @@ from relgraph.anchors import select_anchors
 from relgraph.errors import InputError
 from relgraph.graph import anchor_index, fingerprint, graph_edges, node_ids, num_nodes
 from relgraph.nn.encoders import make_encoder
-from relgraph.nn.encoders.base import Encoder
-from relgraph.nn.model import Model, RelativeModel, TailHead, head_arguments
+from relgraph.nn.model import Model, RelativeModel, cut_model, head_arguments
 from relgraph.nn.relative import RelativeLayer
 from relgraph.problems.base import Head, Problem
 from relgraph.problems.splits import MASKS, apply_split, class_labels, label_matrix
@@ -73,28 +72,11 @@ class NodeProblem(Problem):
 
     def embed(self, model: Model, at: int | None = None) -> Tensor:
         """States ``(N, F)`` of all nodes behind a layer; ``None`` for the representation."""
-        self.check_layer(model, at)
-        return (model if at is None else Model(model.encoder[:at], model.head)).embed(self.data)  # type: ignore[index]
+        return Model(self.cut(model, at)[0], model.head).embed(self.data)
 
-    def head(self, model: Model, at: int | None = None) -> nn.Module:
-        """The rest of a model behind a layer, message passing included; ``None`` for the head alone."""
-        self.check_layer(model, at)
-        encoder = model.encoder
-        if at is None or at == len(encoder):  # type: ignore[arg-type]
-            return model.head
-        return TailHead(encoder[at:], model.head)  # type: ignore[index]
-
-    def check_layer(self, model: Model, at: int | None, argument: str = "at") -> None:
-        """Refuse a layer that the encoder does not have, and models that cannot be cut."""
-        if at is None:
-            return
-        encoder, name = model.encoder, type(model.encoder).__name__
-        if isinstance(model, RelativeModel):
-            raise InputError("model", "must have a head on embeddings (got one on relative representations)")
-        if not isinstance(encoder, Encoder):
-            raise InputError("model", f"must have an encoder with layers (got a {name}); subclass relgraph.nn.Encoder")
-        if isinstance(at, bool) or not isinstance(at, int) or not 1 <= at <= len(encoder):
-            raise InputError(argument, f"must be from 1 to {len(encoder)}, the layers of {name} (got {at!r})")
+    def cut(self, model: Model, at: int | None = None) -> tuple[nn.Module, nn.Module]:
+        """The encoder of a model up to a layer, and the rest of the model, message passing included."""
+        return cut_model(model, at)
 
     @torch.no_grad()
     def read(self, head: nn.Module, z: Tensor, rows: Tensor) -> Tensor:

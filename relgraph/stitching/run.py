@@ -47,7 +47,7 @@ class Run:
         Raises:
             InputError: If the model cannot be cut there.
         """
-        z, head = problem.embed(trained.model, at), problem.head(trained.model, at)
+        z, (_, head) = problem.embed(trained.model, at), problem.cut(trained.model, at)
         return cls(problem, z, head, trained.encoder, trained.seed, at, trained)
 
     def record(self, rows: Tensor) -> Any:

@@ -118,7 +118,7 @@ class StitchSettings:
         if self.epochs is not None:
             train = replace(train, epochs=self.epochs)
         for encoder in self.encoders:
-            problem.check_layer(problem.build(encoder, self.seeds[0], train), self.at)
+            problem.cut(problem.build(encoder, self.seeds[0], train), self.at)
         methods = self._methods(problem)
         most = problem.candidates.numel()
         if self.num_anchors is not None and self.num_anchors > most:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from torch import Tensor, nn
+from torch import nn
 
 from relgraph.anchors import AnchorSet, publish
 from relgraph.errors import InputError
 from relgraph.maps import Shrinkage, convert, translate_then
-from relgraph.nn.encoders.base import Encoder
-from relgraph.nn.model import Model, RelativeModel, TailHead
+from relgraph.nn.model import Model, RelativeModel, TailHead, cut_model
 from relgraph.registry import MAPS
 from relgraph.stitching.run import warn_few_anchors
 from relgraph.task import Mode, check_mode
@@ -76,11 +75,9 @@ def stitch(
             "must have a head on embeddings (got one on relative representations); "
             "use that head on the source's relative representations instead",
         )
-    encoder, z = _cut(source, data, at, "source")
-    _, foreign = _cut(target, data, at, "target")
+    (encoder, _), (theirs, head) = cut_model(source, at, "source"), cut_model(target, at, "target")
+    z, foreign = (Model(part, nn.Identity()).embed(data) for part in (encoder, theirs))
     space, other = AnchorSet.from_embeddings(z, data), AnchorSet.from_embeddings(foreign, data)
-    layers: Any = target.encoder
-    head = target.head if at is None or at == len(layers) else TailHead(layers[at:], target.head)
     if not isinstance(head, TailHead) and targets != "embeddings":
         published = publish(head, other, embeddings=foreign, mode=mode)
         warn_few_anchors(len(published), published.values.size(1), stacklevel=2)
@@ -88,21 +85,6 @@ def stitch(
             return _model(source, encoder, convert(space, published, method, shrinkage=shrinkage))
     head = copy.deepcopy(head).requires_grad_(False)  # later changes of the target have no effect
     return _model(source, encoder, translate_then(space, other, head, method, shrinkage=shrinkage).eval())
-
-
-def _cut(model: Model, data: Data, at: int | None, name: str) -> tuple[nn.Module, Tensor]:
-    """The encoder up to a layer, and the states there."""
-    encoder = model.encoder
-    if at is None:
-        return encoder, model.embed(data)
-    if isinstance(model, RelativeModel) or not isinstance(encoder, Encoder):
-        found = "a RelativeModel" if isinstance(model, RelativeModel) else f"a {type(encoder).__name__}"
-        raise InputError(
-            name, f"must be a Model with an encoder of layers, a relgraph.nn.Encoder, where 'at' is given (got {found})"
-        )
-    if isinstance(at, bool) or not isinstance(at, int) or not 1 <= at <= len(encoder):
-        raise InputError("at", f"must be from 1 to {len(encoder)}, the layers of '{name}' (got {at!r})")
-    return encoder[:at], Model(encoder[:at], nn.Identity()).embed(data)
 
 
 def _model(source: Model, encoder: nn.Module, head: nn.Module) -> Model:

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import skip_init
+
+from relgraph.nn.folding import frozen_linear
 
 STRENGTHS = (0.1, 1.0, 10.0, 100.0, 1000.0)
 MOST_ROWS = 20_000
@@ -80,9 +81,5 @@ def _sample(rows: Tensor, labels: Tensor) -> Tensor:
 
 def _linear(weight: Tensor, bias: Tensor, classes: Tensor, num_classes: int) -> nn.Linear:
     """The linear map with rows for all classes; those not among ``classes`` are never the largest."""
-    # Not nn.Linear(...): its initial values would be drawn from the global generator.
-    head: nn.Linear = skip_init(nn.Linear, weight.size(1), num_classes, dtype=torch.double)  # type: ignore[no-untyped-call]
-    head.requires_grad_(False).weight.zero_()
-    head.bias.fill_(-1e6)
-    head.weight[classes], head.bias[classes] = weight, bias
-    return head
+    weights = weight.new_zeros(num_classes, weight.size(1)).index_copy(0, classes, weight)
+    return frozen_linear(nn.Linear, weights, bias.new_full((num_classes,), -1e6).index_copy(0, classes, bias))

@@ -42,11 +42,8 @@ def make_encoder(name: str, in_channels: int, *, num_layers: int | None = None, 
     own = getattr(encoder, "num_layers", 1)
     if num_layers not in (None, own):
         others = ", ".join(sorted(other for other in ENCODERS if _any_depth(ENCODERS.resolve(other))))
-        raise InputError(
-            "num_layers",
-            f"must be {own} for the encoder '{name}', which has no other form (got {num_layers}); "
-            f"leave it out, or take one of {others}",
-        )
+        found = f"must be {own} for the encoder '{name}', which has no other form (got {num_layers})"
+        raise InputError("num_layers", f"{found}; leave it out, or take one of {others}")
     return encoder
 
 

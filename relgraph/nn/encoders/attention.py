@@ -38,11 +38,10 @@ class GATEncoder(_AttentionEncoder):
     the inputs of both layers and on the attention weights, as in the original.
 
     Args:
-        in_channels: Size of the features.
+        in_channels, input_dropout: As of :class:`GCNEncoder`.
         hidden_channels: Size of the embeddings, a multiple of ``heads``.
         heads: Attention heads of the first layer.
         dropout: Probability that a hidden value or an attention weight is dropped in training.
-        input_dropout: The same for features.
 
     Raises:
         InputError: If ``hidden_channels`` is not a multiple of ``heads``.

@@ -25,9 +25,7 @@ class Layer(nn.Module):
         self, conv: nn.Module, dropout: float = 0.0, activation: Callable[[Tensor], Tensor] | None = None
     ) -> None:
         super().__init__()
-        self.conv = conv
-        self.dropout = dropout
-        self.activation = activation
+        self.conv, self.dropout, self.activation = conv, dropout, activation
 
     def forward(self, h: Tensor, *shared: Tensor) -> Tensor:
         """The next state."""
@@ -62,8 +60,7 @@ class Encoder(nn.Module):
     Slices share the layers. For an encoder of your own, pass its layers to this constructor.
 
     Args:
-        layers: The layers, each with its dropout at the input and its nonlinearity at the output. They are called with
-            the state and the shared arguments.
+        layers: The layers, called with the state and the shared arguments, such as :class:`Layer`.
         in_channels: Size of the features.
         widths: Size of the state after each layer; the last is ``out_channels``, the size of the embeddings.
         shared: Computes the arguments that all layers share from ``(x, edge_index, edge_weight)``, once per call. By
@@ -101,11 +98,7 @@ class Encoder(nn.Module):
         return self.num_layers
 
     def __getitem__(self, layers: slice) -> Encoder:
-        """The encoder of consecutive layers.
-
-        Raises:
-            InputError: If it is no slice, or has a step.
-        """
+        """The encoder of consecutive layers; anything else than a slice without a step is an error."""
         if not isinstance(layers, slice) or layers.step not in (None, 1):
             raise InputError("layers", f"must be a slice without a step, such as [:2] (got {layers!r}); see .layers")
         start, stop, _ = layers.indices(len(self))
@@ -123,11 +116,8 @@ class Encoder(nn.Module):
 
         Args:
             x: Features ``(N, in_channels)``; of a slice, the state before its first layer.
-            edge_index: Edges ``(2, E)``.
+            edge_index: Edges ``(2, E)``; an error if they are missing and a layer needs them.
             edge_weight: Their weights ``(E,)``; ignored by convolutions without edge weights.
-
-        Raises:
-            InputError: If there are no edges, but a layer needs them.
         """
         if not self.layers:
             return x

@@ -48,10 +48,7 @@ class GCNEncoder(Encoder):
         input_dropout: float = 0.5,
     ) -> None:
         check_num_layers(num_layers)
-        convs = [
-            GCNConv(hidden_channels if place else in_channels, hidden_channels, normalize=False)
-            for place in range(num_layers - 1)
-        ]
-        layers = [Layer(conv, dropout if place else input_dropout, relu) for place, conv in enumerate(convs)]
+        inputs = [(in_channels, input_dropout)] + [(hidden_channels, dropout)] * (num_layers - 2)
+        layers = [Layer(GCNConv(width, hidden_channels, normalize=False), share, relu) for width, share in inputs]
         layers.append(Layer(SimpleConv(aggr="sum"), dropout))
         super().__init__(layers, in_channels, [hidden_channels] * num_layers, normalized_edges)

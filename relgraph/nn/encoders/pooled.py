@@ -12,7 +12,6 @@ from torch_geometric.utils import degree
 
 from relgraph.nn.dropout import dropout as drop
 from relgraph.nn.encoders.base import Encoder, check_num_layers
-from relgraph.registry import GRAPH_ENCODERS
 
 Make = Callable[[int], nn.Module]
 
@@ -28,15 +27,13 @@ class GraphEncoder(Encoder):
     This is the network of OGB's examples for molecules; a linear head reads ``z`` directly.
 
     Args:
-        conv: Makes from a width a layer that is called with states, ``edge_index`` and edge states.
+        conv: Makes from a width a layer that is called with states, ``edge_index`` and edge states, such as those of
+            :data:`relgraph.registry.GRAPH_ENCODERS`.
         nodes: Makes from a width the module from node features to states, such as OGB's ``AtomEncoder``.
         edges: Makes from a width the module from edge features to edge states, such as OGB's ``BondEncoder``.
         hidden_channels: Size of all states and of the embeddings.
-        num_layers: Number of message passing layers, at least 1.
+        num_layers: Number of message passing layers, at least 1, or an InputError is raised.
         dropout: Probability that a value is dropped after every layer in training.
-
-    Raises:
-        InputError: If there is no layer.
 
     Example:
         >>> from torch_geometric.data import Batch, Data
@@ -61,11 +58,8 @@ class GraphEncoder(Encoder):
         # The order of the initial draws, one kind of module after the other, is part of what a seed means.
         states = nodes(hidden_channels)
         edge_states = [edges(hidden_channels) for _ in range(num_layers)]
-        convs = [conv(hidden_channels) for _ in range(num_layers)]
-        layers = [
-            EdgeLayer(convs[place], edge_states[place], hidden_channels, dropout, last=place + 1 == num_layers)
-            for place in range(num_layers)
-        ]
+        pairs = [(conv(hidden_channels), states_of_edges) for states_of_edges in edge_states]
+        layers = [EdgeLayer(*pair, hidden_channels, dropout, last=pair is pairs[-1]) for pair in pairs]
         super().__init__(layers, hidden_channels, [hidden_channels] * num_layers)
         self.nodes = states
 
@@ -175,19 +169,3 @@ def edge_gin_conv(channels: int) -> GINEConv:
     wide = 2 * channels
     inner = nn.Sequential(nn.Linear(channels, wide), nn.BatchNorm1d(wide), nn.ReLU(), nn.Linear(wide, channels))
     return GINEConv(inner, train_eps=True)
-
-
-def make_graph_encoder(
-    name: str, nodes: Make, edges: Make, hidden_channels: int = 128, **options: float
-) -> GraphEncoder:
-    """A :class:`GraphEncoder` by the name of its convolution in :data:`relgraph.registry.GRAPH_ENCODERS`.
-
-    Raises:
-        InputError: If the name is unknown, or there is no layer.
-
-    Example:
-        >>> make_graph_encoder("gin", nn.LazyLinear, nn.LazyLinear, 16, num_layers=3).out_channels
-        16
-    """
-    encoder = GraphEncoder(GRAPH_ENCODERS.resolve(name), nodes, edges, hidden_channels, **options)  # type: ignore[arg-type]
-    return encoder
