@@ -91,10 +91,8 @@ class Problem(ABC):
         if head not in get_args(Head):
             raise unknown_name("head", head, get_args(Head))
         if not isinstance(encoder, str) and settings.num_layers is not None:
-            raise InputError(
-                "num_layers",
-                f"must be left out for an encoder of your own (got {settings.num_layers}); set its depth yourself",
-            )
+            found = f"(got {settings.num_layers}); set its depth yourself"
+            raise InputError("num_layers", f"must be left out for an encoder of your own {found}")
         if isinstance(encoder, str):
             module = self._make_encoder(encoder, settings)
         elif isinstance(encoder, nn.Module):

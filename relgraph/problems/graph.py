@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch_geometric.data import Batch, Data
+from torch_geometric.loader import DataLoader
 
 from relgraph.anchors import select_anchors
 from relgraph.errors import InputError
@@ -20,8 +22,6 @@ from relgraph.problems.splits import Split
 from relgraph.registry import GRAPH_ENCODERS, STRATEGIES
 
 if TYPE_CHECKING:
-    from torch_geometric.data import Data
-
     from relgraph.datasets.graph_dataset import GraphDataset
     from relgraph.training.settings import TrainSettings
 
@@ -59,9 +59,8 @@ class GraphProblem(Problem):
 
     def __init__(self, data: GraphDataset, split: str | None = None, *, seed: int = 0) -> None:
         if not hasattr(data, "graphs"):
-            raise InputError(
-                "task", f"must be that of one graph for a {type(data).__name__} (got 'graph'); leave it out"
-            )
+            kind = type(data).__name__
+            raise InputError("task", f"must be that of one graph for a {kind} (got 'graph'); leave it out")
         self.data, self.task, self.name, self.y = data, data.task, data.name, data.y
         self.device = data.y.device
         self.train, self.validation, self.test = data.train, data.validation, data.test
@@ -80,8 +79,6 @@ class GraphProblem(Problem):
 
     def batches(self, model: Model, settings: TrainSettings) -> Iterator[tuple[Tensor, Tensor]]:
         """Mini-batches of training graphs in random order."""
-        from torch_geometric.loader import DataLoader
-
         # Batch norm has nothing to normalize in a batch of one graph of one node.
         lone = self.train.numel() % settings.batch_size == 1
         for batch in DataLoader(self._training_graphs, settings.batch_size, shuffle=True, drop_last=lone):
@@ -108,9 +105,8 @@ class GraphProblem(Problem):
             most = f"{self.train.numel()}, the number of training graphs"
             raise InputError("num_anchors", f"must be from 1 to {most} (got {num_anchors})")
         if not traits.get("points") and traits.get("level") != "any":
-            raise InputError(
-                "strategy", f"must be random, kmeans or farthest-point for whole graphs (got '{strategy}')"
-            )
+            able = "random, kmeans or farthest-point"
+            raise InputError("strategy", f"must be {able} for whole graphs (got '{strategy}')")
         points = torch.empty(len(self.data), 1)
         if traits.get("points"):
             points = features if isinstance(features, Tensor) else graph_features(self.data)
@@ -120,15 +116,11 @@ class GraphProblem(Problem):
     @cached_property
     def fingerprint(self) -> str:
         """Sixteen hexadecimal digits that name the graphs in their order, by their nodes and edges."""
-        from torch_geometric.data import Batch, Data
-
         graphs = [Data(edge_index=graph.edge_index, num_nodes=graph.num_nodes) for graph in self.data.graphs]
         return fingerprint(Batch.from_data_list(graphs))
 
     def tensors(self, head: Head = "linear") -> dict[str, Tensor]:
         """Nodes, edges and features of all graphs, concatenated."""
-        from torch_geometric.data import Batch
-
         batch = Batch.from_data_list([_bare(graph) for graph in self.data.graphs])
         return {name: value for name, value in batch.to_dict().items() if isinstance(value, Tensor)}
 
@@ -159,8 +151,6 @@ class GraphProblem(Problem):
         return [_bare(self.data.graphs[row], self.y[row].unsqueeze(0)) for row in self.train.tolist()]
 
     def _batched(self, rows: Sequence[int]) -> Iterator[Data]:
-        from torch_geometric.data import Batch
-
         for start in range(0, len(rows), GRAPHS_AT_ONCE):
             graphs = [_bare(self.data.graphs[row]) for row in rows[start : start + GRAPHS_AT_ONCE]]
             yield Batch.from_data_list(graphs).to(self.device)
@@ -172,8 +162,6 @@ def graph_features(dataset: GraphDataset) -> Tensor:
     Shares of the nodes and of the edges, and the logarithm of the number of nodes; constant columns are left out, and
     the others have variance 1.
     """
-    from torch_geometric.data import Batch
-
     batch = Batch.from_data_list([_bare(graph) for graph in dataset.graphs])
     owners = (batch.batch, batch.batch[batch.edge_index[0]])
     blocks = [torch.bincount(batch.batch, minlength=len(dataset)).log1p().unsqueeze(1)]
@@ -190,7 +178,5 @@ def graph_features(dataset: GraphDataset) -> Tensor:
 
 def _bare(graph: Data, y: Tensor | None = None) -> Data:
     """One graph with these targets and nothing else that would have to be collated."""
-    from torch_geometric.data import Data
-
     parts = {"x": graph.x, "edge_index": graph.edge_index, "edge_attr": graph.edge_attr, "num_nodes": graph.num_nodes}
     return Data(**parts) if y is None else Data(**parts, y=y)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+from torch_geometric.data import Data
 
 from relgraph.anchors import select_anchors
 from relgraph.errors import InputError
@@ -19,10 +20,9 @@ from relgraph.nn.relative import RelativeLayer
 from relgraph.problems.base import Head, Problem
 from relgraph.problems.splits import MASKS, apply_split, class_labels, label_matrix
 from relgraph.task import Task
+from relgraph.transforms import write_anchors
 
 if TYPE_CHECKING:
-    from torch_geometric.data import Data
-
     from relgraph.training.settings import TrainSettings
 
 
@@ -96,9 +96,7 @@ class NodeProblem(Problem):
         """The same problem with these nodes as anchors of models with a ``"relative-cosine"`` head."""
         problem = copy.copy(self)
         problem.data = copy.copy(self.data)
-        rank = torch.full((num_nodes(self.data),), -1, dtype=torch.int64, device=self.device)
-        rank[rows] = torch.arange(rows.numel(), device=self.device)
-        problem.data.node_id, problem.data.anchor_rank, problem.data.num_anchors = self.ids, rank, rows.numel()
+        write_anchors(problem.data, rows)
         return problem
 
     @cached_property
@@ -127,14 +125,8 @@ class NodeProblem(Problem):
         }
 
     def _make_encoder(self, name: str, settings: TrainSettings) -> nn.Module:
-        return make_encoder(
-            name,
-            self.data.x.size(1),
-            num_layers=settings.num_layers,
-            hidden_channels=settings.hidden_channels,
-            dropout=settings.dropout,
-            input_dropout=settings.input_dropout,
-        )
+        fields = ("num_layers", "hidden_channels", "dropout", "input_dropout")
+        return make_encoder(name, self.data.x.size(1), **{field: getattr(settings, field) for field in fields})
 
     def _sample(self, model: Model) -> tuple[Tensor, int]:
         return model(self.data), num_nodes(self.data)
@@ -148,9 +140,7 @@ class NodeProblem(Problem):
 
 def checked_graph(data: Data) -> Data:
     """A graph whose features and edges can be trained on; edges in ``adj_t`` are turned into ``edge_index``."""
-    from torch_geometric.data import Data as Graph
-
-    if not isinstance(data, Graph):
+    if not isinstance(data, Data):
         found = f"got {type(data).__name__}"
         raise InputError("data", f"must be a PyG Data of one node type ({found}); convert it by data.to_homogeneous()")
     x, (edge_index, edge_weight) = data.get("x"), graph_edges(data)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor
+from torch_geometric.utils import index_to_mask
 
 from relgraph.errors import InputError
 from relgraph.graph import num_nodes
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 MASKS = ("train_mask", "val_mask", "test_mask")
 TRAIN_PER_CLASS = 20
 VALIDATION_PER_CLASS = 30
+MOST_CLASSES = 1000
+"""Labels up to this number are classes on a graph of any size; larger ones must be below the number of nodes."""
 
 
 @dataclass(frozen=True)
@@ -29,9 +32,7 @@ class Split:
 
     Args:
         name: A name in :data:`relgraph.registry.SPLITS`.
-        train: Number of training rows.
-        validation: Number of validation rows.
-        test: Number of test rows.
+        train, validation, test: Numbers of rows.
         seed: Seed that the split was drawn with; ``None`` if it came with the data.
         note: ``"given"`` if it came with the data, ``"drawn"`` if it was drawn, both with test rows that choose
             nothing; ``"optimistic"`` if validation rows are the test rows.
@@ -93,13 +94,9 @@ def apply_split(data: Data, task: Task, y: Tensor, name: str | None = None, *, s
     if name in ("public", "ogb"):
         _check_masks(data, labeled.numel())
     else:
-        generator = torch.Generator().manual_seed(seed)
-        if name == "paper":
-            parts = _ninety_ten(labeled, generator)
-        else:
-            parts = _per_class(y, generator) if task.mode == "multiclass" else _fifth(labeled, generator)
+        parts = _drawn(name, task, y, labeled, torch.Generator().manual_seed(seed))
         note = "drawn" if name == "random" else "optimistic"
-        data.train_mask, data.val_mask = (_mask(rows, labeled) for rows in parts)
+        data.train_mask, data.val_mask = (index_to_mask(rows, labeled.numel()) for rows in parts)
         data.test_mask = labeled & ~data.train_mask & ~data.val_mask if name == "random" else data.val_mask.clone()
     train, validation, test = (int((data[mask].to(labeled.device) & labeled).sum()) for mask in MASKS)
     return data, Split(name, train, validation, test, None if note == "given" else seed, note)
@@ -122,7 +119,7 @@ def class_labels(data: Data) -> Tensor:
     if int(y.max()) >= max(MOST_CLASSES, y.numel()):
         found = f"{int(y.max())} among {y.numel()} nodes"
         raise InputError(
-            "y", f"must count classes from 0 (got {found}); number the classes from 0, and keep -1 for unlabeled nodes"
+            "y", f"must count classes from 0 (got {found}); renumber them, and keep -1 for unlabeled nodes"
         )
     return y.to(torch.int64)
 
@@ -141,10 +138,6 @@ def label_matrix(data: Data) -> Tensor | None:
     return labels
 
 
-MOST_CLASSES = 1000
-"""Labels up to this number are classes on a graph of any size; larger ones must be below the number of nodes."""
-
-
 def _check_masks(data: Data, count: int) -> None:
     """Refuse masks of which one is missing, empty or of another shape, or that overlap."""
     for name in MASKS:
@@ -159,39 +152,25 @@ def _check_masks(data: Data, count: int) -> None:
     for one, other in combinations(MASKS, 2):
         shared = int((data[one] & data[other]).sum())
         if shared:
-            raise InputError(
-                other, f"must share no node with '{one}' (got {shared}); unmark them or take another split"
-            )
+            found = f"(got {shared}); unmark them or take another split"
+            raise InputError(other, f"must share no node with '{one}' {found}")
 
 
-def _mask(rows: Tensor, labeled: Tensor) -> Tensor:
-    mask = torch.zeros_like(labeled)
-    mask[rows] = True
-    return mask
-
-
-def _shuffled(rows: Tensor, generator: torch.Generator) -> Tensor:
-    return rows[torch.randperm(rows.numel(), generator=generator).to(rows.device)]
-
-
-def _per_class(y: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def _drawn(name: str, task: Task, y: Tensor, labeled: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Training and validation rows of a split that is drawn."""
+    by_class = name == "random" and task.mode == "multiclass"
     train, validation = [], []
-    for label in range(int(y.max()) + 1):
-        rows = _shuffled((y == label).nonzero().view(-1), generator)
-        first = min(TRAIN_PER_CLASS, rows.numel() // 5)
-        second = min(VALIDATION_PER_CLASS, rows.numel() * 3 // 10)
-        train.append(rows[:first])
-        validation.append(rows[first : first + second])
+    for group in [y == label for label in range(int(y.max()) + 1)] if by_class else [labeled]:
+        rows = group.nonzero().view(-1)
+        count = rows.numel()
+        rows = rows[torch.randperm(count, generator=generator).to(rows.device)]
+        if name == "paper":
+            first, second = rows[count // 10 :], rows[: count // 10]
+        elif by_class:
+            share = min(TRAIN_PER_CLASS, count // 5)
+            first, second = rows[:share], rows[share : share + min(VALIDATION_PER_CLASS, count * 3 // 10)]
+        else:
+            first, second = rows[: count // 5], rows[count // 5 : count // 2]
+        train.append(first)
+        validation.append(second)
     return torch.cat(train), torch.cat(validation)
-
-
-def _fifth(labeled: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    rows = _shuffled(labeled.nonzero().view(-1), generator)
-    first, second = rows.numel() // 5, rows.numel() // 2
-    return rows[:first], rows[first:second]
-
-
-def _ninety_ten(labeled: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    rows = _shuffled(labeled.nonzero().view(-1), generator)
-    cut = rows.numel() // 10
-    return rows[cut:], rows[:cut]
