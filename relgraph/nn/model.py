@@ -107,25 +107,27 @@ class TailHead(nn.Module):
         return outputs
 
 
-def cut_model(model: Model, at: int | None, name: str = "model") -> tuple[nn.Module, nn.Module]:
+def cut_model(model: Model, at: int | None, name: str = "") -> tuple[nn.Module, nn.Module]:
     """The encoder up to layer ``at``, from 1, and the head of its states: the rest of the network, both shared.
 
     Behind the last layer, or for ``None``, that is the head alone, else a :class:`TailHead`.
 
     Raises:
         InputError: If there is no such layer, the encoder is no list of layers, or the head reads relative
-            representations; it calls the model ``name``.
+            representations; ``name`` is the argument that holds the model.
     """
     encoder = model.encoder
     if at is None:
         return encoder, model.head
     if isinstance(model, RelativeModel):
-        raise InputError(name, "must have a head on embeddings (got one on relative representations)")
+        raise InputError(name or "model", "must have a head on embeddings (got one on relative representations)")
     kind = type(encoder).__name__
     if not isinstance(encoder, Encoder):
-        raise InputError(name, f"must have an encoder with layers (got a {kind}); subclass relgraph.nn.Encoder")
+        found = f"(got a {kind}); subclass relgraph.nn.Encoder"
+        raise InputError(name or "model", f"must have an encoder with layers {found}")
     if isinstance(at, bool) or not isinstance(at, int) or not 1 <= at <= len(encoder):
-        raise InputError("at", f"must be from 1 to {len(encoder)}, the layers of {kind} in '{name}' (got {at!r})")
+        whose = f"'{name}'" if name else kind
+        raise InputError("at", f"must be from 1 to {len(encoder)}, the layers of {whose} (got {at!r})")
     return encoder[:at], model.head if at == len(encoder) else TailHead(encoder[at:], model.head)
 
 

@@ -195,15 +195,14 @@ def run_experiment(
         InputError: If a setting does not apply to the data.
         DataError: If the graph does not fit in memory as one batch.
     """
-    job = _Job(data, settings or StitchSettings(), progress or _ignored, cache, trained=runs is not None)
+    job = _Job(data, settings or StitchSettings(), progress, cache, trained=runs is not None)
     problem, settings = job.problem, job.settings
     with _once() as messages:
         features = settings.anchor_features
         anchors = None if features == "run" else job.anchors(features)
         trained = job.fit(problem, "linear") if runs is None else _checked_runs(runs, settings)
         absolute = [Run.of(problem, one) for one in trained]
-        if anchors is None:
-            anchors = job.anchors(absolute[0].z)
+        anchors = job.anchors(absolute[0].z) if anchors is None else anchors
         others: dict[Head, list[Run]] = {}
         for kind in job.heads[1:]:
             others[kind] = [Run.of(problem, one) for one in job.fit(problem.with_anchors(anchors), kind)]
@@ -221,11 +220,14 @@ def run_experiment(
 class _Job:
     """What the steps of an experiment share: resolved settings, progress, and the seconds of every stage."""
 
-    def __init__(self, data: Any, asked: StitchSettings, progress: Progress, cache: Path | None, trained: bool) -> None:
+    def __init__(
+        self, data: Any, asked: StitchSettings, progress: Progress | None, cache: Path | None, trained: bool
+    ) -> None:
         self.problem = asked.problem(data)
         self.settings, self.train, self.methods = asked.resolve(self.problem)
         self.cache = cache_folder() / "runs" if cache is None and keeps_runs(self.problem) else cache
-        self.progress, self.seconds = progress, {"anchors": 0.0, "train": 0.0, "stitch": 0.0}
+        self.progress = progress or (lambda stage, done, total: None)
+        self.seconds = {"anchors": 0.0, "train": 0.0, "stitch": 0.0}
         self.heads: list[Head] = list(dict.fromkeys(("linear", *(method.head for method in self.methods.values()))))
         runs = (len(self.heads) - trained) * len(self.settings.encoders) * len(self.settings.seeds)
         self._epochs = runs * self.train.epochs
@@ -265,10 +267,6 @@ class _Job:
                     progress=lambda done: self.progress("train", done, self._epochs),
                 )
         return runs
-
-
-def _ignored(stage: str, done: int, total: int) -> None:
-    pass
 
 
 def _checked_runs(runs: Sequence[TrainedRun], settings: StitchSettings) -> list[TrainedRun]:

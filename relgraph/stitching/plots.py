@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,20 +35,13 @@ _MARKERS = "o^sDvP*Xd<>"
 
 
 def draw_matrix(report: dict[str, Any], path: Path) -> Path:
-    """Heat map of the metric, runs of encoders by runs of heads: absolute beside the ridge map.
+    """Heat map of a report's metric, runs of encoders by runs of heads: absolute beside the ridge map.
 
     Every color scale covers the values of its panel, so that the worst pair is visible. The mean of every block of two
-    encoders, without runs with their own heads, is written in it.
-
-    Args:
-        report: The report of :func:`relgraph.stitching.build_report`.
-        path: The PNG to write, whole or not at all.
-
-    Returns:
-        ``path``.
+    encoders, without runs with their own heads, is written in it. Writes and returns ``path``, a PNG.
 
     Raises:
-        DataError: If it cannot be written.
+        DataError: If the file cannot be written.
     """
     methods, metric, encoders = report["methods"], report["metric"], [run["encoder"] for run in report["runs"]]
     percent = metric["direction"] == "higher"
@@ -84,17 +78,11 @@ def can_draw_spaces(experiment: Experiment) -> bool:
 def draw_spaces(experiment: Experiment, path: Path) -> Path:
     """The spaces of two runs on their own principal axes, and the first one translated to the axes of the second.
 
-    The translation is the ridge map on the anchors. Points are test rows, colored by class (or by the first target).
-
-    Args:
-        experiment: A finished experiment; its first two runs are drawn.
-        path: The PNG to write, whole or not at all.
-
-    Returns:
-        ``path``.
+    The runs are the first two of the experiment, the translation is the ridge map on the anchors. Points are test
+    rows, colored by class (or by the first target). Writes and returns ``path``, a PNG.
 
     Raises:
-        DataError: If it cannot be written.
+        DataError: If the file cannot be written.
     """
     problem, (source, target) = experiment.problem, experiment.runs[:2]
     rows = problem.test[_sample(problem.test.numel())]
@@ -106,21 +94,19 @@ def draw_spaces(experiment: Experiment, path: Path) -> Path:
         f"target: {target.encoder}, seed {target.seed}": _project(target.z[rows], *axes_of[1]),
         "source, translated to the target": _project(translated, *axes_of[1]),
     }
-    figure = _figure(9.6, 3.9)
+    figure, colors = _figure(9.6, 3.9), _Colors.of(experiment, rows)
     axes = figure.subplots(1, 3)
-    colors = _Colors.of(experiment, rows)
-    target_points = panels[list(panels)[1]]
-    for place, (axis, (title, points)) in enumerate(zip(axes, panels.items(), strict=True)):
+    first, second, _ = panels.values()
+    for axis, (title, points), shown in zip(axes, panels.items(), (first, second, second), strict=True):
         colors.scatter(axis, points)
-        _limit(axis, points if place == 0 else target_points)
+        _limit(axis, shown)
         axis.set_title(title, fontsize=10)
     colors.legend(figure, axes)
     layer = "" if source.at is None else f" behind layer {source.at}"
     count = f"{len(rows):,} of {problem.test.numel():,}" if len(rows) < problem.test.numel() else f"{len(rows):,}"
     figure.suptitle(f"{_title(problem.describe())}: spaces of two runs{layer}, {count} test rows", fontsize=11)
-    figure.supxlabel(
-        "Left: principal axes of the source. Middle and right: principal axes of the target, one scale.", fontsize=8
-    )
+    note = "Left: principal axes of the source. Middle and right: principal axes of the target, one scale."
+    figure.supxlabel(note, fontsize=8)
     return _save(figure, path)
 
 
@@ -132,10 +118,8 @@ def _title(dataset: dict[str, Any]) -> str:
 
 def _compared(methods: dict[str, Any]) -> str:
     """The ridge map, else the first other method, else whatever there is."""
-    others = sorted(
-        (name for name in methods if name != "absolute"), key=lambda name: methods[name]["kind"] != "method"
-    )
-    return "ridge" if "ridge" in methods else next(iter(others), "")
+    others = [name for name in methods if name != "absolute"]
+    return "ridge" if "ridge" in others else min(others, key=lambda name: methods[name]["kind"] != "method", default="")
 
 
 def _figure(width: float, height: float) -> Figure:
@@ -159,29 +143,19 @@ def _blocks(axis: Axes, matrix: NDArray[np.float64], encoders: list[str], digits
     names = np.asarray(encoders)
     outer = np.where(np.eye(len(names), dtype=bool), np.nan, matrix)
     box = {"boxstyle": "round,pad=0.25", "facecolor": "white", "edgecolor": "none", "alpha": 0.85}
-    for one in dict.fromkeys(encoders):
-        for other in dict.fromkeys(encoders):
-            rows, columns = np.flatnonzero(names == one), np.flatnonzero(names == other)
-            block = outer[np.ix_(rows, columns)]
-            if np.isfinite(block).any():
-                text = f"{np.nanmean(block):.{digits}f}"
-                # Beside the diagonal, whose values are not part of the mean.
-                across, down = (0.75, 0.25) if one == other else (0.5, 0.5)
-                axis.text(
-                    np.quantile(columns, across),
-                    np.quantile(rows, down),
-                    text,
-                    ha="center",
-                    va="center",
-                    fontsize=9,
-                    bbox=box,
-                )
+    for one, other in itertools.product(dict.fromkeys(encoders), repeat=2):
+        rows, columns = np.flatnonzero(names == one), np.flatnonzero(names == other)
+        block = outer[np.ix_(rows, columns)]
+        if np.isfinite(block).any():
+            # Beside the diagonal, whose values are not part of the mean.
+            across, down = (0.75, 0.25) if one == other else (0.5, 0.5)
+            place = np.quantile(columns, across), np.quantile(rows, down)
+            axis.text(*place, f"{np.nanmean(block):.{digits}f}", ha="center", va="center", fontsize=9, bbox=box)
 
 
 def _run_ticks(axis: Axes, names: list[str], encoders: list[str]) -> None:
     step = -(-len(names) // MOST_LABELS)
-    places = list(range(0, len(names), step))
-    labels = [names[place] for place in places]
+    places, labels = range(0, len(names), step), names[::step]
     axis.set_xticks(places, labels, rotation=90, fontsize=7)
     axis.set_yticks(places, labels, fontsize=7)
     axis.tick_params(length=0)
@@ -256,11 +230,10 @@ class _Colors:
             scale = ScalarMappable(Normalize(np.nanmin(self.targets), np.nanmax(self.targets)), "viridis")
             figure.colorbar(scale, ax=list(axes), shrink=0.8, pad=0.02).set_label(self.label, fontsize=9)
         elif len(self.names) <= 2 * len(_COLORS):
-            looks = [_style(label) for label in range(len(self.names))]
-            handles = [
-                Line2D([], [], linestyle="", marker=marker, color=color, label=name)
-                for (color, marker), name in zip(looks, self.names, strict=True)
-            ]
+            handles = []
+            for label, name in enumerate(self.names):
+                color, marker = _style(label)
+                handles.append(Line2D([], [], linestyle="", marker=marker, color=color, label=name))
             figure.legend(handles=handles, title=self.label, loc="outside right center", frameon=False, fontsize=8)
 
 

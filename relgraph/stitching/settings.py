@@ -69,10 +69,8 @@ class StitchSettings:
             TASKS.check(self.task)
         if self.anchor_features != "propagated" and self.measured_in is None:
             able = " and ".join(name for name, entry in STRATEGIES.items() if entry.traits.get("points"))
-            raise InputError(
-                "anchor_features",
-                f"must be left out with the strategy '{self.strategy}' (got {self.anchor_features!r}); {able} use them",
-            )
+            found = f"the strategy '{self.strategy}' (got {self.anchor_features!r})"
+            raise InputError("anchor_features", f"must be left out with {found}; {able} use them")
         if self.num_anchors is not None and self.num_anchors < 1:
             raise InputError("num_anchors", f"must be at least 1 (got {self.num_anchors})")
         if len(set(self.seeds)) < len(self.seeds):
@@ -91,16 +89,11 @@ class StitchSettings:
         return labels_used(self.strategy, self.anchor_features)
 
     def problem(self, data: Any) -> Problem:
-        """The problem that data pose; one that is posed already is taken as it is.
-
-        Raises:
-            InputError: If a problem is given together with a task or a split.
-        """
+        """The problem that data pose; one that is posed already is taken as it is, without another task or split."""
         if isinstance(data, Problem):
-            for argument in ("task", "split"):
-                if getattr(self, argument) is not None:
-                    found = f"got {getattr(self, argument)!r}"
-                    raise InputError(argument, f"must be left out for a problem, which has one ({found})")
+            for argument, given in (("task", self.task), ("split", self.split)):
+                if given is not None:
+                    raise InputError(argument, f"must be left out for a problem, which has one (got {given!r})")
             return data
         return make_problem(data, self.task, split=self.split, seed=self.split_seed)
 

@@ -31,10 +31,9 @@ def stitch(
 ) -> Model:
     """The source's encoder with the target's head, as one module; nothing is trained.
 
-    Both models embed the anchors that the graph carries. A linear head is converted to the source's space
-    (:func:`relgraph.convert`). In front of any other head, and of the rest of a network behind an inner layer, the
-    source's space is translated into the target's (:func:`relgraph.translate_then`). The result shares no parameter
-    with the two models, and its head is frozen.
+    A linear head is converted to the source's space (:func:`relgraph.convert`). In front of any other head, and of the
+    rest of a network behind an inner layer, the source's space is translated into the target's
+    (:func:`relgraph.translate_then`). The result shares no parameter with the two models, and its head is frozen.
 
     Args:
         source: The model whose encoder is used, or its first layers.
@@ -47,7 +46,7 @@ def stitch(
         mode: What the target's outputs are: ``"multiclass"``, ``"multilabel"`` (a sigmoid each) or ``"regression"``.
 
     Returns:
-        A model in the source's mode; its head is an ``nn.Linear`` for linear heads and linear maps.
+        A model in the source's mode.
 
     Raises:
         InputError: If the graph carries no anchors, the target's head reads relative representations, a model has no
@@ -70,11 +69,8 @@ def stitch(
                 argument, f"must be a relgraph.Model (got {type(model).__name__}); use relgraph.Model(encoder, head)"
             )
     if isinstance(target, RelativeModel):
-        raise InputError(
-            "target",
-            "must have a head on embeddings (got one on relative representations); "
-            "use that head on the source's relative representations instead",
-        )
+        hint = "use that head on the source's relative representations instead"
+        raise InputError("target", f"must have a head on embeddings (got one on relative representations); {hint}")
     (encoder, _), (theirs, head) = cut_model(source, at, "source"), cut_model(target, at, "target")
     z, foreign = (Model(part, nn.Identity()).embed(data) for part in (encoder, theirs))
     space, other = AnchorSet.from_embeddings(z, data), AnchorSet.from_embeddings(foreign, data)

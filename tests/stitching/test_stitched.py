@@ -143,8 +143,8 @@ def test_wrong_arguments_are_one_sentence(models: list[rg.Model], data: Data) ->
     for given, options, message in (
         ((a, b, blocks()), {}, "apply relgraph.AddAnchors first"),
         ((a, b, blocks()), {"at": 1}, "apply relgraph.AddAnchors first"),
-        ((a, b, data), {"at": 3}, r"'at' must be from 1 to 2, the layers of GCNEncoder in 'source' \(got 3\)"),
-        ((a, b, data), {"at": True}, r"'at' must be from 1 to 2, the layers of GCNEncoder in 'source' \(got True\)"),
+        ((a, b, data), {"at": 3}, r"'at' must be from 1 to 2, the layers of 'source' \(got 3\)"),
+        ((a, b, data), {"at": True}, r"'at' must be from 1 to 2, the layers of 'source' \(got True\)"),
         ((a, own, data), {"at": 1}, r"'target' must have an encoder with layers \(got a Linear\)"),
         ((a, relative, data), {}, "'target' must have a head on embeddings"),
         ((a, relative, data), {"at": 1}, "'target' must have a head on embeddings"),
