@@ -62,11 +62,7 @@ class View:
         """The published space."""
         problem = self.run.problem
         return AnchorSet.from_rows(
-            self.run.z,
-            self.anchors,
-            ids=problem.ids,
-            center_over=problem.center_rows,
-            fingerprint=problem.fingerprint,
+            self.run.z, self.anchors, ids=problem.ids, center_over=problem.center_rows, fingerprint=problem.fingerprint
         )
 
     @cached_property

@@ -17,12 +17,7 @@ MOST_ROWS = 20_000
 
 
 def fit_linear_head(
-    r: Tensor,
-    y: Tensor,
-    train: Tensor,
-    validation: Tensor,
-    num_classes: int,
-    strengths: Sequence[float] = STRENGTHS,
+    r: Tensor, y: Tensor, train: Tensor, validation: Tensor, num_classes: int, strengths: Sequence[float] = STRENGTHS
 ) -> nn.Linear:
     """Multinomial logistic regression on fixed vectors, with the penalty that is best on validation rows.
 
