@@ -29,9 +29,7 @@ class AddAnchors(BaseTransform):  # type: ignore[misc]
     ``from_networkx`` first, with its node attributes.
 
     Args:
-        num_anchors: Number of anchors.
-        strategy: A name in :data:`relgraph.registry.STRATEGIES`.
-        seed: Seed of the choice.
+        num_anchors, strategy, seed: How many, a name in :data:`relgraph.registry.STRATEGIES`, and its seed.
         node_type: Node type of the anchors, for a heterogeneous graph. Strategies that read edges do not apply to it,
             and those that measure distances use that type's own features.
         features: Where strategies that measure distances do so (:func:`relgraph.select_anchors`): ``"propagated"``,
@@ -74,14 +72,9 @@ class AddAnchors(BaseTransform):  # type: ignore[misc]
 
     @classmethod
     def from_ids(cls, ids: Tensor, node_type: str | None = None) -> AddAnchors:
-        """The transform that makes these nodes the anchors, in this order: two teams, or two runs, agree on them so.
+        """The transform that makes the nodes with these stable ids ``(K,)`` the anchors, in this order.
 
-        Args:
-            ids: Stable node ids (:func:`relgraph.graph.node_ids`), shape ``(K,)``, integers without repeats.
-            node_type: Their node type, for a heterogeneous graph.
-
-        Raises:
-            InputError: If an id is repeated; when called, if one is missing in the graph.
+        Two teams, or two runs, agree on anchors so. A repeated id is an error; when called, so is a missing one.
 
         Example:
             >>> AddAnchors.from_ids(torch.tensor([2, 0]))(Data(x=torch.zeros(4, 1))).anchor_rank

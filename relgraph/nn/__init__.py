@@ -14,7 +14,6 @@ from relgraph.nn.encoders import Layer as Layer
 from relgraph.nn.encoders import MLPEncoder as MLPEncoder
 from relgraph.nn.encoders import SAGEEncoder as SAGEEncoder
 from relgraph.nn.encoders import TransformerEncoder as TransformerEncoder
-from relgraph.nn.encoders import layers_of as layers_of
 from relgraph.nn.encoders import make_encoder as make_encoder
 from relgraph.nn.encoders.pooled import EdgeGCNConv as EdgeGCNConv
 from relgraph.nn.encoders.pooled import EdgeSAGEConv as EdgeSAGEConv
@@ -27,8 +26,6 @@ from relgraph.nn.folding import relative_head as relative_head
 from relgraph.nn.model import Model as Model
 from relgraph.nn.model import RelativeModel as RelativeModel
 from relgraph.nn.model import TailHead as TailHead
-from relgraph.nn.model import call_with_graph as call_with_graph
-from relgraph.nn.model import head_arguments as head_arguments
 from relgraph.nn.pair_head import DotDecoder as DotDecoder
 from relgraph.nn.pair_head import PairHead as PairHead
 from relgraph.nn.relative import RelativeLayer as RelativeLayer

@@ -40,9 +40,8 @@ def nearest_anchor_edges(
 
     Args:
         z: Embeddings ``(N, F)``.
-        anchors: An AnchorSet or embeddings ``(K, F)``.
-        k: Number of anchors per node, 1..K.
-        similarity, normalization: As of :class:`RelativeLayer`.
+        anchors, similarity, normalization: As of :class:`RelativeLayer`.
+        k: Number of anchors per node, from 1 to K.
 
     Raises:
         InputError: If ``k`` is out of range, a name is unknown, or the shapes do not fit.
@@ -66,11 +65,8 @@ def nearest_anchor_edges(
 def within_hops_edges(edge_index: Tensor, anchor_index: Tensor, num_hops: int, num_nodes: int) -> Tensor:
     """Edges from each anchor to the nodes that it reaches in at most ``num_hops`` steps, itself included.
 
-    Steps follow the edges from source to target, as messages do: a node is joined to the anchors whose messages reach
-    it in ``num_hops`` layers.
-
-    Shapes:
-        edges of the graph ``(2, M)``, rows of the anchors in rank order ``(K,)`` -> edges ``(2, E)``.
+    Steps follow the edges ``(2, M)`` of the graph from source to target: a node is joined to the anchors, rows ``(K,)``
+    in rank order, whose messages reach it in ``num_hops`` layers.
 
     Raises:
         InputError: If ``num_hops`` is negative, or an edge or an anchor is out of range.

@@ -31,19 +31,16 @@ class FoldedCosine(nn.Module):
     beyond the logits unless a gradient is needed. On a CPU many rows are processed in parts, so that ``z`` is read from
     memory once.
 
-    Args:
-        weight: The matrix ``M`` ``(F, C)``.
-        bias: The constants ``b`` ``(C,)``.
-        shift: The center ``m`` ``(F,)``, or ``None``.
-        scale: The matrix ``T`` ``(F, F)`` or its diagonal ``(F,)``, or ``None``.
+    Arguments: ``M`` ``(F, C)``, ``b`` ``(C,)``, ``m`` ``(F,)``, and ``T`` ``(F, F)`` or its diagonal ``(F,)``.
     """
+
+    shift: Tensor | None
+    scale: Tensor | None
 
     def __init__(self, weight: Tensor, bias: Tensor, shift: Tensor | None = None, scale: Tensor | None = None) -> None:
         super().__init__()
         self.weight = nn.Parameter(weight, requires_grad=False)
         self.bias = nn.Parameter(bias, requires_grad=False)
-        self.shift: Tensor | None
-        self.scale: Tensor | None
         self.register_buffer("shift", shift)
         self.register_buffer("scale", scale)
 
@@ -86,11 +83,9 @@ def fold(head: nn.Module, layer: RelativeLayer, anchors: AnchorSet | Tensor | No
 
     Args:
         head: A ``torch.nn.Linear`` from K to C on relative representations.
-        layer: Their layer, with a similarity that is bilinear up to one factor per node, such as cosine.
+        layer: Their layer, with a similarity that is bilinear up to one factor per node, such as cosine; if it divides
+            by norms, the result is a :class:`FoldedCosine`.
         anchors: The AnchorSet or the embeddings ``(K, F)`` that the layer is given; left out for a frozen layer.
-
-    Returns:
-        A ``torch.nn.Linear`` from F to C, or a :class:`FoldedCosine` if the similarity divides by norms.
 
     Raises:
         InputError: If the head is not linear, the similarity is not bilinear, the anchors of head and layer differ, or

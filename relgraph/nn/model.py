@@ -45,19 +45,14 @@ class Model(nn.Module):
 
     def __init__(self, encoder: nn.Module, head: nn.Module) -> None:
         super().__init__()
-        self.encoder = encoder
-        self.head = head
+        self.encoder, self.head = encoder, head
 
     def forward(self, x: Tensor | Data, edge_index: Tensor | None = None, **graph: Any) -> Tensor:
         """Outputs of the head ``(N, C)``, with gradients and in the current mode.
 
-        Args:
-            x: Features ``(N, D)``, or a whole graph in place of all arguments.
-            edge_index: Edges ``(2, E)``.
-            **graph: Further attributes of the graph, such as ``edge_weight`` or ``batch``.
-
-        Raises:
-            InputError: If the encoder or the head requires an argument that is missing.
+        Arguments are features ``(N, D)``, edges ``(2, E)`` and any further attributes of the graph, such as
+        ``edge_weight`` or ``batch``, or a whole graph in place of all. What the encoder or the head requires and is not
+        there is an InputError.
         """
         parts = _graph(x, edge_index, graph)
         return self._outputs(call_with_graph(self.encoder, parts), parts)
@@ -84,16 +79,8 @@ class Model(nn.Module):
 class TailHead(nn.Module):
     """The rest of a network behind an inner layer as a head: the remaining layers on the graph, then the head.
 
-    It needs the states of *all* nodes of a graph, since the output of a node depends on its neighbors.
-
-    Example:
-        >>> import torch
-        >>> from relgraph.nn import GCNEncoder
-        >>> encoder, head = GCNEncoder(3, 8).eval(), nn.Linear(8, 2)
-        >>> x, edge_index = torch.rand(4, 3), torch.tensor([[0, 1], [1, 0]])
-        >>> tail = TailHead(encoder[1:], head)
-        >>> torch.equal(tail(encoder[:1](x, edge_index), edge_index), head(encoder(x, edge_index)))
-        True
+    It needs the states of *all* nodes of a graph, since the output of a node depends on its neighbors. With an encoder
+    of layers, ``TailHead(encoder[1:], head)`` on the states of ``encoder[:1]`` equals ``head`` on ``encoder``.
     """
 
     def __init__(self, encoder: Encoder, head: nn.Module) -> None:
@@ -153,20 +140,11 @@ class RelativeModel(Model):
             head.check(layer)
         self.layer: RelativeLayer = layer
 
-    def relative(self, x: Tensor | Data, edge_index: Tensor | None = None, **graph: Any) -> Tensor:
-        """Relative representations ``(N, K)``, with gradients and in the current mode."""
-        parts = _graph(x, edge_index, graph)
-        return self._relative(call_with_graph(self.encoder, parts), parts)
-
     def _outputs(self, z: Tensor, graph: Graph) -> Tensor:
-        return super()._outputs(self._relative(z, graph), graph)
-
-    def _relative(self, z: Tensor, graph: Graph) -> Tensor:
         rows = None
         if not self.layer.frozen:
             rows = graph.get("anchor_index") if isinstance(graph, Mapping) else anchor_index(graph)
-        r: Tensor = self.layer(z, anchor_index=rows)
-        return r
+        return super()._outputs(self.layer(z, anchor_index=rows), graph)
 
     def freeze(self, anchors: AnchorSet | Tensor | None = None) -> Model:
         """A frozen copy for inference with these anchors on any graph.
@@ -188,11 +166,8 @@ def call_with_graph(module: nn.Module, graph: Graph) -> Tensor:
     """Call a module with the parts of a graph that its ``forward`` names.
 
     A first parameter named ``data``, ``graph`` or ``batch`` is given the whole graph. Otherwise arguments are passed by
-    name, as far as the graph has them. A first parameter of another name is given the features, and a required second
-    one of another name the edges; ``*args`` is given both.
-
-    Raises:
-        InputError: If a required argument has no value in the graph.
+    name, as far as the graph has them; a required one that it lacks is an InputError. A first parameter of another name
+    is given the features, and a required second one of another name the edges; ``*args`` is given both.
 
     Example:
         >>> import torch
@@ -223,10 +198,7 @@ def head_arguments(head: nn.Module, graph: Graph) -> dict[str, Any]:
     """The arguments of a head beside the embeddings, by name, from a graph.
 
     Their names are the head's attribute ``graph_arguments`` if it has one, else the parameters of its ``forward`` after
-    the first.
-
-    Raises:
-        InputError: If a required argument has no value in the graph.
+    the first; a required one that the graph lacks is an InputError.
 
     Example:
         >>> import torch

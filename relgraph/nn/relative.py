@@ -72,11 +72,8 @@ class RelativeLayer(nn.Module):
         check_shrinkage(shrinkage)
         if ema is not None and not 0 <= ema < 1:
             raise InputError("ema", f"must be at least 0 and below 1 (got {ema}); 0.9 averages over about ten steps")
-        self.similarity = similarity
-        self.normalization = normalization
-        self.shrinkage = shrinkage
-        self.detach_anchors = detach_anchors
-        self.ema = ema
+        self.similarity, self.normalization, self.shrinkage = similarity, normalization, shrinkage
+        self.detach_anchors, self.ema = detach_anchors, ema
         for name in _BUFFERS:
             self.register_buffer(name, None)
 
@@ -94,11 +91,7 @@ class RelativeLayer(nn.Module):
     def freeze(self, anchors: AnchorSet | Tensor | None = None) -> RelativeLayer:
         """Store anchors and center, ignore all others from now on, and return the layer itself.
 
-        Args:
-            anchors: As of :meth:`forward`; by default the moving average of training.
-
-        Raises:
-            InputError: If there is neither an argument nor an average, or the anchors are no matrix of numbers.
+        By default the anchors are the moving average of training; without one, no argument is an InputError.
         """
         rows, center = (self.ema_anchors, self.ema_center) if anchors is None else given_anchors(None, None, anchors)
         if rows is None:
@@ -117,8 +110,7 @@ class RelativeLayer(nn.Module):
         Args:
             z: Embeddings ``(N, F)``.
             anchor_index: Rows of the anchors in ``z``, ``(K,)``, in rank order.
-            anchors: In place of ``anchor_index``, an AnchorSet with its center, or embeddings ``(K, F)``, centered on
-                their mean.
+            anchors: In their place, an AnchorSet with its center, or embeddings ``(K, F)``, centered on their mean.
 
         Raises:
             InputError: If not exactly one of the two is given (a frozen layer needs neither), or shapes, types or
@@ -177,11 +169,7 @@ def shown_options(module: Any, more: str = "") -> str:
 def given_anchors(
     z: Tensor | None, anchor_index: Tensor | None, anchors: AnchorSet | Tensor | None, *, detach: bool = False
 ) -> tuple[Tensor, Tensor | None]:
-    """Embeddings ``(K, F)`` and center ``(F,)``, or ``None``, of anchors given as rows of ``z`` or as ``anchors``.
-
-    Raises:
-        InputError: If not exactly one of the two is given, or ``anchor_index`` is no vector of row numbers.
-    """
+    """Embeddings ``(K, F)`` and center ``(F,)``, or ``None``, of anchors given as rows of ``z`` or as ``anchors``."""
     if (anchor_index is None) == (anchors is None):
         got = "neither" if anchors is None else "both"
         hint = "pass rows of z as 'anchor_index', or an AnchorSet or embeddings as 'anchors'"

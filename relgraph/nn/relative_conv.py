@@ -56,10 +56,8 @@ class RelativeConv(MessagePassing):  # type: ignore[misc]  # PyG has no types
         super().__init__(aggr=None)
         self._resolved = resolve(similarity, normalization)
         check_shrinkage(shrinkage)
-        self.similarity = similarity
-        self.normalization = normalization
+        self.similarity, self.normalization, self.shrinkage = similarity, normalization, shrinkage
         self.fill = self._resolved[0].fill if fill is None else float(fill)
-        self.shrinkage = shrinkage
         self.detach_anchors = detach_anchors
 
     def reset_parameters(self) -> None:

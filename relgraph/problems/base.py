@@ -37,9 +37,8 @@ class Problem(ABC):
         name: Name of the data.
         data: The data, with the masks of the split and, for ``"relative-cosine"`` heads, the anchors.
         y: Targets of all predicted rows.
-        train: Labeled predicted rows for training, ``(n,)`` int64.
-        validation: Rows that epochs and constants are chosen on.
-        test: Rows that results are computed on; they choose nothing.
+        train, validation, test: Labeled predicted rows for training, ``(n,)`` int64; those that epochs and constants
+            are chosen on; and those that results are computed on, which choose nothing.
         num_outputs: Outputs of a head.
         split: Name and sizes of the split.
         ids: Stable ids of the embeddable rows.
@@ -79,9 +78,6 @@ class Problem(ABC):
             seed: Seed of the initialization.
             settings: Width, depth and dropout of encoders given by name.
             head: ``"linear"``, or ``"relative-cosine"`` for a linear head on cosines with the anchors.
-
-        Raises:
-            InputError: If a name is unknown, the encoder does not embed every row, or anchors are missing.
         """
         with seeded(seed, self.device):
             return self.initialize(encoder, settings, head)
@@ -160,14 +156,8 @@ class Problem(ABC):
     ) -> Tensor:
         """Embeddable rows of anchors, ``(K,)`` without repeats, chosen among the candidates.
 
-        Args:
-            num_anchors: How many, ``K``.
-            strategy: A name in :data:`relgraph.registry.STRATEGIES`.
-            features: ``"propagated"``, ``"input"``, or embeddings of a run ``(N, F)``: where distances are measured.
-            seed: Seed of the choice.
-
-        Raises:
-            InputError: If there are not that many candidates, or the strategy does not apply.
+        Arguments are those of :func:`relgraph.select_anchors`; an error if there are not that many candidates, or the
+        strategy does not apply.
         """
 
     def with_anchors(self, rows: Tensor) -> Problem:
@@ -200,9 +190,15 @@ class Problem(ABC):
         about = [self.task.level, self.task.mode, self.task.metric.name, self.num_outputs, list(found)]
         return digest(about, *found.values())
 
-    @abstractmethod
     def describe(self) -> dict[str, Any]:
         """Name, sizes, source and fingerprint of the data as plain values for JSON."""
+        source = getattr(self.data, "source", None) or "given in memory"
+        about = {"num_outputs": self.num_outputs, "source": source, "fingerprint": self.fingerprint}
+        return {"name": self.name} | self._sizes() | about
+
+    @abstractmethod
+    def _sizes(self) -> dict[str, Any]:
+        """Sizes of the data, and what its features are."""
 
     def check_rows(self, least: int = 1) -> None:
         """Refuse a split with too few rows for training or none for validation."""

@@ -33,12 +33,7 @@ class GraphProblem(Problem):
     """Labels or values of whole graphs, trained in mini-batches.
 
     Anchors are training graphs, known by their positions, and the center of a space is the mean of the training graphs:
-    nothing of validation or test graphs is in a published space.
-
-    Args:
-        data: Graphs, targets, split and task.
-        split: ``None``, or the name of the dataset's own split.
-        seed: Unused, since the split comes with the dataset.
+    nothing of validation or test graphs is in a published space. The split is that of the dataset.
 
     Raises:
         InputError: If there are fewer than two training graphs or no validation graph, a target has no training label,
@@ -124,15 +119,8 @@ class GraphProblem(Problem):
         batch = Batch.from_data_list([_bare(graph) for graph in self.data.graphs])
         return {name: value for name, value in batch.to_dict().items() if isinstance(value, Tensor)}
 
-    def describe(self) -> dict[str, Any]:
-        """Name, sizes, source and fingerprint of the graphs as plain values for JSON."""
-        return {
-            "name": self.name,
-            "num_graphs": len(self.data),
-            "num_outputs": self.num_outputs,
-            "source": self.data.source,
-            "fingerprint": self.fingerprint,
-        }
+    def _sizes(self) -> dict[str, Any]:
+        return {"num_graphs": len(self.data)}
 
     def _make_encoder(self, name: str, settings: TrainSettings) -> nn.Module:
         from relgraph.datasets.ogb_library import import_ogb
@@ -157,10 +145,9 @@ class GraphProblem(Problem):
 
 
 def graph_features(dataset: GraphDataset) -> Tensor:
-    """Composition of every graph, ``(G, D)``: how often each feature takes each value, over its nodes and its edges.
+    """Composition of every graph, ``(G, D)``: its size, and how often each feature of nodes and edges takes each value.
 
-    Shares of the nodes and of the edges, and the logarithm of the number of nodes; constant columns are left out, and
-    the others have variance 1.
+    Constant columns are left out, and the others have variance 1.
     """
     batch = Batch.from_data_list([_bare(graph) for graph in dataset.graphs])
     owners = (batch.batch, batch.batch[batch.edge_index[0]])

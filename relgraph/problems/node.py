@@ -110,19 +110,10 @@ class NodeProblem(Problem):
         found = self.data.to_dict().items()
         return {name: value for name, value in found if isinstance(value, Tensor) and name not in others}
 
-    def describe(self) -> dict[str, Any]:
-        """Name, sizes, source and fingerprint of the graph as plain values for JSON."""
+    def _sizes(self) -> dict[str, Any]:
         data = self.data
-        return {
-            "name": self.name,
-            "num_nodes": num_nodes(data),
-            "num_edges": int(data.edge_index.size(1)),
-            "num_features": int(data.x.size(1)),
-            "features": data.get("features") or "as given",
-            "num_outputs": self.num_outputs,
-            "source": data.get("source") or "given in memory",
-            "fingerprint": self.fingerprint,
-        }
+        sizes = {"num_nodes": num_nodes(data), "num_edges": data.edge_index.size(1), "num_features": data.x.size(1)}
+        return sizes | {"features": data.get("features") or "as given"}
 
     def _make_encoder(self, name: str, settings: TrainSettings) -> nn.Module:
         fields = ("num_layers", "hidden_channels", "dropout", "input_dropout")

@@ -58,29 +58,17 @@ def has_masks(data: Data) -> bool:
 def apply_split(data: Data, task: Task, y: Tensor, name: str | None = None, *, seed: int = 0) -> tuple[Data, Split]:
     """A copy of the graph with the masks of a split, and the split's description.
 
-    * ``public``: the masks of the graph.
-    * ``ogb``: the same for an OGB dataset.
+    * ``public``: the masks of the graph; ``ogb``: the same for an OGB dataset.
     * ``random``: 20 nodes of each class for training, 30 for validation, the rest for testing. A class of fewer than
       100 nodes gives a fifth and three tenths instead, and so do the nodes of a task with several labels.
     * ``paper``: 90 % of the labeled nodes for training and the rest for validation, as in Moschella et al. (2023);
       there are no test nodes, and the best validation value over epochs is reported.
 
-    Args:
-        data: A graph.
-        task: Its task, which says which nodes are labeled.
-        y: Targets of all nodes.
-        name: The split; ``None`` for ``ogb`` on an OGB dataset, ``public`` on another graph with masks, else
-            ``random``.
-        seed: Seed of a split that is drawn.
+    The default is ``ogb`` on an OGB dataset, ``public`` on another graph with masks, else ``random``. Nodes are labeled
+    if the task finds a target in ``y`` ``(N,)`` or ``(N, T)``.
 
     Raises:
         InputError: If the name is unknown or does not apply, or the graph's masks are incomplete or overlap.
-
-    Example:
-        >>> from torch_geometric.data import Data
-        >>> data = Data(x=torch.zeros(200, 1), y=torch.arange(200) % 2)
-        >>> apply_split(data, Task.of("node", "multiclass"), data.y, "random")[1]
-        Split(name='random', train=40, validation=60, test=100, seed=0, note='drawn')
     """
     masks = has_masks(data)
     is_ogb = masks and str(data.get("dataset_name", "")).startswith("ogbn-")
@@ -103,11 +91,7 @@ def apply_split(data: Data, task: Task, y: Tensor, name: str | None = None, *, s
 
 
 def class_labels(data: Data) -> Tensor:
-    """Class labels ``(N,)`` of a graph, -1 where a node has none.
-
-    Raises:
-        InputError: If they are missing, or not integer classes counted from 0.
-    """
+    """Class labels ``(N,)`` of a graph, -1 where a node has none; an error if they are not counted from 0."""
     y = data.get("y")
     if not isinstance(y, Tensor):
         raise InputError("data", "must have class labels 'y' (got a graph without); node classification needs them")
@@ -118,18 +102,12 @@ def class_labels(data: Data) -> Tensor:
         raise InputError("y", "must hold the class of at least one node (got none); -1 stands for an unlabeled node")
     if int(y.max()) >= max(MOST_CLASSES, y.numel()):
         found = f"{int(y.max())} among {y.numel()} nodes"
-        raise InputError(
-            "y", f"must count classes from 0 (got {found}); renumber them, and keep -1 for unlabeled nodes"
-        )
+        raise InputError("y", f"must count classes from 0 (got {found}); number them so, -1 for unlabeled nodes")
     return y.to(torch.int64)
 
 
 def label_matrix(data: Data) -> Tensor | None:
-    """Labels ``(N, T)`` of a graph with several labels per node, in float32, NaN where unknown; ``None`` of classes.
-
-    Raises:
-        InputError: If there is another number than 0 and 1 among them.
-    """
+    """Labels 0 and 1 ``(N, T)`` of a graph with several per node, float32, NaN where unknown; ``None`` of classes."""
     y = data.get("y")
     if not isinstance(y, Tensor) or y.dim() != 2 or y.size(1) < 2 or y.size(0) != num_nodes(data):
         return None

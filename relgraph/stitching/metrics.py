@@ -62,12 +62,7 @@ def disagreement_matrix(task: Task, own: Array) -> Floats:
 
 
 def cross_seed(encoders: Sequence[str]) -> Bools:
-    """Pairs of two different runs of the same encoder, ``(R, R)``.
-
-    Example:
-        >>> cross_seed(["gcn", "gcn", "sage"]).tolist()
-        [[False, True, False], [True, False, False], [False, False, False]]
-    """
+    """Pairs of two different runs of the same encoder, ``(R, R)``."""
     names = np.asarray(encoders)
     return np.asarray((names[:, None] == names[None, :]) & ~np.eye(len(names), dtype=bool))
 

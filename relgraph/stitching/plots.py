@@ -1,4 +1,7 @@
-"""Two plots of an experiment: the metric of every pair of runs, and two spaces before and after a translation."""
+"""Two plots of an experiment: the metric of every pair of runs, and two spaces before and after a translation.
+
+Both are written whole, or not at all with a :class:`relgraph.errors.DataError`.
+"""
 
 from __future__ import annotations
 
@@ -39,9 +42,6 @@ def draw_matrix(report: dict[str, Any], path: Path) -> Path:
 
     Every color scale covers the values of its panel, so that the worst pair is visible. The mean of every block of two
     encoders, without runs with their own heads, is written in it. Writes and returns ``path``, a PNG.
-
-    Raises:
-        DataError: If the file cannot be written.
     """
     methods, metric, encoders = report["methods"], report["metric"], [run["encoder"] for run in report["runs"]]
     percent = metric["direction"] == "higher"
@@ -80,9 +80,6 @@ def draw_spaces(experiment: Experiment, path: Path) -> Path:
 
     The runs are the first two of the experiment, the translation is the ridge map on the anchors. Points are test
     rows, colored by class (or by the first target). Writes and returns ``path``, a PNG.
-
-    Raises:
-        DataError: If the file cannot be written.
     """
     problem, (source, target) = experiment.problem, experiment.runs[:2]
     rows = problem.test[_sample(problem.test.numel())]

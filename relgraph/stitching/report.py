@@ -24,12 +24,7 @@ SCHEMA = "relgraph.stitching/2"
 
 
 def build_report(experiment: Experiment, *, command: str = "") -> dict[str, Any]:
-    """The report of an experiment; values are in the unit of the metric.
-
-    Args:
-        experiment: A finished experiment.
-        command: The command, or call, that regenerates it.
-    """
+    """The report of a finished experiment; ``command``, or a call, regenerates it."""
     settings, problem = experiment.settings, experiment.problem
     task, metric, numbers = problem.task, problem.task.metric, _Numbers(experiment)
     assert settings.train is not None
@@ -75,11 +70,7 @@ def report_schema() -> dict[str, Any]:
 
 
 def to_json(report: dict[str, Any]) -> str:
-    """The report as text.
-
-    Raises:
-        ValueError: If it holds a number that JSON does not have, such as NaN.
-    """
+    """The report as text; a number that JSON does not have, such as NaN, is a ValueError."""
     return json.dumps(report, indent=1, allow_nan=False) + "\n"
 
 

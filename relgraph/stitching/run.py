@@ -86,13 +86,7 @@ class View:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """One thread for tiny linear algebra, which more threads make slower; afterwards as many as before.
-
-    Example:
-        >>> with one_thread():
-        ...     torch.get_num_threads()
-        1
-    """
+    """One thread for tiny linear algebra, which more threads make slower; afterwards as many as before."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -23,13 +23,10 @@ class StitchSettings:
         methods: Names of methods; ``None`` for all that apply. The absolute models are trained in any case, because
             retention is measured against them.
         num_anchors: Number of anchors; ``None`` for :func:`relgraph.training.default_anchors`.
-        strategy: How anchors are chosen.
+        strategy, anchor_seed: How anchors are chosen, and the seed of the choice.
         anchor_features: Where a strategy that needs points measures distances: in ``"input"`` or ``"propagated"``
             features, or in the embeddings of the first ``"run"``, which depend on the labels that it was trained on.
-        anchor_seed: Seed of the choice.
-        task: Name of the task; ``None`` for that of the data.
-        split: Name of the split; ``None`` for the one that comes with the data, else a random one.
-        split_seed: Seed of a split that is drawn.
+        task, split, split_seed: As of :func:`relgraph.problems.make_problem`.
         train: Settings of every training run; ``None`` for :meth:`relgraph.training.TrainSettings.for_data`.
         epochs: Epochs of every training run; ``None`` for those of ``train``.
         at: Layer behind which encoders and heads are stitched, from 1; the head is then the rest of the network,
@@ -100,8 +97,7 @@ class StitchSettings:
     def resolve(self, problem: Problem) -> tuple[StitchSettings, TrainSettings, dict[str, Method]]:
         """These settings with every default filled in, the settings of training, and the methods by name.
 
-        Raises:
-            InputError: If a method does not apply, an encoder has no such layer, or there are not that many anchors.
+        An error if a method does not apply, an encoder has no such layer, or there are not that many anchors.
         """
         if problem.test.numel() == 0:
             raise InputError("test", f"must name at least one labeled {problem.task.level} (got none)")

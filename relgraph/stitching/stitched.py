@@ -36,17 +36,13 @@ def stitch(
     (:func:`relgraph.translate_then`). The result shares no parameter with the two models, and its head is frozen.
 
     Args:
-        source: The model whose encoder is used, or its first layers.
-        target: The model whose head is used, or everything behind the layer.
+        source, target: The models whose encoder and whose head are used.
         data: A graph with anchors (:class:`relgraph.AddAnchors`) that both can embed.
         at: Layer of both encoders, from 1; ``None`` for the last, where only the head is left.
         method: A name in :data:`relgraph.registry.MAPS`; those for ``"embeddings"`` translate, those for ``"outputs"``
             convert.
         shrinkage: Of the fit; ``None`` for leave-one-out, if the method has one.
         mode: What the target's outputs are: ``"multiclass"``, ``"multilabel"`` (a sigmoid each) or ``"regression"``.
-
-    Returns:
-        A model in the source's mode.
 
     Raises:
         InputError: If the graph carries no anchors, the target's head reads relative representations, a model has no
@@ -74,17 +70,15 @@ def stitch(
     (encoder, _), (theirs, head) = cut_model(source, at, "source"), cut_model(target, at, "target")
     z, foreign = (Model(part, nn.Identity()).embed(data) for part in (encoder, theirs))
     space, other = AnchorSet.from_embeddings(z, data), AnchorSet.from_embeddings(foreign, data)
+    served: nn.Module | None = None
     if not isinstance(head, TailHead) and targets != "embeddings":
         published = publish(head, other, embeddings=foreign, mode=mode)
         warn_few_anchors(len(published), published.values.size(1), stacklevel=2)
         if targets == "outputs" or published.mean_from == "center":
-            return _model(source, encoder, convert(space, published, method, shrinkage=shrinkage))
-    head = copy.deepcopy(head).requires_grad_(False)  # later changes of the target have no effect
-    return _model(source, encoder, translate_then(space, other, head, method, shrinkage=shrinkage).eval())
-
-
-def _model(source: Model, encoder: nn.Module, head: nn.Module) -> Model:
-    """A model with a copy of the encoder, in the mode of the source."""
-    model = Model(copy.deepcopy(encoder), head)
+            served = convert(space, published, method, shrinkage=shrinkage)
+    if served is None:
+        head = copy.deepcopy(head).requires_grad_(False)  # later changes of the target have no effect
+        served = translate_then(space, other, head, method, shrinkage=shrinkage).eval()
+    model = Model(copy.deepcopy(encoder), served)
     model.training = source.training  # the encoder's own mode stays as it is
     return model

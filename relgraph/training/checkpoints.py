@@ -69,21 +69,16 @@ class Checkpoints:
             return None
 
     def write(self, run: TrainedRun) -> None:
-        """Write a run, whole or not at all.
-
-        Raises:
-            DataError: If it cannot be written.
-        """
+        """Write a run, whole or not at all."""
         about: dict[str, object] = {name: getattr(run, name) for name in _FIELDS}
         about["history"] = asdict(run.history)
         save_record(self.path(run.seed), FORMAT, run.model.state_dict(), {"run": json.dumps(about)})
 
 
 def code_digest(model: torch.nn.Module) -> str:
-    """SHA-256 over the source code of a model's classes, torch's and PyG's left out, and its structure.
+    """SHA-256 over the structure of a model and the source code of its classes and their bases but torch's and PyG's.
 
-    The base classes are included. Of a class without source code, such as one typed into an interpreter, the compiled
-    functions stand in.
+    Of a class without source code, such as one typed into an interpreter, the compiled functions stand in.
     """
     kinds = {kind for module in model.modules() for kind in type(module).__mro__}
     own = [kind for kind in kinds if kind.__module__.partition(".")[0] not in ("builtins", "torch", "torch_geometric")]

@@ -19,19 +19,15 @@ MOST_ROWS = 20_000
 def fit_linear_head(
     r: Tensor, y: Tensor, train: Tensor, validation: Tensor, num_classes: int, strengths: Sequence[float] = STRENGTHS
 ) -> nn.Linear:
-    """Multinomial logistic regression on fixed vectors, with the penalty that is best on validation rows.
+    """Frozen head by multinomial logistic regression on fixed vectors, with the penalty best on validation rows.
 
     Args:
-        r: Vectors of all rows, ``(N, K)``.
-        y: Classes, ``(N,)``.
+        r, y: Vectors ``(N, K)`` and classes ``(N,)`` of all rows.
         train: Rows to train on; more than :data:`MOST_ROWS` are sampled, with at least one of each class and always the
             same sample of the same rows.
         validation: Rows to choose the penalty on; ties go to the stronger one.
         num_classes: Number of classes; one without training rows is never predicted.
         strengths: Inverse penalties to choose from, ascending: scikit-learn's ``C``.
-
-    Returns:
-        A frozen linear map ``(N, K)`` to ``(N, C)``.
 
     Example:
         >>> r = torch.tensor([[0.0], [0.2], [0.9], [1.0]])
@@ -46,7 +42,7 @@ def fit_linear_head(
     values, labels = r.detach().cpu().double(), y.cpu()
     train, validation = _sample(train.cpu(), labels), validation.cpu()
     classes = torch.bincount(labels[train], minlength=num_classes).nonzero().view(-1)
-    best: tuple[float, nn.Linear] | None = None
+    heads = []
     for strength in strengths if classes.numel() > 1 else ():
         model = LogisticRegression(C=strength, max_iter=1000)
         # The problem is too small for a second thread of the linear algebra.
@@ -57,13 +53,11 @@ def fit_linear_head(
         weight, bias = torch.from_numpy(model.coef_), torch.from_numpy(model.intercept_)
         if classes.numel() == 2:  # scikit-learn returns only the difference of the two
             weight, bias = torch.cat([-weight / 2, weight / 2]), torch.cat([-bias / 2, bias / 2])
-        head = _linear(weight, bias, classes, num_classes)
-        accuracy = float((head(values[validation]).argmax(-1) == labels[validation]).double().mean())
-        if best is None or accuracy > best[0]:
-            best = accuracy, head
-    if best is None:  # a single class
+        heads.append(_linear(weight, bias, classes, num_classes))
+    if not heads:  # a single class
         return _linear(values.new_zeros(1, values.size(1)), values.new_zeros(1), classes, num_classes).to(r)
-    return best[1].to(r)
+    correct = [float((head(values[validation]).argmax(-1) == labels[validation]).double().mean()) for head in heads]
+    return heads[int(np.argmax(correct))].to(r)
 
 
 def _sample(rows: Tensor, labels: Tensor) -> Tensor:

@@ -25,12 +25,9 @@ from relgraph.registry import ENCODERS
 
 
 def make_encoder(name: str, in_channels: int, *, num_layers: int | None = None, **options: float) -> Encoder:
-    """An encoder by its name, initialized from torch's global generator.
+    """An encoder by its name in :data:`relgraph.registry.ENCODERS`, initialized from torch's global generator.
 
-    ``name`` is one of :data:`relgraph.registry.ENCODERS`, ``options`` are further arguments of its class.
-
-    Raises:
-        InputError: If the name is unknown, or the encoder cannot have that many layers.
+    ``options`` are further arguments of its class. Raises an InputError if it cannot have that many layers.
 
     Example:
         >>> make_encoder("sage", 3, num_layers=3, hidden_channels=16).widths
@@ -48,12 +45,7 @@ def make_encoder(name: str, in_channels: int, *, num_layers: int | None = None, 
 
 
 def layers_of(name: str, num_layers: int | None = None) -> int:
-    """The number of layers of ``make_encoder(name, ..., num_layers=num_layers)``; 1 if it has no layers to slice.
-
-    Example:
-        >>> layers_of("gcn"), layers_of("gcn", 3), layers_of("mlp")
-        (2, 3, 1)
-    """
+    """The number of layers of ``make_encoder(name, ..., num_layers=num_layers)``; 1 if it has no layers to slice."""
     with torch.random.fork_rng(devices=[]):
         return getattr(make_encoder(name, 1, num_layers=num_layers), "num_layers", 1)
 

@@ -46,9 +46,6 @@ class GATEncoder(_AttentionEncoder):
     Raises:
         InputError: If ``hidden_channels`` is not a multiple of ``heads``.
 
-    Shapes:
-        features ``(N, in_channels)``, edges ``(2, E)`` -> ``(N, hidden_channels)``.
-
     Example:
         >>> import torch
         >>> GATEncoder(3, 16)(torch.rand(4, 3), torch.tensor([[0, 1], [1, 0]])).shape

@@ -11,26 +11,29 @@ from torch_geometric.nn.inits import reset
 from relgraph.errors import InputError
 from relgraph.nn.dropout import dropout
 
+Activation = Callable[[Tensor], Tensor]
+
 
 class Layer(nn.Module):
-    """One layer of an encoder: dropout, a convolution, an activation.
+    """One layer of an encoder: dropout, a convolution, an activation, dropout.
 
     Args:
         conv: A module called with the state and the arguments that all layers share.
-        dropout: Probability that a value of the input is dropped in training.
+        dropout, output_dropout: Probability that a value of the input, or of the output, is dropped in training.
         activation: A function or module applied to the output.
     """
 
     def __init__(
-        self, conv: nn.Module, dropout: float = 0.0, activation: Callable[[Tensor], Tensor] | None = None
+        self, conv: nn.Module, dropout: float = 0.0, activation: Activation | None = None, output_dropout: float = 0.0
     ) -> None:
         super().__init__()
-        self.conv, self.dropout, self.activation = conv, dropout, activation
+        self.conv, self.dropout, self.activation, self.output_dropout = conv, dropout, activation, output_dropout
 
     def forward(self, h: Tensor, *shared: Tensor) -> Tensor:
         """The next state."""
         h = self.conv(dropout(h, self.dropout, self.training), *shared)
-        return h if self.activation is None else self.activation(h)
+        h = h if self.activation is None else self.activation(h)
+        return dropout(h, self.output_dropout, self.training)
 
 
 def no_edges(h: Tensor, edge_index: Tensor | None, edge_weight: Tensor | None) -> tuple[Tensor, ...]:
@@ -114,10 +117,8 @@ class Encoder(nn.Module):
     def forward(self, x: Tensor, edge_index: Tensor | None = None, edge_weight: Tensor | None = None) -> Tensor:
         """Embeddings ``(N, out_channels)`` of all nodes; of a slice, the state after its last layer.
 
-        Args:
-            x: Features ``(N, in_channels)``; of a slice, the state before its first layer.
-            edge_index: Edges ``(2, E)``; an error if they are missing and a layer needs them.
-            edge_weight: Their weights ``(E,)``; ignored by convolutions without edge weights.
+        ``x`` are features ``(N, in_channels)``, or the state before a slice; edges ``(2, E)`` are an error if missing
+        where a layer needs them. Weights ``(E,)`` are ignored by convolutions without edge weights.
         """
         if not self.layers:
             return x

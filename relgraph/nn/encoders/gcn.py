@@ -15,19 +15,13 @@ class GCNEncoder(Encoder):
               \hat A = D^{-1/2} \tilde A D^{-1/2}
 
     where :math:`\tilde A` has a loop of weight 1 at every node without a loop, and :math:`D` holds its degrees. With a
-    linear head it is the two-layer network of `Kipf and Welling (2017) <https://arxiv.org/abs/1609.02907>`_, written
-    so that the last linear map reads the embeddings. Every further layer adds a convolution, ReLU and dropout before
-    the last propagation.
+    linear head it is the two-layer network of `Kipf and Welling (2017) <https://arxiv.org/abs/1609.02907>`_. Every
+    further layer adds a convolution, ReLU and dropout before the last propagation.
 
     Args:
-        in_channels: Size of the features.
-        hidden_channels: Size of the embeddings and of all states.
-        num_layers: Number of layers, at least 2; the last is the propagation alone.
-        dropout: Probability that a hidden value is dropped in training.
-        input_dropout: The same for features.
-
-    Raises:
-        InputError: If there are fewer than two layers.
+        in_channels, hidden_channels: Size of the features, and of the embeddings and all states.
+        num_layers: Number of layers, at least 2, or an InputError is raised; the last is the propagation alone.
+        dropout, input_dropout: Probability that a hidden value, or a feature, is dropped in training.
 
     Shapes:
         features ``(N, in_channels)``, edges ``(2, E)``, weights ``(E,)`` -> ``(N, hidden_channels)``.

@@ -24,7 +24,7 @@ class GCN2Encoder(Encoder):
 
     Args:
         in_channels, hidden_channels, dropout, input_dropout: As of :class:`GCNEncoder`.
-        num_layers: Number of convolutions ``L``, at least 1, or an :class:`~relgraph.errors.InputError` is raised.
+        num_layers: Number of convolutions ``L``, at least 1, or an InputError is raised.
         alpha: Share of the initial state in each layer.
         theta: Strength of the weights against the identity.
 

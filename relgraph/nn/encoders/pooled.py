@@ -29,8 +29,8 @@ class GraphEncoder(Encoder):
     Args:
         conv: Makes from a width a layer that is called with states, ``edge_index`` and edge states, such as those of
             :data:`relgraph.registry.GRAPH_ENCODERS`.
-        nodes: Makes from a width the module from node features to states, such as OGB's ``AtomEncoder``.
-        edges: Makes from a width the module from edge features to edge states, such as OGB's ``BondEncoder``.
+        nodes, edges: Make from a width the modules from features of nodes and of edges to states, such as OGB's
+            ``AtomEncoder`` and ``BondEncoder``.
         hidden_channels: Size of all states and of the embeddings.
         num_layers: Number of message passing layers, at least 1, or an InputError is raised.
         dropout: Probability that a value is dropped after every layer in training.
@@ -99,14 +99,8 @@ class EdgeGCNConv(MessagePassing):  # type: ignore[misc]  # PyG has no types
     .. math:: h'_i = \frac{1}{d_i} \mathrm{ReLU}(W h_i + u)
         + \sum_{j \to i} \frac{1}{\sqrt{d_j d_i}} \mathrm{ReLU}(W h_j + e_{ji})
 
-    with degrees :math:`d` that count a loop, and a learned vector ``u`` as edge state of the loop.
-
-    Shapes:
-        states ``(N, F)``, edges ``(2, E)``, edge states ``(E, F)`` -> ``(N, F)``.
-
-    Example:
-        >>> EdgeGCNConv(8)(torch.rand(3, 8), torch.tensor([[0, 1], [1, 0]]), torch.rand(2, 8)).shape
-        torch.Size([3, 8])
+    with degrees :math:`d` that count a loop, and a learned vector ``u`` as edge state of the loop. Shapes: states
+    ``(N, F)``, edges ``(2, E)``, edge states ``(E, F)`` -> ``(N, F)``.
     """
 
     def __init__(self, channels: int) -> None:
@@ -138,10 +132,6 @@ class EdgeSAGEConv(MessagePassing):  # type: ignore[misc]
     r"""A GraphSAGE layer with edge features; shapes as of :class:`EdgeGCNConv`.
 
     .. math:: h'_i = W h_i + V \operatorname{mean}_{j \to i} \mathrm{ReLU}(h_j + e_{ji})
-
-    Example:
-        >>> EdgeSAGEConv(8)(torch.rand(3, 8), torch.tensor([[0, 1], [1, 0]]), torch.rand(2, 8)).shape
-        torch.Size([3, 8])
     """
 
     def __init__(self, channels: int) -> None:

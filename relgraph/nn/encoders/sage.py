@@ -17,10 +17,7 @@ class SAGEEncoder(Encoder):
 
     with :math:`\bar A` the mean over incoming edges (`Hamilton et al. (2017) <https://arxiv.org/abs/1706.02216>`_).
     Every further layer adds one more :math:`H` before the last propagation. Edge weights are ignored. Arguments and
-    errors are those of :class:`GCNEncoder`.
-
-    Shapes:
-        features ``(N, in_channels)``, edges ``(2, E)`` -> ``(N, 2 * hidden_channels)``.
+    errors are those of :class:`GCNEncoder`; embeddings have shape ``(N, 2 * hidden_channels)``.
 
     Example:
         >>> import torch
