@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch_geometric.data import Data, HeteroData
+from torch_geometric.data.storage import NodeStorage
 from torch_geometric.transforms import BaseTransform
 
 from relgraph.anchors import labels_used, select_anchors, shared_ids
@@ -15,9 +16,6 @@ from relgraph.anchors.select import AnchorFeatures, LabelsUsed
 from relgraph.anchors.values import checked_ids, shortened
 from relgraph.errors import InputError, unknown_name
 from relgraph.graph import node_ids, num_nodes
-
-if TYPE_CHECKING:
-    from torch_geometric.data.storage import NodeStorage
 
 
 class AddAnchors(BaseTransform):  # type: ignore[misc]
@@ -36,8 +34,7 @@ class AddAnchors(BaseTransform):  # type: ignore[misc]
             ``"input"``, or one run's embeddings of this graph, shape ``(N, F)``.
         among: Nodes that may become anchors, such as ``data.train_mask``: a mask ``(N,)`` or rows; by default all.
 
-    Attributes:
-        labels_used: ``"none"``, ``"run-embeddings"``, ``"labels"``, or ``None`` for given ids.
+    The attribute ``labels_used`` is ``"none"``, ``"run-embeddings"``, ``"labels"``, or ``None`` for given ids.
 
     Raises:
         InputError: If a setting, or a graph, does not allow the choice.

@@ -15,8 +15,7 @@ def disagreement(p: Tensor, q: Tensor, *, mode: Mode = "multiclass") -> float:
     """Share of nodes on which two runs predict different classes; of labels, share of (node, label) pairs.
 
     Args:
-        p: Predicted classes, shape ``(N,)``, or outputs, shape ``(N, C)``.
-        q: Those of the other run, in either form.
+        p, q: Predicted classes, shape ``(N,)``, or outputs, shape ``(N, C)``, in either form.
         mode: What outputs are: ``"multiclass"``, or ``"multilabel"``, where the sign of each is the prediction.
 
     Raises:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import torch
 from torch import Tensor
 
+from relgraph.anchors import AnchorSet
 from relgraph.errors import InputError
 from relgraph.nn.relative import given_anchors
 from relgraph.similarity import relative, resolve
-
-if TYPE_CHECKING:
-    from relgraph.anchors import AnchorSet
 
 _CHUNK = 1 << 22  # similarities held at once
 

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import skip_init
 
+from relgraph.anchors import AnchorSet, PublishedHead, shared_ids
 from relgraph.errors import InputError
 from relgraph.nn.relative import RelativeLayer, given_anchors
 from relgraph.registry import SIMILARITIES
 from relgraph.similarity import apply_map, normalizing_map, resolve, safe_norm, whitened_projection
 from relgraph.similarity.checks import exact
-
-if TYPE_CHECKING:
-    from relgraph.anchors import AnchorSet, PublishedHead
 
 Linear = TypeVar("Linear", bound=nn.Linear)
 
@@ -194,8 +192,6 @@ def relative_head(head: PublishedHead, anchors: AnchorSet | None = None) -> Rela
     """
     logits, ids = head.outputs, head.ids
     if anchors is not None:
-        from relgraph.anchors import shared_ids
-
         _, rows = shared_ids(anchors.ids, ids)
         if not len(rows) == len(ids) == len(anchors):
             found = f"{len(ids)} (got {len(anchors)}, {len(rows)} of them the head's)"

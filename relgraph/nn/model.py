@@ -5,10 +5,12 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 from torch import Tensor, nn
+from torch_geometric.data import Data
 
+from relgraph.anchors import AnchorSet
 from relgraph.errors import InputError
 from relgraph.graph import anchor_index
 from relgraph.modes import eval_mode
@@ -17,12 +19,7 @@ from relgraph.nn.folding import RelativeHead, fold
 from relgraph.nn.relative import RelativeLayer
 from relgraph.similarity import resolve
 
-if TYPE_CHECKING:
-    from torch_geometric.data import Data
-
-    from relgraph.anchors import AnchorSet
-
-    Graph: TypeAlias = Data | Mapping[str, Any]
+Graph: TypeAlias = Data | Mapping[str, Any]
 
 
 class Model(nn.Module):
@@ -35,7 +32,6 @@ class Model(nn.Module):
 
     Example:
         >>> import torch
-        >>> from torch_geometric.data import Data
         >>> from relgraph.nn import GCNEncoder
         >>> data = Data(x=torch.rand(4, 3), edge_index=torch.tensor([[0, 1], [1, 0]]))
         >>> model = Model(GCNEncoder(3, 8), nn.Linear(8, 2))
@@ -126,7 +122,6 @@ class RelativeModel(Model):
 
     Example:
         >>> import torch
-        >>> from torch_geometric.data import Data
         >>> from relgraph.nn import GCNEncoder
         >>> data = Data(x=torch.rand(4, 3), edge_index=torch.tensor([[0, 1], [1, 0]]))
         >>> data.anchor_rank, data.num_anchors = torch.tensor([0, -1, 1, -1]), 2
@@ -171,7 +166,6 @@ def call_with_graph(module: nn.Module, graph: Graph) -> Tensor:
 
     Example:
         >>> import torch
-        >>> from torch_geometric.data import Data
         >>> data = Data(x=torch.ones(2, 3), edge_index=torch.tensor([[0], [1]]))
         >>> call_with_graph(nn.Identity(), data).shape
         torch.Size([2, 3])
@@ -202,7 +196,6 @@ def head_arguments(head: nn.Module, graph: Graph) -> dict[str, Any]:
 
     Example:
         >>> import torch
-        >>> from torch_geometric.data import Data
         >>> from torch_geometric.nn import GCNConv
         >>> data = Data(x=torch.ones(2, 3), edge_index=torch.tensor([[0], [1]]))
         >>> list(head_arguments(GCNConv(3, 2), data)), head_arguments(nn.Linear(3, 2), data)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from relgraph.anchors import AnchorSet
 from relgraph.errors import InputError
 from relgraph.similarity import check_shrinkage, relative, resolve
 from relgraph.similarity.checks import check_pair, exact, wide
-
-if TYPE_CHECKING:
-    from relgraph.anchors import AnchorSet
 
 _BUFFERS = ("ema_anchors", "ema_center", "frozen_anchors", "frozen_center")
 

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor
 from torch_geometric.nn import MessagePassing
 
+from relgraph.anchors import AnchorSet
 from relgraph.nn.relative import given_anchors, shown_options
 from relgraph.similarity import check_shrinkage, edge_similarity, resolve
-
-if TYPE_CHECKING:
-    from relgraph.anchors import AnchorSet
 
 
 class RelativeConv(MessagePassing):  # type: ignore[misc]  # PyG has no types

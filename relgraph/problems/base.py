@@ -73,11 +73,8 @@ class Problem(ABC):
     def build(self, encoder: EncoderLike, seed: int, settings: TrainSettings, head: Head = "linear") -> Model:
         """An untrained model, initialized from the seed; torch's global generator is left as it was.
 
-        Args:
-            encoder: Name of an encoder, a module (copied, and reset if it has ``reset_parameters``), or a function.
-            seed: Seed of the initialization.
-            settings: Width, depth and dropout of encoders given by name.
-            head: ``"linear"``, or ``"relative-cosine"`` for a linear head on cosines with the anchors.
+        The encoder is a name, whose width, depth and dropout are in the settings, a module (copied, and reset if it has
+        ``reset_parameters``), or a function. A ``"relative-cosine"`` head is linear on cosines with the anchors.
         """
         with seeded(seed, self.device):
             return self.initialize(encoder, settings, head)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -111,13 +111,12 @@ class GraphProblem(Problem):
     @cached_property
     def fingerprint(self) -> str:
         """Sixteen hexadecimal digits that name the graphs in their order, by their nodes and edges."""
-        graphs = [Data(edge_index=graph.edge_index, num_nodes=graph.num_nodes) for graph in self.data.graphs]
-        return fingerprint(Batch.from_data_list(graphs))
+        return fingerprint(_collated(self.data.graphs))
 
     def tensors(self, head: Head = "linear") -> dict[str, Tensor]:
         """Nodes, edges and features of all graphs, concatenated."""
-        batch = Batch.from_data_list([_bare(graph) for graph in self.data.graphs])
-        return {name: value for name, value in batch.to_dict().items() if isinstance(value, Tensor)}
+        found = _collated(self.data.graphs).to_dict().items()
+        return {name: value for name, value in found if isinstance(value, Tensor)}
 
     def _sizes(self) -> dict[str, Any]:
         return {"num_graphs": len(self.data)}
@@ -140,8 +139,8 @@ class GraphProblem(Problem):
 
     def _batched(self, rows: Sequence[int]) -> Iterator[Data]:
         for start in range(0, len(rows), GRAPHS_AT_ONCE):
-            graphs = [_bare(self.data.graphs[row]) for row in rows[start : start + GRAPHS_AT_ONCE]]
-            yield Batch.from_data_list(graphs).to(self.device)
+            graphs = (self.data.graphs[row] for row in rows[start : start + GRAPHS_AT_ONCE])
+            yield _collated(graphs).to(self.device)
 
 
 def graph_features(dataset: GraphDataset) -> Tensor:
@@ -149,7 +148,7 @@ def graph_features(dataset: GraphDataset) -> Tensor:
 
     Constant columns are left out, and the others have variance 1.
     """
-    batch = Batch.from_data_list([_bare(graph) for graph in dataset.graphs])
+    batch = _collated(dataset.graphs)
     owners = (batch.batch, batch.batch[batch.edge_index[0]])
     blocks = [torch.bincount(batch.batch, minlength=len(dataset)).log1p().unsqueeze(1)]
     for values, owner in zip((batch.x, batch.edge_attr), owners, strict=True):
@@ -161,6 +160,10 @@ def graph_features(dataset: GraphDataset) -> Tensor:
     features = torch.cat(blocks, dim=1)
     spread = features.std(dim=0)
     return features[:, spread > 1e-6] / spread[spread > 1e-6]
+
+
+def _collated(graphs: Iterable[Data]) -> Batch:
+    return Batch.from_data_list([_bare(graph) for graph in graphs])
 
 
 def _bare(graph: Data, y: Tensor | None = None) -> Data:

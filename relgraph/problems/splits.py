@@ -5,19 +5,17 @@ from __future__ import annotations
 import copy
 from dataclasses import asdict, dataclass
 from itertools import combinations
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
+from torch_geometric.data import Data
 from torch_geometric.utils import index_to_mask
 
 from relgraph.errors import InputError
 from relgraph.graph import num_nodes
 from relgraph.registry import SPLITS
 from relgraph.task import Task
-
-if TYPE_CHECKING:
-    from torch_geometric.data import Data
 
 MASKS = ("train_mask", "val_mask", "test_mask")
 TRAIN_PER_CLASS = 20

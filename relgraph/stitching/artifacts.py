@@ -1,6 +1,7 @@
 """Files of an experiment beside its report: models, spaces, heads and predictions, readable without pickle.
 
-Every function raises a :class:`relgraph.errors.DataError` if a file or folder cannot be written.
+They are named ``ENCODER-SEED.safetensors``, with the kind of the head of a model if it is not linear. Every function
+raises a :class:`relgraph.errors.DataError` if a file or folder cannot be written.
 """
 
 from __future__ import annotations
@@ -19,10 +20,7 @@ MODEL_FORMAT = "relgraph.model/1"
 
 
 def save_models(experiment: Experiment, folder: Path) -> None:
-    """Write the weights of every model to ``ENCODER-SEED.safetensors``, with the kind of the head if it is not linear.
-
-    The header holds what is needed to build the model again: encoder, kind of head, seed, settings and dataset.
-    """
+    """Write the weights of every model, and in the header what is needed to build it again."""
     settings, problem = experiment.settings, experiment.problem
     assert settings.train is not None
     shared = {"settings": settings.train.to_dict(), "dataset": problem.describe(), "split": problem.split.to_dict()}
@@ -43,10 +41,7 @@ def save_spaces(experiment: Experiment, folder: Path) -> None:
 
 
 def save_heads(experiment: Experiment, folder: Path) -> None:
-    """Write the published head of every absolute run, to be read by :meth:`relgraph.PublishedHead.load`.
-
-    There are none, and no folder, where heads do not read one row at a time.
-    """
+    """Write the published head of every absolute run, to be read by :meth:`relgraph.PublishedHead.load`, if any."""
     for run, head in zip(experiment.runs, experiment.heads, strict=False):
         make_folder(folder)
         head.save(_file(folder, run))

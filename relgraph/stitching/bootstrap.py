@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
+Sums = Callable[[Floats], tuple[Floats, Floats]]
 
 LEVEL = 0.95
 DRAWS = 2000
@@ -47,11 +48,7 @@ def pair_figure(
 
 
 def _figure(
-    values: Floats,
-    sums: Callable[[Floats], tuple[Floats, Floats]],
-    encoders: Sequence[str],
-    n_is: str,
-    lower_is_worse: bool,
+    values: Floats, sums: Sums, encoders: Sequence[str], n_is: str, lower_is_worse: bool
 ) -> dict[str, Any] | None:
     if not len(values):
         return None

@@ -36,12 +36,12 @@ class Crossing:
     Args:
         outputs: Records (:meth:`relgraph.task.Task.record`): classes ``(S, T, n)``, -1 where a pair is undefined or
             was not asked for, or outputs ``(S, T, n, C)``, NaN there.
-        seconds: Of every source, to prepare its run and to evaluate it with all heads.
+        seconds: To prepare all runs and to evaluate all pairs.
         draws: Records ``(B, n, ...)`` of a method that draws, of different runs, and of further draws if these are few.
     """
 
     outputs: Array
-    seconds: list[float]
+    seconds: float
     draws: Array | None = None
 
 
@@ -97,21 +97,13 @@ def cross(
     classes = problem.task.mode == "multiclass"
     shape = (len(sources), len(targets), rows.numel(), *(() if classes else (problem.num_outputs,)))
     found = np.full(shape, -1 if classes else np.nan, dtype=np.int16 if classes else np.float64)
-    seconds, different = [0.0] * len(sources), []
-    for i, source in enumerate(sources):
-        start = time.perf_counter()
-        view(i, source)
-        seconds[i] += time.perf_counter() - start
+    start, different = time.perf_counter(), []
     for i, j in np.ndindex(len(sources), len(targets)):
-        if pairs is not None and not pairs[i, j]:
-            continue
-        start = time.perf_counter()
-        outputs = record(i, j)
-        seconds[i] += time.perf_counter() - start
-        if outputs is not None:
+        if (pairs is None or pairs[i, j]) and (outputs := record(i, j)) is not None:
             found[i, j] = outputs
             if sources[i] is not targets[j]:
                 different.append((i, j))
+    seconds = time.perf_counter() - start
     if not (method.draws and different):
         return Crossing(found, seconds)
     further = (record(*different[k % len(different)]) for k in range(len(different), method.draws))

@@ -59,11 +59,7 @@ class Method(ABC):
     def predict(self, source: View, target: View, rows: Tensor, generator: torch.Generator) -> Tensor | None:
         """Outputs ``(n, C)`` of the source's encoder with the target's head, ``None`` where widths do not fit.
 
-        Args:
-            source: What :meth:`prepare` returned for the run of the encoder.
-            target: The same for the run of the head.
-            rows: Predicted rows, ``(n,)``.
-            generator: For methods that draw.
+        Both views come from :meth:`prepare`; ``rows`` are predicted rows ``(n,)``. Methods that draw use the generator.
         """
 
 

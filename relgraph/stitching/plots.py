@@ -6,7 +6,6 @@ Both are written whole, or not at all with a :class:`relgraph.errors.DataError`.
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from relgraph.problems import Problem
     from relgraph.stitching.experiment import Experiment
 
 MOST_ROWS = 2000
@@ -91,14 +91,14 @@ def draw_spaces(experiment: Experiment, path: Path) -> Path:
         f"target: {target.encoder}, seed {target.seed}": _project(target.z[rows], *axes_of[1]),
         "source, translated to the target": _project(translated, *axes_of[1]),
     }
-    figure, colors = _figure(9.6, 3.9), _Colors.of(experiment, rows)
+    figure, (targets, names, label) = _figure(9.6, 3.9), _targets(problem, rows)
     axes = figure.subplots(1, 3)
     first, second, _ = panels.values()
     for axis, (title, points), shown in zip(axes, panels.items(), (first, second, second), strict=True):
-        colors.scatter(axis, points)
+        _scatter(axis, points, targets, names)
         _limit(axis, shown)
         axis.set_title(title, fontsize=10)
-    colors.legend(figure, axes)
+    _legend(figure, axes, targets, names, label)
     layer = "" if source.at is None else f" behind layer {source.at}"
     count = f"{len(rows):,} of {problem.test.numel():,}" if len(rows) < problem.test.numel() else f"{len(rows):,}"
     figure.suptitle(f"{_title(problem.describe())}: spaces of two runs{layer}, {count} test rows", fontsize=11)
@@ -183,55 +183,48 @@ def _sample(count: int) -> Tensor:
     return torch.from_numpy(np.sort(np.random.default_rng(0).choice(count, MOST_ROWS, replace=False)))
 
 
-@dataclass(frozen=True)
-class _Colors:
-    """Targets of the points, as classes with colors and markers, or as values on a color scale."""
+def _targets(problem: Problem, rows: Tensor) -> tuple[NDArray[Any], list[str], str]:
+    """Targets of the points, their names if they are classes, and what they are."""
+    y = problem.y[rows].cpu().numpy()
+    if problem.task.mode == "multiclass":
+        known = getattr(problem.data, "class_names", None) or range(problem.num_outputs)
+        return y, [str(name) for name in known], "class"
+    first = "first " if y.shape[1] > 1 else ""
+    if problem.task.mode == "multilabel":
+        return np.nan_to_num(y[:, 0], nan=2).astype(int), ["no", "yes", "unknown"], f"{first}label"
+    return y[:, 0], [], f"{first}target"
 
-    targets: NDArray[Any]
-    names: list[str]
-    label: str
 
-    @classmethod
-    def of(cls, experiment: Experiment, rows: Tensor) -> _Colors:
-        problem = experiment.problem
-        y = problem.y[rows].cpu().numpy()
-        if problem.task.mode == "multiclass":
-            known = getattr(problem.data, "class_names", None) or range(problem.num_outputs)
-            return cls(y, [str(name) for name in known], "class")
-        first = "first " if y.shape[1] > 1 else ""
-        if problem.task.mode == "multilabel":
-            return cls(np.nan_to_num(y[:, 0], nan=2).astype(int), ["no", "yes", "unknown"], f"{first}label")
-        return cls(y[:, 0], [], f"{first}target")
+def _scatter(axis: Axes, points: NDArray[np.float64], targets: NDArray[Any], names: list[str]) -> None:
+    """Draw the points in a mixed order, so that no class covers the others."""
+    mixed = np.random.default_rng(0).permutation(len(points))
+    if not names:
+        x, y = points[mixed].T
+        axis.scatter(x, y, s=6, c="0.8", linewidths=0)  # remains visible where the target is unknown
+        axis.scatter(x, y, s=6, c=targets[mixed], cmap="viridis", linewidths=0)
+    for marker in dict.fromkeys(_style(label)[1] for label in range(len(names))):
+        rows = [row for row in mixed if _style(targets[row])[1] == marker]
+        colors = [_style(targets[row])[0] for row in rows]
+        axis.scatter(points[rows, 0], points[rows, 1], s=6, c=colors, marker=marker, linewidths=0, alpha=0.75)
+    axis.set_xticks([])
+    axis.set_yticks([])
 
-    def scatter(self, axis: Axes, points: NDArray[np.float64]) -> None:
-        """Draw the points in a mixed order, so that no class covers the others."""
-        mixed = np.random.default_rng(0).permutation(len(points))
-        if not self.names:
-            x, y = points[mixed].T
-            axis.scatter(x, y, s=6, c="0.8", linewidths=0)  # remains visible where the target is unknown
-            axis.scatter(x, y, s=6, c=self.targets[mixed], cmap="viridis", linewidths=0)
-        for marker in dict.fromkeys(_style(label)[1] for label in range(len(self.names))):
-            rows = [row for row in mixed if _style(self.targets[row])[1] == marker]
-            colors = [_style(self.targets[row])[0] for row in rows]
-            axis.scatter(points[rows, 0], points[rows, 1], s=6, c=colors, marker=marker, linewidths=0, alpha=0.75)
-        axis.set_xticks([])
-        axis.set_yticks([])
 
-    def legend(self, figure: Figure, axes: Any) -> None:
-        """Name the classes, if there are few enough, or show the scale of values."""
-        from matplotlib.cm import ScalarMappable
-        from matplotlib.colors import Normalize
-        from matplotlib.lines import Line2D
+def _legend(figure: Figure, axes: Any, targets: NDArray[Any], names: list[str], title: str) -> None:
+    """Name the classes, if there are few enough, or show the scale of values."""
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Normalize
+    from matplotlib.lines import Line2D
 
-        if not self.names:
-            scale = ScalarMappable(Normalize(np.nanmin(self.targets), np.nanmax(self.targets)), "viridis")
-            figure.colorbar(scale, ax=list(axes), shrink=0.8, pad=0.02).set_label(self.label, fontsize=9)
-        elif len(self.names) <= 2 * len(_COLORS):
-            handles = []
-            for label, name in enumerate(self.names):
-                color, marker = _style(label)
-                handles.append(Line2D([], [], linestyle="", marker=marker, color=color, label=name))
-            figure.legend(handles=handles, title=self.label, loc="outside right center", frameon=False, fontsize=8)
+    if not names:
+        scale = ScalarMappable(Normalize(np.nanmin(targets), np.nanmax(targets)), "viridis")
+        figure.colorbar(scale, ax=list(axes), shrink=0.8, pad=0.02).set_label(title, fontsize=9)
+    elif len(names) <= 2 * len(_COLORS):
+        handles = []
+        for label, name in enumerate(names):
+            color, marker = _style(label)
+            handles.append(Line2D([], [], linestyle="", marker=marker, color=color, label=name))
+        figure.legend(handles=handles, title=title, loc="outside right center", frameon=False, fontsize=8)
 
 
 def _style(label: int) -> tuple[str, str]:

@@ -114,7 +114,7 @@ class _Numbers:
         found["per_encoder"] = {one: self._of_encoder(one, values, own) for one in dict.fromkeys(self.encoders)}
         found["matrix"] = [[_number(value) for value in row] for row in values]
         found["draws"] = self._draws(crossing)
-        found["seconds"] = round(sum(crossing.seconds), 4)
+        found["seconds"] = round(crossing.seconds, 4)
         return found
 
     def runs(self) -> list[dict[str, Any]]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING
 
 from torch import nn
+from torch_geometric.data import Data
 
 from relgraph.anchors import AnchorSet, publish
 from relgraph.errors import InputError
@@ -14,9 +14,6 @@ from relgraph.nn.model import Model, RelativeModel, TailHead, cut_model
 from relgraph.registry import MAPS
 from relgraph.stitching.run import warn_few_anchors
 from relgraph.task import Mode, check_mode
-
-if TYPE_CHECKING:
-    from torch_geometric.data import Data
 
 
 def stitch(

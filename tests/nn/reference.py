@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from relgraph.nn.encoders import GCN2Encoder, GCNEncoder, GINEncoder, SAGEEncoder, make_encoder
+from relgraph.nn import GCN2Encoder, GCNEncoder, GINEncoder, SAGEEncoder, make_encoder
 from relgraph.registry import ENCODERS
 
 NAMES = sorted(ENCODERS)

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch_geometric.nn import GraphConv
 
 from relgraph.errors import InputError
-from relgraph.nn.encoders import Encoder, Layer, layers_of, make_encoder
+from relgraph.nn import Encoder, Layer, make_encoder
+from relgraph.nn.encoders import layers_of
 from relgraph.nn.model import Model, TailHead
 from relgraph.registry import ENCODERS
 from tests.nn.reference import NAMES, made

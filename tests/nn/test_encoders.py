@@ -9,15 +9,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch_geometric.data import Data
 
 from relgraph.errors import InputError
-from relgraph.nn.encoders import (
-    GATEncoder,
-    GCN2Encoder,
-    MLPEncoder,
-    SAGEEncoder,
-    TransformerEncoder,
-    layers_of,
-    make_encoder,
-)
+from relgraph.nn import GATEncoder, GCN2Encoder, MLPEncoder, SAGEEncoder, TransformerEncoder, make_encoder
+from relgraph.nn.encoders import layers_of
 from relgraph.nn.model import Model
 from relgraph.registry import ENCODERS
 from tests.nn.reference import (

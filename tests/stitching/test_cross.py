@@ -64,7 +64,7 @@ def test_targets_rows_and_anchors_of_every_source(nodes: Experiment) -> None:
     sources, targets, rows = nodes.runs[:2], nodes.runs[1:], nodes.problem.validation[:7]
     anchors = [torch.arange(0, 180, 9), torch.arange(5, 170, 11)]
     found = cross(method("ridge"), sources, targets, anchors=anchors, rows=rows)
-    assert found.outputs.shape == (2, 3, 7) and len(found.seconds) == 2
+    assert found.outputs.shape == (2, 3, 7) and found.seconds > 0
     for i, source in enumerate(sources):
         one = cross(method("ridge"), [source], targets, anchors=anchors[i], rows=rows)
         assert np.array_equal(found.outputs[i], one.outputs[0])

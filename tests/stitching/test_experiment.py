@@ -43,13 +43,13 @@ def test_every_method_has_outputs_for_every_pair_of_equal_width(experiment: Expe
     count = len(experiment.runs)
     for name, crossing in experiment.stitched.items():
         outputs = crossing.outputs
-        assert outputs.shape == (count, count, *experiment.own.shape[1:]) and len(crossing.seconds) == count
+        assert outputs.shape == (count, count, *experiment.own.shape[1:])
         missing = outputs == -1 if undefined_like(experiment) == -1 else np.isnan(outputs)
         widths = np.array([one.z.size(1) for one in experiment.runs])
         expected = widths[:, None] != widths[None, :] if name == "absolute" else np.zeros((count, count), dtype=bool)
         assert np.array_equal(missing.reshape(count, count, -1).all(-1), expected) and (missing.any() == expected.any())
         assert (crossing.draws is not None) == (name == "permuted-anchors")
-        assert all(seconds > 0 for seconds in crossing.seconds)
+        assert crossing.seconds > 0
 
 
 def test_all_methods_that_apply_are_taken(experiments: dict[str, Experiment]) -> None:
@@ -174,7 +174,7 @@ def test_progress_adds_up() -> None:
 def test_seconds_are_recorded_for_every_stage(experiment: Experiment) -> None:
     assert list(experiment.seconds) == ["anchors", "train", "stitch"]
     assert all(seconds > 0 for seconds in experiment.seconds.values())
-    assert sum(sum(one.seconds) for one in experiment.stitched.values()) <= experiment.seconds["stitch"]
+    assert sum(one.seconds for one in experiment.stitched.values()) <= experiment.seconds["stitch"]
 
 
 def test_warnings_are_raised_once_and_kept() -> None:
