@@ -37,12 +37,6 @@ class NodeProblem(Problem):
 
     Raises:
         InputError: If features, edges, labels or masks are missing or break a rule.
-
-    Example:
-        >>> import relgraph as rg
-        >>> problem = NodeProblem(rg.load_dataset("digits"))
-        >>> problem.task.metric.name, problem.num_outputs, problem.split.name, len(problem.train)
-        ('accuracy', 10, 'random', 200)
     """
 
     def __init__(self, data: Data, split: str | None = None, *, seed: int = 0) -> None:
@@ -140,22 +134,16 @@ def checked_graph(data: Data) -> Data:
     if data.get("edge_index") is None:
         data = copy.copy(data)
         data.edge_index, data.edge_weight = edge_index, edge_weight
-    _check_features(x)
+    if x.layout != torch.strided or x.dim() != 2 or not x.is_floating_point():
+        kind = "a sparse tensor" if x.layout != torch.strided else f"{x.dtype} of shape {tuple(x.shape)}"
+        raise InputError("x", f"must be a dense floating-point matrix (N, D) (got {kind}); try x.to_dense().float()")
+    bad = (~x.isfinite().all(dim=1)).nonzero().view(-1)
+    if bad.numel():
+        found = f"{'NaN' if bool(x[bad[0]].isnan().any()) else 'infinity'} in row {int(bad[0])}"
+        raise InputError("data", f"must have finite features 'x' (got {found}); fill it in or drop the node")
     count, ends = num_nodes(data), [int(edge_index.min()), int(edge_index.max())] if edge_index.numel() else [0, 0]
     if edge_index.dim() != 2 or edge_index.size(0) != 2 or edge_index.is_floating_point():
         raise InputError("edge_index", f"must have shape (2, E) of integers (got {tuple(edge_index.shape)})")
     if ends[0] < 0 or ends[1] >= count:
         raise InputError("edge_index", f"must name nodes from 0 to {count - 1} (got {ends[0]} to {ends[1]})")
     return data
-
-
-def _check_features(x: Tensor) -> None:
-    """Refuse features that are no dense matrix of finite numbers, and name the first row that is not finite."""
-    if x.layout != torch.strided or x.dim() != 2 or not x.is_floating_point():
-        kind = "a sparse tensor" if x.layout != torch.strided else f"{x.dtype} of shape {tuple(x.shape)}"
-        raise InputError("x", f"must be a dense floating-point matrix (N, D) (got {kind}); try x.to_dense().float()")
-    bad = (~x.isfinite().all(dim=1)).nonzero().view(-1)
-    if bad.numel():
-        row = int(bad[0])
-        found = f"{'NaN' if bool(x[row].isnan().any()) else 'infinity'} in row {row}"
-        raise InputError("data", f"must have finite features 'x' (got {found}); fill it in or drop the node")

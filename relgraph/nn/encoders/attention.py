@@ -60,11 +60,6 @@ class TransformerEncoder(_AttentionEncoder):
 
     The layers are those of `Shi et al. (2021) <https://arxiv.org/abs/2009.03509>`_ without gates. They are arranged as
     in :class:`GATEncoder`, and have the same arguments, shapes and errors.
-
-    Example:
-        >>> import torch
-        >>> TransformerEncoder(3, 16)(torch.rand(4, 3), torch.tensor([[0, 1], [1, 0]])).shape
-        torch.Size([4, 16])
     """
 
     conv = TransformerConv

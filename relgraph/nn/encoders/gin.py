@@ -18,11 +18,6 @@ class GINEncoder(Encoder):
     <https://arxiv.org/abs/1810.00826>`_. The norm brings every row to mean 0 and variance 1 and has no parameters.
     Without it, a few hubs would have rows tens of times longer than other nodes and dominate the covariance, since
     sums grow with the degree. Edge weights are ignored. Arguments and shapes are those of :class:`GCNEncoder`.
-
-    Example:
-        >>> import torch
-        >>> GINEncoder(3, 8)(torch.rand(4, 3), torch.tensor([[0, 1], [1, 0]])).shape
-        torch.Size([4, 8])
     """
 
     def __init__(
