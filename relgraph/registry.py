@@ -195,7 +195,6 @@ MAPS = Registry(
         "procrustes": ("procrustes:PROCRUSTES", "rotation with one scale"),
         "orthogonal": ("procrustes:ORTHOGONAL", "orthogonal factor of least squares, with one scale"),
         "kl": ("divergence:KL", "affine map fitted to the head's probabilities (convex)"),
-        "auto": ("automatic:AUTO", "the map with the highest agreement on held-out anchors"),
     },
 )
 
@@ -208,10 +207,8 @@ METHODS = Registry(
         "relative-cosine-posthoc": ("RELATIVE_COSINE_POSTHOC", "frozen encoder, new head on its cosine vectors"),
         "ridge": ("RIDGE", "ridge regression on the anchors, shrinkage by leave-one-out"),
         "ridge-0.01": ("RIDGE_FIXED", "ridge regression on the anchors, shrinkage 0.01"),
-        "ridge-0.3": ("RIDGE_STRONG", "ridge regression on the anchors, shrinkage 0.3"),
         "kernel-ridge": ("KERNEL_RIDGE", "kernel ridge regression on the anchors, kernel by leave-one-out"),
         "kl": ("KL", "affine map fitted to the head's probabilities on the anchors (convex)"),
-        "auto": ("AUTO", "the map with the highest agreement on held-out anchors"),
         "procrustes": ("PROCRUSTES", "the source rotated onto the target by the anchors, then the foreign head"),
         "class-centroid": ("CLASS_CENTROID", "baseline: nearest class mean of the source's rows, no foreign head"),
         "label-ridge": ("LABEL_RIDGE", "baseline: least squares on the source's own targets, no foreign head"),

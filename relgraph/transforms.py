@@ -11,7 +11,7 @@ from torch_geometric.data import Data, HeteroData
 from torch_geometric.data.storage import NodeStorage
 from torch_geometric.transforms import BaseTransform
 
-from relgraph.anchors import labels_used, select_anchors, shared_ids
+from relgraph.anchors import choose_weighted, labels_used, shared_ids
 from relgraph.anchors.select import AnchorFeatures, LabelsUsed
 from relgraph.anchors.values import checked_ids, shortened
 from relgraph.errors import InputError, unknown_name
@@ -21,16 +21,17 @@ from relgraph.graph import node_ids, num_nodes
 class AddAnchors(BaseTransform):  # type: ignore[misc]
     """Give a graph its anchors, as attributes that survive subgraphs, shuffling and mini-batches.
 
-    Writes ``anchor_rank`` (``(N,)``, int64: 0..K-1 for anchors, -1 elsewhere), ``num_anchors``, and ``node_id`` where
-    there is none. :func:`relgraph.anchor_index` reads the anchors back, in rank order. The graph passed in is not
-    changed, and the same graph gets the same anchors at every call. A networkx graph is converted by PyG's
-    ``from_networkx`` first, with its node attributes.
+    Writes ``anchor_rank`` (``(N,)``, int64: 0..K-1 for anchors, -1 elsewhere), ``num_anchors``, ``node_id`` where there
+    is none, and, where the strategy measures distances, ``anchor_weight`` (``(N,)``, the share of all nodes that an
+    anchor stands for, 0 elsewhere). :func:`relgraph.anchor_index` reads the anchors back, in rank order. The graph
+    passed in is not changed, and the same graph gets the same anchors at every call. A networkx graph is converted by
+    PyG's ``from_networkx`` first, with its node attributes.
 
     Args:
         num_anchors, strategy, seed: How many, a name in :data:`relgraph.registry.STRATEGIES`, and its seed.
         node_type: Node type of the anchors, for a heterogeneous graph. Strategies that read edges do not apply to it,
             and those that measure distances use that type's own features.
-        features: Where strategies that measure distances do so (:func:`relgraph.select_anchors`): ``"propagated"``,
+        features: Where strategies that measure distances do so (:func:`relgraph.choose_weighted`): ``"propagated"``,
             ``"input"``, or one run's embeddings of this graph, shape ``(N, F)``.
         among: Nodes that may become anchors, such as ``data.train_mask``: a mask ``(N,)`` or rows; by default all.
 
@@ -96,7 +97,7 @@ class AddAnchors(BaseTransform):  # type: ignore[misc]
     def forward(self, data: Data | HeteroData) -> Data | HeteroData:
         """Write the anchors to ``data``, which PyG has copied by then."""
         nodes = self._nodes(data)
-        write_anchors(nodes, self._choose(nodes))
+        write_anchors(nodes, *self._choose(nodes))
         return data
 
     def _nodes(self, data: Data | HeteroData) -> Data | NodeStorage:
@@ -111,11 +112,11 @@ class AddAnchors(BaseTransform):  # type: ignore[misc]
             raise InputError("node_type", f"must be left out for a graph of one node type (got '{self.node_type}')")
         return data
 
-    def _choose(self, nodes: Data | NodeStorage) -> Tensor:
+    def _choose(self, nodes: Data | NodeStorage) -> tuple[Tensor, Tensor | None]:
         if self.ids is None:
             # A generator of its own at every call: the same graph, the same anchors.
             generator = torch.Generator().manual_seed(self.seed)
-            return select_anchors(
+            return choose_weighted(
                 nodes, self.num_anchors, self.strategy, features=self.features, among=self.among, generator=generator
             )
         present = node_ids(nodes)
@@ -124,7 +125,7 @@ class AddAnchors(BaseTransform):  # type: ignore[misc]
             missing = shortened(self.ids[~torch.isin(self.ids, present.cpu())].tolist())
             hint = "take anchors that both graphs have, or set data.node_id"
             raise InputError("ids", f"must all be nodes of the graph (missing: {missing}); {hint}")
-        return rows
+        return rows, None
 
     def __repr__(self) -> str:
         where = "" if self.node_type is None else f", node_type={self.node_type!r}"
@@ -136,8 +137,13 @@ class AddAnchors(BaseTransform):  # type: ignore[misc]
         return f"AddAnchors({self.num_anchors}, {self.strategy!r}, seed={self.seed}{where}{features}{some})"
 
 
-def write_anchors(nodes: Data | NodeStorage, rows: Tensor) -> None:
+def write_anchors(nodes: Data | NodeStorage, rows: Tensor, weights: Tensor | None = None) -> None:
     """Make these rows, ``(K,)`` in rank order, the anchors of a graph, or of one of its node types."""
     rank = torch.full((num_nodes(nodes),), -1, dtype=torch.int64, device=rows.device)
     rank[rows] = torch.arange(rows.numel(), device=rows.device)
     nodes.node_id, nodes.anchor_rank, nodes.num_anchors = node_ids(nodes), rank, rows.numel()
+    if weights is not None:
+        nodes.anchor_weight = torch.zeros(rank.shape, device=rows.device)
+        nodes.anchor_weight[rows] = weights
+    elif "anchor_weight" in nodes:
+        del nodes.anchor_weight  # of the anchors before

@@ -5,7 +5,7 @@ from __future__ import annotations
 from relgraph.anchors.coverage import propagated_features
 from relgraph.anchors.matching import GraphChangedWarning, aligned_rows, shared_ids
 from relgraph.anchors.publish import publish
-from relgraph.anchors.select import labels_used, select_anchors
+from relgraph.anchors.select import choose_weighted, labels_used, select_anchors
 from relgraph.anchors.values import AnchorSet, PublishedHead
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "GraphChangedWarning",
     "PublishedHead",
     "aligned_rows",
+    "choose_weighted",
     "labels_used",
     "propagated_features",
     "publish",

@@ -193,7 +193,7 @@ def shares(x: Tensor, rows: Tensor) -> Tensor:
     points = checked_features(x)
     points = points - points.mean(dim=0)
     anchors, squares = points[rows], points[rows].square().sum(dim=1)
-    parts = points.split(max(1, _BATCHES_ABOVE // len(rows)))
+    parts = torch.split(points, max(1, _BATCHES_ABOVE // len(rows)))
     nearest = torch.cat([torch.addmm(squares, part, anchors.mT, alpha=-2.0).argmin(dim=1) for part in parts])
     nearest[rows] = torch.arange(len(rows))  # of anchors at the same point, each counts for itself
     return torch.bincount(nearest, minlength=len(rows)) / len(points)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import torch
 from torch import Tensor
 
-from relgraph.anchors.coverage import checked_features
+from relgraph.anchors.coverage import checked_features, shares
 from relgraph.anchors.matching import repeated_id, row_numbers
 from relgraph.errors import InputError
 from relgraph.graph import graph_edges, node_ids, num_nodes
@@ -58,8 +58,25 @@ def select_anchors(
         >>> select_anchors(torch.zeros(9, 1), 2, among=torch.tensor([3, 8])).sort().values
         tensor([3, 8])
     """
+    return choose_weighted(data_or_x, num_anchors, strategy, features=features, among=among, generator=generator)[0]
+
+
+def choose_weighted(
+    data_or_x: Source,
+    num_anchors: int,
+    strategy: str = "random",
+    *,
+    features: AnchorFeatures = "propagated",
+    among: Tensor | None = None,
+    generator: torch.Generator | None = None,
+) -> tuple[Tensor, Tensor | None]:
+    """As :func:`select_anchors`, with the share of all nodes that each anchor stands for, ``(K,)``.
+
+    The share is that of the nodes nearer to it than to other anchors (:func:`relgraph.anchors.coverage.shares`), where
+    the strategy measures distances, and ``None`` elsewhere.
+    """
     check_features(strategy, features)
-    source, size = data_or_x, _size(data_or_x)
+    source, size, weights = data_or_x, _size(data_or_x), None
     allowed = torch.arange(size) if among is None else row_numbers("among", among, size).cpu()
     if (repeated := repeated_id(allowed)) is not None:
         raise InputError("among", f"must not repeat a row (got {repeated} more than once); give every row once")
@@ -74,6 +91,7 @@ def select_anchors(
     elif traits.get("points"):
         points = _points(source, size, features, generator)
         found = allowed[choose(points if among is None else points[allowed], num_anchors, generator)]
+        weights = shares(points, found).to(_device(source))
     elif traits.get("level") == "any":
         found = allowed[choose(torch.empty(allowed.numel(), 0), num_anchors, generator)]
     elif among is None:
@@ -84,7 +102,7 @@ def select_anchors(
             f"must be left out for the strategy '{strategy}', which chooses among all nodes (got "
             f"{allowed.numel()} of {size}); take another strategy",
         )
-    return found.to(_device(source))
+    return found.to(_device(source)), weights
 
 
 def labels_used(strategy: str, features: AnchorFeatures = "propagated") -> LabelsUsed:

@@ -39,7 +39,7 @@ class AnchorValues:
     mean: Tensor
     fingerprint: str
 
-    # Of files: what they hold, the names of values and mean and of further tensors ``(K,)``, the attributes in the header.
+    # Of files: what they hold, the names of values and mean, of further tensors ``(K,)``, and of header attributes.
     _kind: ClassVar[str]
     _names: ClassVar[tuple[str, str]]
     _further: ClassVar[tuple[str, ...]] = ()

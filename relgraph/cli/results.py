@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from relgraph.errors import DataError, InputError
+from relgraph.io import write_atomic
 
 if TYPE_CHECKING:
     from relgraph.stitching import Experiment
@@ -34,10 +35,10 @@ def check_json_path(path: str | None) -> Path | None:
 def writers(report: dict[str, Any], experiment: Experiment, *, models: bool) -> dict[str, Callable[[Path], object]]:
     """What writes each file, or folder of files, of the output folder."""
     from relgraph.stitching import artifacts, plots
-    from relgraph.stitching.report import save
+    from relgraph.stitching.report import to_json
 
     found: dict[str, Callable[[Path], object]] = {
-        "stitching.json": partial(save, report),
+        "stitching.json": partial(write_atomic, content=to_json(report)),
         "predictions.npz": partial(artifacts.save_predictions, experiment),
         "matrix.png": partial(plots.draw_matrix, report),
     }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 import warnings
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -99,7 +98,6 @@ def stitch(
         # From here on torch is needed: seconds, during which the progress is shown.
         from relgraph.datasets import load_dataset
         from relgraph.stitching import StitchSettings, build_report, run_experiment
-        from relgraph.stitching.report import save
 
         place = find_device("cpu" if of_graphs else device)
         settings = StitchSettings(
@@ -124,9 +122,10 @@ def stitch(
                 experiment = run_experiment(data, settings, progress=tell)
             tell("write", 0, 0)
             report = build_report(experiment, command=_command(experiment, dataset, features, str(place)))
+            files = writers(report, experiment, models=models)
             if copy:
-                results.attempt(partial(save, report), copy, copy)
-            for name, write in writers(report, experiment, models=models).items():
+                results.attempt(files["stitching.json"], copy, copy)
+            for name, write in files.items():
                 results.attempt(write, work / name, folder / name)
     if to_stdout:
         results.attempt(print_document, report)

@@ -43,9 +43,7 @@ class MatchedAnchors:
     mode: Mode | None = None
 
     @classmethod
-    def match(
-        cls, source: AnchorSet, target: AnchorSet | PublishedHead, *, stacklevel: int = 1
-    ) -> MatchedAnchors:
+    def match(cls, source: AnchorSet, target: AnchorSet | PublishedHead, *, stacklevel: int = 1) -> MatchedAnchors:
         """Match the anchors of a source and of a target by their ids, see :func:`relgraph.anchors.aligned_rows`.
 
         A warning refers to the line that calls this, or with another ``stacklevel`` to a caller's.

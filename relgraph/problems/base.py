@@ -148,14 +148,20 @@ class Problem(ABC):
         return out
 
     @abstractmethod
+    def weighted_anchors(
+        self, num_anchors: int, strategy: str = "random", *, features: str | Tensor = "propagated", seed: int = 0
+    ) -> tuple[Tensor, Tensor | None]:
+        """Embeddable rows of anchors, ``(K,)`` without repeats, chosen among the candidates, and their weights.
+
+        Arguments are those of :func:`relgraph.anchors.choose_weighted`; an error if there are not that many candidates,
+        or the strategy does not apply.
+        """
+
     def choose_anchors(
         self, num_anchors: int, strategy: str = "random", *, features: str | Tensor = "propagated", seed: int = 0
     ) -> Tensor:
-        """Embeddable rows of anchors, ``(K,)`` without repeats, chosen among the candidates.
-
-        Arguments are those of :func:`relgraph.select_anchors`; an error if there are not that many candidates, or the
-        strategy does not apply.
-        """
+        """The rows of :meth:`weighted_anchors`."""
+        return self.weighted_anchors(num_anchors, strategy, features=features, seed=seed)[0]
 
     def with_anchors(self, rows: Tensor) -> Problem:
         """The same problem with these rows as anchors of models with a ``"relative-cosine"`` head."""

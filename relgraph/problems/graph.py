@@ -12,7 +12,7 @@ from torch.nn import functional
 from torch_geometric.data import Batch, Data
 from torch_geometric.loader import DataLoader
 
-from relgraph.anchors import select_anchors
+from relgraph.anchors import choose_weighted
 from relgraph.errors import InputError
 from relgraph.graph import fingerprint
 from relgraph.nn.encoders.pooled import GraphEncoder
@@ -91,9 +91,9 @@ class GraphProblem(Problem):
         self.cut(model, at)
         return torch.cat([model.embed(batch) for batch in self._batched(range(len(self.data)))])
 
-    def choose_anchors(
+    def weighted_anchors(
         self, num_anchors: int, strategy: str = "random", *, features: str | Tensor = "propagated", seed: int = 0
-    ) -> Tensor:
+    ) -> tuple[Tensor, Tensor | None]:
         """Positions of training graphs ``(K,)``; distances are between embeddings given or :func:`graph_features`."""
         traits = STRATEGIES[STRATEGIES.check(strategy)].traits
         if not 1 <= num_anchors <= self.train.numel():
@@ -106,7 +106,8 @@ class GraphProblem(Problem):
         if traits.get("points"):
             points = features if isinstance(features, Tensor) else graph_features(self.data)
         generator = torch.Generator().manual_seed(seed)
-        return self.train[select_anchors(points[self.train], num_anchors, strategy, generator=generator)]
+        found, weights = choose_weighted(points[self.train], num_anchors, strategy, generator=generator)
+        return self.train[found], weights
 
     @cached_property
     def fingerprint(self) -> str:

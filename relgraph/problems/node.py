@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
-from relgraph.anchors import select_anchors
+from relgraph.anchors import choose_weighted
 from relgraph.errors import InputError
 from relgraph.graph import anchor_index, fingerprint, graph_edges, node_ids, num_nodes
 from relgraph.nn.encoders import make_encoder
@@ -79,12 +79,12 @@ class NodeProblem(Problem):
         out: Tensor = head(z, **arguments)[rows] if arguments else head(z[rows])
         return out
 
-    def choose_anchors(
+    def weighted_anchors(
         self, num_anchors: int, strategy: str = "random", *, features: str | Tensor = "propagated", seed: int = 0
-    ) -> Tensor:
-        """Rows of anchor nodes ``(K,)``; see :func:`relgraph.anchors.select_anchors`."""
+    ) -> tuple[Tensor, Tensor | None]:
+        """Rows of anchor nodes ``(K,)`` and their weights; see :func:`relgraph.anchors.choose_weighted`."""
         generator = torch.Generator().manual_seed(seed)
-        return select_anchors(self.data, num_anchors, strategy, features=features, generator=generator)
+        return choose_weighted(self.data, num_anchors, strategy, features=features, generator=generator)
 
     def with_anchors(self, rows: Tensor) -> NodeProblem:
         """The same problem with these nodes as anchors of models with a ``"relative-cosine"`` head."""

@@ -51,6 +51,7 @@ def cross(
     targets: Sequence[Run] | None = None,
     *,
     anchors: Tensor | Sequence[Tensor],
+    weights: Tensor | Sequence[Tensor | None] | None = None,
     rows: Tensor,
     pairs: Bools | None = None,
     seed: int = 0,
@@ -62,6 +63,7 @@ def cross(
         sources: Runs whose encoders are used, at least one.
         targets: Runs whose heads are used; ``None`` for the sources.
         anchors: Embeddable rows of the anchors ``(K,)``, or one such tensor for each source.
+        weights: Weights of the anchors (:meth:`relgraph.problems.Problem.weighted_anchors`), likewise.
         rows: Predicted rows, ``(n,)``.
         pairs: Which pairs to evaluate, ``(S, T)``; ``None`` for all.
         seed: Seed of a method that draws.
@@ -82,12 +84,13 @@ def cross(
     targets = sources if targets is None else targets
     problem, generator = sources[0].problem, torch.Generator().manual_seed(seed)
     each = [anchors] * len(sources) if isinstance(anchors, Tensor) else list(anchors)
+    shares = [weights] * len(sources) if weights is None or isinstance(weights, Tensor) else list(weights)
     views: dict[tuple[int, int], View] = {}
 
     def view(i: int, run: Run) -> View:
         key = (id(each[i]), id(run))
         if key not in views:
-            views[key] = method.prepare(View(run, each[i]))
+            views[key] = method.prepare(View(run, each[i], shares[i]))
         return views[key]
 
     def record(i: int, j: int) -> Array | None:
@@ -119,6 +122,7 @@ class Experiment:
         settings: The settings, with every default filled in.
         problem: The problem.
         anchors: Embeddable rows of the anchors, in rank order.
+        weights: Their weights; ``None`` if all are the same.
         runs: The absolute models, at the layer that is stitched, by encoder, then by seed.
         others: Models trained end to end for a method, by the kind of their head.
         own: Own records of the absolute models on test rows, ``(R, n, ...)``.
@@ -130,6 +134,7 @@ class Experiment:
     settings: StitchSettings
     problem: Problem
     anchors: Tensor
+    weights: Tensor | None
     runs: list[Run]
     others: dict[Head, list[Run]]
     own: Array
@@ -150,12 +155,12 @@ class Experiment:
     @property
     def spaces(self) -> list[AnchorSet]:
         """The published space of every absolute run, at the layer that is stitched."""
-        return [View(run, self.anchors).space for run in self.runs]
+        return [View(run, self.anchors, self.weights).space for run in self.runs]
 
     @property
     def heads(self) -> list[PublishedHead]:
         """The published head of every absolute run; none if heads do not read one row at a time."""
-        views = [View(run, self.anchors) for run in self.runs]
+        views = [View(run, self.anchors, self.weights) for run in self.runs]
         return [view.published for view in views if view.pointwise]
 
 
@@ -195,12 +200,12 @@ def run_experiment(
         yield
         seconds[name] += time.perf_counter() - start
 
-    def choose(features: str | Tensor) -> Tensor:
+    def choose(features: str | Tensor) -> tuple[Tensor, Tensor | None]:
         assert settings.num_anchors is not None
         warn_few_anchors(settings.num_anchors, problem.num_outputs)
         options: dict[str, Any] = {"features": features, "seed": settings.anchor_seed}
         with stage("anchors"):
-            return problem.choose_anchors(settings.num_anchors, settings.strategy, **options)
+            return problem.weighted_anchors(settings.num_anchors, settings.strategy, **options)
 
     def fit(problem: Problem, head: Head) -> list[TrainedRun]:
         found: list[TrainedRun] = []
@@ -213,10 +218,10 @@ def run_experiment(
         return found
 
     with _once() as messages:
-        anchors = None if settings.anchor_features == "run" else choose(settings.anchor_features)
+        chosen = None if settings.anchor_features == "run" else choose(settings.anchor_features)
         trained = fit(problem, "linear") if runs is None else _checked_runs(runs, settings)
         absolute = [Run.of(problem, one) for one in trained]
-        anchors = choose(absolute[0].z) if anchors is None else anchors
+        anchors, weights = chosen or choose(absolute[0].z)
         others = {head: [Run.of(problem, one) for one in fit(problem.with_anchors(anchors), head)] for head in heads}
         own = np.stack([run.record(problem.test) for run in absolute])
         if settings.at is not None:
@@ -226,9 +231,9 @@ def run_experiment(
             report("stitch", 0, len(methods))
             with stage("stitch"):
                 group = others.get(method.head, absolute)
-                stitched[name] = cross(method, group, anchors=anchors, rows=problem.test)
+                stitched[name] = cross(method, group, anchors=anchors, weights=weights, rows=problem.test)
             report("stitch", 1, len(methods))
-    return Experiment(settings, problem, anchors, absolute, others, own, stitched, seconds, messages)
+    return Experiment(settings, problem, anchors, weights, absolute, others, own, stitched, seconds, messages)
 
 
 def _checked_runs(runs: Sequence[TrainedRun], settings: StitchSettings) -> list[TrainedRun]:

@@ -83,7 +83,7 @@ def draw_spaces(experiment: Experiment, path: Path) -> Path:
     """
     problem, (source, target) = experiment.problem, experiment.runs[:2]
     rows = problem.test[_sample(problem.test.numel())]
-    space, other = (View(run, experiment.anchors).space for run in (source, target))
+    space, other = (View(run, experiment.anchors, experiment.weights).space for run in (source, target))
     translated = translate(space, other)(source.z[rows])
     axes_of = [_principal_axes(run.z[problem.test]) for run in (source, target)]
     panels = {

@@ -52,18 +52,18 @@ class Run:
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """A run seen through anchors, which are embeddable rows ``(K,)``."""
+    """A run seen through anchors, which are embeddable rows ``(K,)``, with their weights if they differ."""
 
     run: Run
     anchors: Tensor
+    weights: Tensor | None = None
 
     @cached_property
     def space(self) -> AnchorSet:
         """The published space."""
         problem = self.run.problem
-        return AnchorSet.from_rows(
-            self.run.z, self.anchors, ids=problem.ids, center_over=problem.center_rows, fingerprint=problem.fingerprint
-        )
+        about: dict[str, Any] = {"ids": problem.ids, "fingerprint": problem.fingerprint, "weights": self.weights}
+        return AnchorSet.from_rows(self.run.z, self.anchors, center_over=problem.center_rows, **about)
 
     @cached_property
     def published(self) -> PublishedHead:
@@ -81,7 +81,7 @@ class View:
 
     def with_head(self, head: nn.Module) -> View:
         """The same run with another head."""
-        return View(replace(self.run, head=head), self.anchors)
+        return replace(self, run=replace(self.run, head=head))
 
 
 @contextmanager

@@ -22,7 +22,7 @@ def stitch(
     data: Data,
     at: int | None = None,
     *,
-    method: str = "ridge",
+    method: str | None = None,
     shrinkage: Shrinkage | None = None,
     mode: Mode = "multiclass",
 ) -> Model:
@@ -55,7 +55,7 @@ def stitch(
         torch.Size([1797, 10])
     """
     check_mode(mode)
-    targets = MAPS.resolve(method, "method").targets
+    targets = "any" if method is None else MAPS.resolve(method, "method").targets
     for argument, model in (("source", source), ("target", target)):
         if not isinstance(model, Model):
             raise InputError(
@@ -75,7 +75,7 @@ def stitch(
             served = convert(space, published, method, shrinkage=shrinkage)
     if served is None:
         head = copy.deepcopy(head).requires_grad_(False)  # later changes of the target have no effect
-        served = translate_then(space, other, head, method, shrinkage=shrinkage).eval()
+        served = translate_then(space, other, head, method or "ridge", shrinkage=shrinkage).eval()
     model = Model(copy.deepcopy(encoder), served)
     model.training = source.training  # the encoder's own mode stays as it is
     return model
