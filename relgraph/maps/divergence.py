@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -82,7 +83,6 @@ def kl(
         InputError: If the head is a regression or has a single class, or ``prior_strength`` is not above 0.
     """
     from scipy.optimize import minimize
-    from threadpoolctl import threadpool_limits
 
     count, width = matched.values.shape
     if matched.mode not in FAMILIES:
@@ -119,10 +119,18 @@ def kl(
 
     # One thread: with several, the products are so small that waiting takes longer than computing.
     options: Any = {"maxiter": MAX_ITERATIONS, "ftol": 1e-11, "gtol": 1e-7}
-    with threadpool_limits(1):
+    with _thread_pools().limit(limits=1):
         found = minimize(loss, prior.ravel(), jac=True, method="L-BFGS-B", options=options)
     weight = torch.from_numpy(found.x.reshape(-1, width)) / inverse_temperature
     return matched.affine(basis @ weight[:-1], one * weight[-1])
+
+
+@cache
+def _thread_pools() -> Any:
+    """The pools of threads of all libraries; looking for them takes as long as a fit."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
 
 
 def _coordinates(anchors: Tensor, prior_strength: float, curvature: float) -> tuple[Tensor, NDArray[Any]]:
