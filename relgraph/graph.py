@@ -106,6 +106,19 @@ def graph_edges(data: GraphLike) -> tuple[Tensor | None, Tensor | None]:
     return ends.flip(0), value if weighted else None
 
 
+def check_edges(edge_index: Tensor, count: int) -> None:
+    """Refuse edges that are no integers ``(2, E)``, or that name nodes that are not there.
+
+    Raises:
+        InputError: If they are.
+    """
+    if edge_index.dim() != 2 or edge_index.size(0) != 2 or edge_index.is_floating_point():
+        raise InputError("edge_index", f"must have shape (2, E) of integers (got {tuple(edge_index.shape)})")
+    first, last = (int(edge_index.min()), int(edge_index.max())) if edge_index.numel() else (0, 0)
+    if edge_index.numel() and (first < 0 or last >= count):
+        raise InputError("edge_index", f"must name nodes from 0 to {count - 1} (got {first} to {last})")
+
+
 def fingerprint(data: Data) -> str:
     """A hash of sixteen hexadecimal digits over node ids, edges and edge weights; their order does not matter.
 
@@ -176,6 +189,9 @@ def anchor_index(data: GraphLike) -> Tensor:
         >>> anchor_index(data)
         tensor([2, 0])
     """
+    if hasattr(data, "node_types"):
+        types = ", ".join(data.node_types)
+        raise InputError("data", f"must hold one type of nodes (got {types}); pass data[node_type]")
     if "anchor_rank" not in data:
         raise InputError(
             "data", "must carry anchors (got a graph without 'anchor_rank'); apply relgraph.AddAnchors first"

@@ -350,7 +350,7 @@ def test_every_layer_drops_a_share_of_its_attention_weights(name: str) -> None:
         with torch.random.fork_rng(devices=[]), torch.no_grad():
             torch.manual_seed(0)
             away = (conv(h, loops) - conv.eval()(h, loops)).abs()
-        dropped = away > 0.7 * away.amax(dim=0)  # a kept weight moves the output by 0.3 / 0.7 of what a dropped one does
+        dropped = away > 0.7 * away.amax(dim=0)  # a kept weight moves the output less: by 0.3 / 0.7
         assert torch.allclose(dropped.double().mean(dim=0), torch.tensor(0.3, dtype=torch.float64), atol=0.05)
 
 
