@@ -79,7 +79,11 @@ def stitch(
     seeds: Annotated[int, typer.Option(metavar="N", min=0, help="Number of seeds, 0 to N-1.")] = 5,
     anchors: Annotated[
         int | None,
-        typer.Option(metavar="K", help="Number of anchors.", show_default="32; 256 from 50,000 nodes on and of graphs"),
+        typer.Option(
+            metavar="K",
+            help="Number of anchors.",
+            show_default="32; 256 from 50,000 nodes on and of graphs; 512 of links",
+        ),
     ] = None,
     anchor_strategy: Annotated[
         str, typer.Option(metavar="NAME", help=f"How anchors are chosen: {_some(STRATEGIES)}.")
@@ -104,7 +108,9 @@ def stitch(
     ] = 0,
     epochs: Annotated[
         int | None,
-        typer.Option(metavar="N", help="Training epochs.", show_default="200; 100 of OGB's graphs; 40 of molecules"),
+        typer.Option(
+            metavar="N", help="Training epochs.", show_default="200; 100 of OGB's nodes; 40 of molecules; 400 of links"
+        ),
     ] = None,
     methods: Annotated[
         str | None,

@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 import signal
 import subprocess
 import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import jsonschema
 import numpy as np
@@ -24,8 +25,13 @@ from relgraph.cli.device import find_device
 from relgraph.cli.show import show
 from relgraph.cli.stitch import stitch
 from relgraph.errors import DataError
+from relgraph.problems.graph import GraphProblem
+from relgraph.problems.link import LinkProblem
+from relgraph.problems.node import NodeProblem
 from relgraph.registry import METHODS
 from relgraph.stitching import StitchSettings, report_schema
+from relgraph.training import TrainSettings
+from relgraph.training.settings import MANY_ANCHORS
 
 TINY = ["stitch", "--epochs", "3", "--seeds", "2", "--anchors", "16", "--device", "cpu"]
 QUICK = [*TINY, "--methods", "absolute,ridge"]
@@ -49,6 +55,10 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess
 
 def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
+
+
+def numbers(text: str) -> list[str]:
+    return [number for number in re.findall(r"[\d,]+", text) if "," not in number]
 
 
 def document(folder: Path) -> dict[str, Any]:
@@ -174,6 +184,13 @@ def test_defaults_are_those_of_the_library() -> None:
     assert (defaults["anchor_features"], defaults["stitch_at"]) == (settings.anchor_features, settings.at)
     assert (defaults["split"], defaults["split_seed"]) == (settings.split, settings.split_seed)
     assert (defaults["methods"], defaults["epochs"], defaults["task"]) == (None, None, None)
+    shown = {name: get_args(hint)[1].show_default for name, hint in get_type_hints(stitch, include_extras=True).items()
+             if name in ("anchors", "epochs")}  # fmt: skip
+    kinds = (NodeProblem, GraphProblem, LinkProblem)
+    assert {str(kind.default_anchors) for kind in kinds} | {str(MANY_ANCHORS)} == set(numbers(shown["anchors"]))
+    epochs = {kind.default_settings.get("epochs", TrainSettings().epochs) for kind in kinds}
+    epochs.add(TrainSettings.large().epochs)
+    assert {str(number) for number in epochs} == set(numbers(shown["epochs"]))
 
 
 def test_features_made_from_the_graph_are_named(here: Path) -> None:
@@ -392,6 +409,7 @@ def test_tables_fit_the_width_and_hide_nothing(
     for name in report["methods"]:
         assert name in text
     assert ("[99.9, 101.2]" in text) == (width >= 160)
+    assert f"over runs are in {'brackets' if width >= 160 else 'stitching.json'}." in " ".join(text.split())
     assert "Collapsed: 1 of 4 runs" in " ".join(text.split())
 
 
