@@ -77,9 +77,9 @@ def _given_ids(data: GraphLike) -> Tensor | None:
 
 
 def num_nodes(data: GraphLike) -> int:
-    """Number of nodes, or an error if the graph does not know it."""
+    """Number of nodes, or an error if it is unknown."""
     if (count := data.num_nodes) is None:
-        raise InputError("data", "must know its number of nodes (got a graph without features); set data.num_nodes")
+        raise InputError("data", "must have a number of nodes (got a graph without features); set data.num_nodes")
     return int(count)
 
 
