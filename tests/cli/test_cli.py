@@ -9,6 +9,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, get_args, get_type_hints
 
 import jsonschema
@@ -23,8 +24,9 @@ from relgraph import __version__, registry
 from relgraph.cli import main
 from relgraph.cli.device import find_device
 from relgraph.cli.show import show
-from relgraph.cli.stitch import stitch
+from relgraph.cli.stitch import _command, stitch
 from relgraph.errors import DataError
+from relgraph.problems import Problem, make_problem
 from relgraph.problems.graph import GraphProblem
 from relgraph.problems.link import LinkProblem
 from relgraph.problems.node import NodeProblem
@@ -191,6 +193,36 @@ def test_defaults_are_those_of_the_library() -> None:
     epochs = {kind.default_settings.get("epochs", TrainSettings().epochs) for kind in kinds}
     epochs.add(TrainSettings.large().epochs)
     assert {str(number) for number in epochs} == set(numbers(shown["epochs"]))
+
+
+OPTIONS = (
+    "--encoders sage,gcn --seeds 3 --anchors 9 --anchor-strategy kmeans --anchor-features input --stitch-at 1"
+    " --split paper --split-seed 5 --epochs 7 --methods ridge,absolute --features fastrp --device cpu"
+)
+
+
+def test_every_option_reaches_the_experiment_and_is_recorded(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[Problem, StitchSettings]] = []
+
+    def stop(problem: Problem, settings: StitchSettings, **others: object) -> None:
+        seen.append((problem, settings))
+        raise DataError("stopped")
+
+    monkeypatch.setattr("relgraph.stitching.run_experiment", stop)
+    assert main(["stitch", *OPTIONS.split()]) == 1
+    problem, settings = seen[0]
+    asked = StitchSettings(("sage", "gcn"), (0, 1, 2), ("ridge", "absolute"), 9, "kmeans", "input", epochs=7, at=1)
+    assert settings == asked
+    data = rg.load_dataset("digits", features="fastrp")
+    same, other = (make_problem(data, split="paper", seed=seed).digest() for seed in (5, 0))
+    assert problem.digest() == same != other
+    finished = SimpleNamespace(settings=settings, problem=problem, anchors=torch.arange(9), methods=settings.methods)
+    command = _command(finished, "digits", None, "fastrp", "cpu")  # type: ignore[arg-type]
+    assert set(OPTIONS.split()) <= set(command.split())
+    assert main(["stitch", "--task", "link"]) == 1 and seen[1][0].task.level == "edge"
+    others = {"dataset", "task", "data_root", "out", "models", "json_path", "debug"}
+    given = {word.removeprefix("--").replace("-", "_") for word in OPTIONS.split() if word.startswith("--")}
+    assert given | others == set(inspect.signature(stitch).parameters)
 
 
 def test_features_made_from_the_graph_are_named(here: Path) -> None:
