@@ -354,6 +354,22 @@ def test_every_layer_drops_a_share_of_its_attention_weights(name: str) -> None:
         assert torch.allclose(dropped.double().mean(dim=0), torch.tensor(0.3, dtype=torch.float64), atol=0.05)
 
 
+@pytest.mark.parametrize(
+    ("name", "depth"), [*((name, None) for name in NAMES if name != "gcn2"), ("gcn", 4), ("sage", 4)]
+)
+def test_every_layer_drops_its_share_of_its_input(name: str, depth: int | None) -> None:
+    encoder = made(name, dropout=0.3, input_dropout=0.6, num_layers=depth).train()
+    edges, seen = torch.arange(400).expand(2, -1), []
+    for place, layer in enumerate(encoder.layers):  # type: ignore[union-attr, arg-type]
+        h = torch.ones(400, encoder.widths[place - 1] if place else 5, dtype=torch.float64)  # type: ignore[index]
+        hook = layer.conv.register_forward_pre_hook(lambda conv, given: seen.append(given[0]))  # type: ignore[union-attr]
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            layer(h, *encoder.shared(h, edges, None))  # type: ignore[operator]
+        hook.remove()
+        assert abs(float((seen.pop() == 0).double().mean()) - (0.3 if place else 0.6)) < 0.05
+
+
 @pytest.mark.parametrize(("name", "depth"), [*((name, None) for name in NAMES), ("gcn", 4), ("sage", 4)])
 def test_reset_draws_new_weights_and_a_seed_gives_the_same(name: str, depth: int | None) -> None:
     encoder = made(name, num_layers=depth)
