@@ -48,6 +48,32 @@ def test_held_out_edges_are_not_in_the_training_graph_in_either_direction() -> N
     assert len(held[0]) == int(0.05 * len(known)) and len(held[1]) == int(0.10 * len(known))
 
 
+class _Recorder(PairHead):
+    """A pair head that keeps the pairs it is called with."""
+
+    def forward(self, z: torch.Tensor, edge_label_index: torch.Tensor) -> torch.Tensor:
+        self.pairs = edge_label_index
+        return super().forward(z, edge_label_index)
+
+
+def test_every_epoch_draws_new_negative_pairs_from_the_seeded_generator() -> None:
+    problem = LinkProblem(graph())
+    model = problem.build("gcn", 0, SMALL)
+    model.head, drawn = _Recorder(model.head.in_channels), []
+    for seed in (0, 0, 1):
+        torch.manual_seed(seed)
+        epochs = []
+        for _ in range(2):
+            ((outputs, y),) = problem.batches(model, SMALL)
+            pairs = model.head.pairs
+            assert outputs.requires_grad and torch.equal(pairs[:, y[:, 0] == 1], problem.pairs[:, problem.train])
+            negative = as_set(pairs[:, y[:, 0] == 0])
+            assert len(negative) == len(problem.train) and not negative & as_set(problem.data.edge_index)
+            epochs.append(negative)
+        drawn.append(epochs)
+    assert drawn[0] == drawn[1] and drawn[0][0] != drawn[0][1] and drawn[0][0] != drawn[2][0]
+
+
 def test_no_edge_back_gives_a_held_out_edge_of_a_directed_graph_away() -> None:
     data = graph()
     data.edge_index = data.edge_index[:, 10:]  # a few edges have lost their counterpart
