@@ -13,7 +13,7 @@ from torch_geometric.utils import to_networkx, to_undirected
 from relgraph.errors import InputError
 from relgraph.nn.pair_head import DotDecoder, PairHead
 from relgraph.problems import make_problem
-from relgraph.problems.link import LinkProblem, random_non_edges
+from relgraph.problems.link import LinkProblem, _two_hop_pairs, random_non_edges
 from relgraph.registry import METHODS
 from relgraph.stitching import StitchSettings, build_report, report_schema, run_experiment
 from relgraph.training import TrainSettings
@@ -121,6 +121,18 @@ def test_two_hop_negatives_share_a_neighbor_in_the_training_graph() -> None:
     assert rows.numel() > 0
     for one, other in problem.pairs[:, rows].T.tolist():
         assert list(nx.common_neighbors(network, one, other)) and not network.has_edge(one, other)
+
+
+def test_two_hop_negatives_are_drawn_among_all_such_pairs() -> None:
+    problem = LinkProblem(graph())
+    known = torch.zeros(0, dtype=torch.int64)
+    every = as_set(_two_hop_pairs(problem.adjacency, known, 10**6, torch.Generator()))
+    drawn = [
+        as_set(_two_hop_pairs(problem.adjacency, known, len(every) // 4, torch.Generator().manual_seed(seed)))
+        for seed in range(40)
+    ]
+    assert all(len(found) == len(every) // 4 and found < every for found in drawn)
+    assert set().union(*drawn) == every  # a pair is missed by all draws once in 100,000
 
 
 def test_outputs_are_what_the_head_reads_from_all_nodes() -> None:
