@@ -130,11 +130,15 @@ def class_labels(data: Data) -> Tensor:
 def label_matrix(data: Data) -> Tensor | None:
     """Labels ``(N, T)`` of a graph with several labels per node, in float32, NaN where unknown; ``None`` of classes.
 
+    A single label ``(N, 1)`` is told from a column of classes by its type, which must be floating-point.
+
     Raises:
         InputError: If there is another number than 0 and 1 among them.
     """
     y = data.get("y")
-    if not isinstance(y, Tensor) or y.dim() != 2 or y.size(1) < 2 or y.size(0) != num_nodes(data):
+    if not isinstance(y, Tensor) or y.dim() != 2 or y.size(0) != num_nodes(data):
+        return None
+    if y.size(1) < 2 and not y.is_floating_point():  # a column of classes
         return None
     labels = y.to(torch.float32)
     Task.of("node", "multilabel").check_targets(labels, labels.size(0))
