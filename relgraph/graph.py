@@ -71,9 +71,9 @@ def _given_ids(data: GraphLike) -> Tensor | None:
 
 
 def num_nodes(data: GraphLike) -> int:
-    """Number of nodes, or an error if the graph does not know it."""
+    """Number of nodes, or an error if it is unknown."""
     if (count := data.num_nodes) is None:
-        raise InputError("data", "must know its number of nodes (got a graph without features); set data.num_nodes")
+        raise InputError("data", "must have a number of nodes (got a graph without features); set data.num_nodes")
     return int(count)
 
 
@@ -98,6 +98,19 @@ def graph_edges(data: GraphLike) -> tuple[Tensor | None, Tensor | None]:
     ends, value = to_edge_index(adjacency)
     weighted = value.dim() == 1 and not bool((value == 1).all())
     return ends.flip(0), value if weighted else None
+
+
+def check_edges(edge_index: Tensor, count: int) -> None:
+    """Refuse edges that are no integers ``(2, E)``, or that name nodes that are not there.
+
+    Raises:
+        InputError: If they are.
+    """
+    if edge_index.dim() != 2 or edge_index.size(0) != 2 or edge_index.is_floating_point():
+        raise InputError("edge_index", f"must have shape (2, E) of integers (got {tuple(edge_index.shape)})")
+    first, last = (int(edge_index.min()), int(edge_index.max())) if edge_index.numel() else (0, 0)
+    if edge_index.numel() and (first < 0 or last >= count):
+        raise InputError("edge_index", f"must name nodes from 0 to {count - 1} (got {first} to {last})")
 
 
 def fingerprint(data: Data) -> str:
@@ -170,6 +183,9 @@ def anchor_index(data: GraphLike) -> Tensor:
         >>> anchor_index(data)
         tensor([2, 0])
     """
+    if hasattr(data, "node_types"):
+        types = ", ".join(data.node_types)
+        raise InputError("data", f"must hold one type of nodes (got {types}); pass data[node_type]")
     if "anchor_rank" not in data:
         raise InputError("data", "must carry anchors (got no 'anchor_rank'); apply relgraph.AddAnchors first")
     rank: Tensor = data.anchor_rank

@@ -30,15 +30,16 @@ COLUMNS = {
 def show(report: dict[str, Any], console: Console, files: Sequence[Path] = ()) -> None:
     """Print the data, the tables of methods, remarks, and the files written."""
     console.print("\n".join(_heading(report)), markup=False)
-    for table in method_tables(report, console):
+    tables, intervals = method_tables(report, console)
+    for table in tables:
         console.print()
         console.print(table)
     written = [f"Written: {', '.join(map(str, files))}"] if files else []
-    console.print("\n".join(["", *_legend(report), "", *_remarks(report), *written]), markup=False)
+    console.print("\n".join(["", *_legend(report, intervals), "", *_remarks(report), *written]), markup=False)
 
 
-def method_tables(report: dict[str, Any], console: Console) -> list[Table]:
-    """The figures of all methods in as few tables as the width allows; intervals are shown where all fit in one."""
+def method_tables(report: dict[str, Any], console: Console) -> tuple[list[Table], bool]:
+    """The figures of all methods in as few tables as the width allows, and whether intervals are shown: if all fit."""
     keys = [key for key in COLUMNS if any(_figure(method, key) for method in report["methods"].values())]
     unlimited = console.options.update(max_width=1000)
 
@@ -52,7 +53,7 @@ def method_tables(report: dict[str, Any], console: Console) -> list[Table]:
         if groups[-1] and not fits([*groups[-1], key], intervals):
             groups.append([])
         groups[-1].append(key)
-    return [method_table(report, group, intervals=intervals) for group in groups]
+    return [method_table(report, group, intervals=intervals) for group in groups], intervals
 
 
 def method_table(report: dict[str, Any], keys: Sequence[str], *, intervals: bool = True) -> Table:
@@ -113,10 +114,11 @@ def _heading(report: dict[str, Any]) -> list[str]:
     ]
 
 
-def _legend(report: dict[str, Any]) -> list[str]:
+def _legend(report: dict[str, Any], shown: bool) -> list[str]:
     metric, level = report["metric"], f"{100 * report['intervals']['level']:.0f} %"
     intervals = any(m["cross_seed"] and m["cross_seed"]["interval"] for m in report["methods"].values())
-    brackets = f"brackets: {level} intervals over runs" if intervals else "no intervals under five seeds"
+    place = "in brackets" if shown else "in stitching.json"
+    brackets = f"{level} intervals over runs are {place}" if intervals else "no intervals under five seeds"
     agreement = {
         "multiclass": "share of test rows with the prediction of the head's own model",
         "multilabel": "Cohen's kappa with the labels of the head's own model, mean over labels",

@@ -52,7 +52,7 @@ def stitch(
     encoders: Annotated[str, option("A,B", "Encoders, separated by commas.")] = "gcn",
     seeds: Annotated[int, option("N", "Number of seeds, 0 to N-1.", min=0)] = 5,
     anchors: Annotated[
-        int | None, option("K", "Number of anchors.", "32; 256 for graphs, or 50,000 nodes and more")
+        int | None, option("K", "Number of anchors.", "32; 256 for graphs, or 50,000 nodes and more; 512 for links")
     ] = None,
     anchor_strategy: Annotated[str, name_of(registry.STRATEGIES, "How anchors are chosen.")] = "random",
     anchor_features: Annotated[
@@ -65,7 +65,9 @@ def stitch(
         str | None, name_of(registry.SPLITS, "The split.", "public if there are masks, else random")
     ] = None,
     split_seed: Annotated[int, option("SEED", "Seed of a split that is drawn.", min=0, max=2**32 - 1)] = 0,
-    epochs: Annotated[int | None, option("N", "Training epochs.", "200; 100 for OGB's nodes; 40 for molecules")] = None,
+    epochs: Annotated[
+        int | None, option("N", "Training epochs.", "200; 100 for OGB's nodes; 40 for molecules; 400 for links")
+    ] = None,
     methods: Annotated[str | None, option("A,B", "Only these methods.", "all that apply")] = None,
     out: Annotated[Path | None, option("DIR", "Folder for the results.", "runs/DATASET-ENCODERS")] = None,
     models: Annotated[

@@ -190,6 +190,10 @@ def relative_head(head: PublishedHead, anchors: AnchorSet | None = None) -> Rela
         >>> relative_head(publish(nn.Linear(4, 3), space))
         RelativeHead(in_features=20, out_features=3, bias=True, similarity='whitened')
     """
+    from relgraph.anchors import PublishedHead
+    from relgraph.maps.methods import require
+
+    require("head", head, PublishedHead, "make one with relgraph.publish")
     logits, ids = head.outputs, head.ids
     if anchors is not None:
         _, rows = shared_ids(anchors.ids, ids)

@@ -171,7 +171,11 @@ def call_with_graph(module: nn.Module, graph: Graph) -> Tensor:
         torch.Size([2, 3])
     """
     parameters = _parameters(module)
-    if not isinstance(graph, Mapping) and parameters and parameters[0].name in ("data", "graph", "batch"):
+    whole = bool(parameters) and parameters[0].name in ("data", "graph", "batch")
+    if hasattr(graph, "node_types") and not whole:
+        types = ", ".join(graph.node_types)
+        raise InputError("data", f"must hold one type of nodes (got {types}); convert it by data.to_homogeneous()")
+    if not isinstance(graph, Mapping) and whole:
         out: Tensor = module(graph)
         return out
     placed, named = [], {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -13,8 +14,9 @@ from torch_geometric.data import Data
 
 from relgraph.anchors import choose_weighted
 from relgraph.errors import InputError
-from relgraph.graph import anchor_index, fingerprint, graph_edges, node_ids, num_nodes
+from relgraph.graph import anchor_index, check_edges, fingerprint, graph_edges, node_ids, num_nodes
 from relgraph.nn.encoders import make_encoder
+from relgraph.nn.encoders.base import normalized_edges
 from relgraph.nn.model import Model, RelativeModel, cut_model, head_arguments
 from relgraph.nn.relative import RelativeLayer
 from relgraph.problems.base import Head, Problem
@@ -31,7 +33,8 @@ class NodeProblem(Problem):
 
     Args:
         data: The graph, with features ``x`` ``(N, D)``, edges and classes ``y`` ``(N,)``, -1 where unknown, or
-            labels 0 and 1 ``(N, T)``, NaN where unknown. It is not changed.
+            labels 0 and 1 ``(N, T)``, NaN where unknown; ``(N, 1)`` in floating point is one label, whose metric is
+            ROC-AUC. It is not changed.
         split: A name in :data:`relgraph.registry.SPLITS`; see :func:`relgraph.problems.splits.apply_split`.
         seed: Seed of a split that is drawn.
 
@@ -111,7 +114,10 @@ class NodeProblem(Problem):
 
     def _make_encoder(self, name: str, settings: TrainSettings) -> nn.Module:
         fields = ("num_layers", "hidden_channels", "dropout", "input_dropout")
-        return make_encoder(name, self.data.x.size(1), **{field: getattr(settings, field) for field in fields})
+        module = make_encoder(name, self.data.x.size(1), **{field: getattr(settings, field) for field in fields})
+        if module.shared is normalized_edges and self.data.get("edge_weight") is not None:
+            _check_weights(self.data.edge_weight, least=0)  # the root of a negative degree is NaN
+        return module
 
     def _sample(self, model: Model) -> tuple[Tensor, int]:
         return model(self.data), num_nodes(self.data)
@@ -141,9 +147,16 @@ def checked_graph(data: Data) -> Data:
     if bad.numel():
         found = f"{'NaN' if bool(x[bad[0]].isnan().any()) else 'infinity'} in row {int(bad[0])}"
         raise InputError("data", f"must have finite features 'x' (got {found}); fill it in or drop the node")
-    count, ends = num_nodes(data), [int(edge_index.min()), int(edge_index.max())] if edge_index.numel() else [0, 0]
-    if edge_index.dim() != 2 or edge_index.size(0) != 2 or edge_index.is_floating_point():
-        raise InputError("edge_index", f"must have shape (2, E) of integers (got {tuple(edge_index.shape)})")
-    if ends[0] < 0 or ends[1] >= count:
-        raise InputError("edge_index", f"must name nodes from 0 to {count - 1} (got {ends[0]} to {ends[1]})")
+    check_edges(edge_index, num_nodes(data))
+    if data.get("edge_weight") is not None:
+        _check_weights(data.edge_weight)
     return data
+
+
+def _check_weights(weights: Tensor, *, least: float = -math.inf) -> None:
+    """Refuse edge weights that are not finite, or below the least value, and name the first edge."""
+    bad = (~(weights.isfinite() & (weights >= least))).nonzero()
+    if len(bad):
+        edge, rule = int(bad[0, 0]), "finite" if least < 0 else "finite and not negative for an encoder that normalizes"
+        found = f"got {float(weights.flatten()[edge]):g} at edge {edge}"
+        raise InputError("edge_weight", f"must be {rule} ({found}); drop the edge, or take another encoder")

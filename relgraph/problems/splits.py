@@ -105,9 +105,14 @@ def class_labels(data: Data) -> Tensor:
 
 
 def label_matrix(data: Data) -> Tensor | None:
-    """Labels 0 and 1 ``(N, T)`` of a graph with several per node, float32, NaN where unknown; ``None`` of classes."""
+    """Labels 0 and 1 ``(N, T)`` of a graph with several per node, float32, NaN where unknown; ``None`` of classes.
+
+    A single label ``(N, 1)`` is told from a column of classes by its type, which must be floating-point.
+    """
     y = data.get("y")
-    if not isinstance(y, Tensor) or y.dim() != 2 or y.size(1) < 2 or y.size(0) != num_nodes(data):
+    if not isinstance(y, Tensor) or y.dim() != 2 or y.size(0) != num_nodes(data):
+        return None
+    if y.size(1) < 2 and not y.is_floating_point():  # a column of classes
         return None
     labels = y.to(torch.float32)
     Task.of("node", "multilabel").check_targets(labels, labels.size(0))

@@ -144,10 +144,16 @@ def _blocks(axis: Axes, matrix: NDArray[np.float64], encoders: list[str], digits
         rows, columns = np.flatnonzero(names == one), np.flatnonzero(names == other)
         block = outer[np.ix_(rows, columns)]
         if np.isfinite(block).any():
-            # Beside the diagonal, whose values are not part of the mean.
+            # Beside the diagonal, whose values are not part of the mean, and between cells.
             across, down = (0.75, 0.25) if one == other else (0.5, 0.5)
-            place = np.quantile(columns, across), np.quantile(rows, down)
-            axis.text(*place, f"{np.nanmean(block):.{digits}f}", ha="center", va="center", fontsize=9, bbox=box)
+            x, y = _between(columns, across), _between(rows, down)
+            axis.text(x, y, f"{np.nanmean(block):.{digits}f}", ha="center", va="center", fontsize=9, bbox=box)
+
+
+def _between(places: NDArray[np.int64], share: float) -> float:
+    """The border of two cells nearest to this share of the way; the cell itself if there is only one."""
+    place = float(np.quantile(places, share))
+    return place if len(places) == 1 else min(np.floor(place), places[-1] - 1) + 0.5
 
 
 def _run_ticks(axis: Axes, names: list[str], encoders: list[str]) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from relgraph.io import PathLike, write_atomic
 from relgraph.measures import linear_cka, matched_cosine
 from relgraph.registry import METHODS
 from relgraph.similarity import cosine_similarity
@@ -72,6 +73,11 @@ def report_schema() -> dict[str, Any]:
 def to_json(report: dict[str, Any]) -> str:
     """The report as text; a number that JSON does not have, such as NaN, is a ValueError."""
     return json.dumps(report, indent=1, allow_nan=False) + "\n"
+
+
+def save(report: dict[str, Any], path: PathLike) -> None:
+    """Write the report to a file, whole or not at all; a :class:`relgraph.errors.DataError` if that fails."""
+    write_atomic(path, to_json(report))
 
 
 def versions(*packages: str) -> dict[str, str]:

@@ -41,7 +41,7 @@ def runs_that_fit(problem: Problem, settings: TrainSettings, *, sparse: bool) ->
 
 
 def free_memory(device: torch.device) -> int:
-    """Free bytes on a device; unlimited where the device does not tell."""
+    """Free bytes on a device; unlimited on devices of other types."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
     if device.type == "cpu":

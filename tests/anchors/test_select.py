@@ -97,6 +97,22 @@ def test_a_heterogeneous_graph_is_refused_with_its_types() -> None:
     assert select_anchors(data["paper"], 3).numel() == 3
 
 
+def test_arrays_and_lists_are_refused_with_a_way_out() -> None:
+    for points in (np.zeros((5, 2)), [[0.0], [1.0]]):
+        with pytest.raises(InputError, match="'data_or_x' must be a graph or a tensor .*torch.as_tensor"):
+            select_anchors(points, 2)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="'among' must be a tensor .got list"):
+        select_anchors(torch.zeros(5, 2), 2, among=[0, 1])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("strategy", [name for name in STRATEGIES if name not in ("class-stratified",)])
+def test_edges_to_nodes_that_are_not_there_are_refused(strategy: str) -> None:
+    data = graph()
+    data.edge_index[0, 3] = 40
+    with pytest.raises(InputError, match="'edge_index' must name nodes from 0 to 39 .got 0 to 40"):
+        select_anchors(data, 3, strategy)
+
+
 @pytest.mark.parametrize("strategy", GEOMETRIC)
 def test_strategies_that_measure_distances_need_finite_features(strategy: str) -> None:
     data = graph()

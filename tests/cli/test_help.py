@@ -2,15 +2,33 @@ from __future__ import annotations
 
 import inspect
 import os
+import re
 import subprocess
 import sys
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, get_args, get_type_hints
 
 import pytest
+import torch
 
+import relgraph as rg
 from relgraph import __version__, registry
 from relgraph.cli import main
-from relgraph.cli.stitch import stitch
+from relgraph.cli.stitch import _command, stitch
+from relgraph.errors import DataError
+from relgraph.problems import make_problem
+from relgraph.problems.graph import GraphProblem
+from relgraph.problems.link import LinkProblem
+from relgraph.problems.node import NodeProblem
 from relgraph.stitching import StitchSettings
+from relgraph.training import TrainSettings
+from relgraph.training.settings import MANY_ANCHORS
+
+
+def numbers(text: str) -> list[str]:
+    return [number for number in re.findall(r"[\d,]+", text) if "," not in number]
 
 
 def test_help_and_version_import_nothing_heavy() -> None:
@@ -50,6 +68,44 @@ def test_defaults_are_those_of_the_library() -> None:
     assert (defaults["anchor_features"], defaults["stitch_at"]) == (settings.anchor_features, settings.at)
     assert (defaults["split"], defaults["split_seed"]) == (settings.split, settings.split_seed)
     assert (defaults["methods"], defaults["epochs"], defaults["task"]) == (None, None, None)
+    shown = {name: get_args(hint)[1].show_default for name, hint in get_type_hints(stitch, include_extras=True).items()
+             if name in ("anchors", "epochs")}  # fmt: skip
+    kinds = (NodeProblem, GraphProblem, LinkProblem)
+    assert {str(kind.default_anchors) for kind in kinds} | {str(MANY_ANCHORS)} == set(numbers(shown["anchors"]))
+    epochs = {kind.default_settings.get("epochs", TrainSettings().epochs) for kind in kinds}
+    epochs.add(TrainSettings.large().epochs)
+    assert {str(number) for number in epochs} == set(numbers(shown["epochs"]))
+
+
+OPTIONS = (
+    "--encoders sage,gcn --seeds 3 --anchors 9 --anchor-strategy kmeans --anchor-features input --stitch-at 1"
+    " --split paper --split-seed 5 --epochs 7 --methods ridge,absolute --features fastrp --device cpu"
+)
+
+
+def test_every_option_reaches_the_experiment_and_is_recorded(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[Any, StitchSettings]] = []
+
+    def stop(data: Any, settings: StitchSettings, **others: object) -> None:
+        seen.append((data, settings))
+        raise DataError("stopped")
+
+    monkeypatch.setattr("relgraph.stitching.run_experiment", stop)
+    assert main(["stitch", *OPTIONS.split()]) == 1
+    given, settings = seen[0]
+    asked = StitchSettings(("sage", "gcn"), (0, 1, 2), ("ridge", "absolute"), 9, "kmeans", "input", epochs=7, at=1)
+    assert settings == replace(asked, split="paper", split_seed=5)
+    data = rg.load_dataset("digits", features="fastrp")
+    same, other = (make_problem(data, split="paper", seed=seed).digest() for seed in (5, 0))
+    problem = settings.problem(given)
+    assert problem.digest() == same != other
+    finished = SimpleNamespace(settings=settings, problem=problem, anchors=torch.arange(9), methods=settings.methods)
+    command = _command(finished, "digits", "fastrp", "cpu")  # type: ignore[arg-type]
+    assert set(OPTIONS.split()) <= set(command.split())
+    assert main(["stitch", "--task", "link"]) == 1 and seen[1][1].task == "link"
+    others = {"dataset", "task", "data_root", "out", "models", "json_path", "debug"}
+    options = {word.removeprefix("--").replace("-", "_") for word in OPTIONS.split() if word.startswith("--")}
+    assert options | others == set(inspect.signature(stitch).parameters)
 
 
 def test_the_module_is_the_command() -> None:

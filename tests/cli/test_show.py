@@ -25,6 +25,7 @@ def test_tables_fit_the_width_and_hide_nothing(width: int, finished: Finished) -
     for name in report["methods"]:
         assert name in text
     assert ("[99.9, 101.2]" in text) == (width >= 160)
+    assert f"over runs are in {'brackets' if width >= 160 else 'stitching.json'}." in " ".join(text.split())
     assert "Collapsed: 1 of 4 runs" in " ".join(text.split())
 
 

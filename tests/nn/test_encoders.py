@@ -216,6 +216,35 @@ def test_each_kind_of_dropout_can_be_turned_off_alone(name: str, dropped: str, x
         torch.testing.assert_close(still.train()(x, edges), expected)
 
 
+@pytest.mark.parametrize("name", ["gat", "transformer"])
+def test_every_layer_drops_a_share_of_its_attention_weights(name: str) -> None:
+    encoder = made(name, dropout=0.3, input_dropout=0.0).train()
+    loops = torch.arange(2000).expand(2, -1)  # every node attends to itself alone, with weight 1
+    for layer in encoder.layers:  # type: ignore[union-attr]
+        conv, h = layer.conv, torch.ones(2000, layer.conv.in_channels, dtype=torch.float64)  # type: ignore[union-attr]
+        with torch.random.fork_rng(devices=[]), torch.no_grad():
+            torch.manual_seed(0)
+            away = (conv(h, loops) - conv.eval()(h, loops)).abs()
+        dropped = away > 0.7 * away.amax(dim=0)  # a kept weight moves the output less: by 0.3 / 0.7
+        assert torch.allclose(dropped.double().mean(dim=0), torch.tensor(0.3, dtype=torch.float64), atol=0.05)
+
+
+@pytest.mark.parametrize(
+    ("name", "depth"), [*((name, None) for name in NAMES if name != "gcn2"), ("gcn", 4), ("sage", 4)]
+)
+def test_every_layer_drops_its_share_of_its_input(name: str, depth: int | None) -> None:
+    encoder = made(name, dropout=0.3, input_dropout=0.6, num_layers=depth).train()
+    edges, seen = torch.arange(400).expand(2, -1), []
+    for place, layer in enumerate(encoder.layers):  # type: ignore[union-attr, arg-type]
+        h = torch.ones(400, encoder.widths[place - 1] if place else 5, dtype=torch.float64)  # type: ignore[index]
+        hook = layer.conv.register_forward_pre_hook(lambda conv, given: seen.append(given[0]))  # type: ignore[union-attr]
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            layer(h, *encoder.shared(h, edges, None))  # type: ignore[operator]
+        hook.remove()
+        assert abs(float((seen.pop() == 0).double().mean()) - (0.3 if place else 0.6)) < 0.05
+
+
 @pytest.mark.parametrize(("name", "depth"), [*((name, None) for name in NAMES), ("gcn", 4), ("sage", 4)])
 def test_reset_draws_new_weights_and_a_seed_gives_the_same(name: str, depth: int | None) -> None:
     encoder = made(name, num_layers=depth)

@@ -55,6 +55,19 @@ def test_messages_follow_the_formula(make: type[nn.Module]) -> None:
 
 
 @pytest.mark.parametrize("name", GRAPH_ENCODERS)
+def test_every_layer_drops_its_share(name: str) -> None:
+    torch.manual_seed(0)
+    x, edges, e = torch.randn(2000, 8), torch.randint(2000, (2, 4000)), torch.randn(4000, 2)
+    for layer in encoder(name, num_layers=2, dropout=0.3).eval().layers:  # type: ignore[union-attr]
+        plain = layer(x, edges, e)  # type: ignore[operator]
+        layer.training = True  # of the layer alone, since batch norm differs in training
+        found, positive = layer(x, edges, e), plain > 0  # type: ignore[operator]
+        assert abs(float((found[positive] == 0).double().mean()) - 0.3) < 0.02
+        kept = found != 0
+        torch.testing.assert_close(found[kept], plain[kept] / 0.7)
+
+
+@pytest.mark.parametrize("name", GRAPH_ENCODERS)
 def test_a_graph_has_the_same_embedding_alone_and_in_a_batch(name: str) -> None:
     torch.manual_seed(0)
     module = encoder(name, num_layers=2).eval()

@@ -71,7 +71,7 @@ def test_the_chance_level_of_a_regression_comes_from_training_targets() -> None:
     problem = make_problem(replace(dataset, y=y))
     test = y[dataset.test].double().numpy()
     wanted = float(np.sqrt(((test - y[dataset.train].double().numpy().mean()) ** 2).mean()))
-    assert problem.chance == pytest.approx(wanted, rel=1e-5)
+    assert problem.chance == pytest.approx(wanted, rel=1e-5) == problem.constant
     assert problem.chance > 50  # the mean of the test targets would give about 1
     assert make_problem(molecules()).chance == 0.5
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from torch import nn
@@ -186,6 +188,7 @@ def test_models_that_cannot_be_built_are_refused(problem: NodeProblem) -> None:
         ({"edge_index": torch.tensor([[0, 60], [1, 2]])}, "'edge_index' must name nodes from 0 to 59 .got 0 to 60"),
         ({"edge_index": torch.tensor([[0, -1], [1, 2]])}, "'edge_index' must name nodes from 0 to 59 .got -1 to 2"),
         ({"edge_index": torch.zeros(3, 2, dtype=torch.long)}, r"'edge_index' must have shape \(2, E\)"),
+        ({"edge_weight": torch.tensor([1.0, math.nan])}, "'edge_weight' must be finite .got nan at edge 1"),
         ({"y": torch.full((60,), -1)}, "'y' must hold the class of at least one node"),
     ],
 )
@@ -196,6 +199,17 @@ def test_graphs_that_cannot_be_trained_on_are_refused(change: dict[str, object],
     data.num_nodes = 60
     with pytest.raises(InputError, match=message):
         NodeProblem(data)
+
+
+def test_negative_weights_are_refused_by_encoders_that_normalize() -> None:
+    data = graph()
+    data.edge_weight = torch.ones(data.edge_index.size(1))
+    data.edge_weight[3] = -2
+    problem = NodeProblem(data)
+    for name in ("gcn", "gcn2"):
+        with pytest.raises(InputError, match="'edge_weight' must be finite and not negative .*got -2 at edge 3"):
+            problem.build(name, 0, SETTINGS)
+    assert problem.build("sage", 0, SETTINGS).embed(data).isfinite().all()
 
 
 def test_the_first_row_that_is_not_finite_is_named() -> None:

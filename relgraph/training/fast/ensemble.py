@@ -24,7 +24,7 @@ DROPOUT_STREAM = 0x5EED << 32
 
 
 def can_train_ensemble(problem: Problem, model: Model) -> bool:
-    """Whether :func:`train_ensemble` knows a model: node classes, two hops, a linear head on states or cosines."""
+    """Whether :func:`train_ensemble` applies to a model: node classes, two hops, a linear head on states or cosines."""
     if problem.task.level != "node" or problem.task.mode != "multiclass":
         return False
     plain = type(model) is Model or (

@@ -124,7 +124,7 @@ class SparseNodes(NodeProblem):
 
 
 def can_use_sparse(problem: Problem, model: Model) -> bool:
-    """Whether :class:`SparseNodes` knows a problem and a model's encoder."""
+    """Whether :class:`SparseNodes` applies to a problem and a model's encoder."""
     return problem.task.level == "node" and type(model.encoder) in _LAYERS
 
 
