@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -12,41 +11,55 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from relgraph.graph import anchor_index
+from relgraph.nn.encoders import GCNEncoder, SAGEEncoder
 from relgraph.nn.model import Model, RelativeModel
 from relgraph.problems import Problem
 from relgraph.similarity import cosine_similarity
-from relgraph.training.fast.two_hop import TWO_HOP, Graph, TwoHop, View
+from relgraph.training.fast.attention import ATTENTION, AttentionView
+from relgraph.training.fast.two_hop import TWO_HOP, TwoHopView
+from relgraph.training.fast.views import Graph, View
 from relgraph.training.settings import TrainSettings
 from relgraph.training.trainer import BestEpoch, History, Progress, TrainedRun, adam
 
 # Separates the stream of dropout masks from that of the initial weights, which PyG draws from the same seed.
 DROPOUT_STREAM = 0x5EED << 32
 
+VIEWS: dict[type[nn.Module], type[View]] = {
+    **dict.fromkeys(TWO_HOP, TwoHopView),
+    **dict.fromkeys(ATTENTION, AttentionView),
+}
+"""How the embeddings of an encoder are computed for many seeds."""
+
+TWO_LAYERS = (GCNEncoder, SAGEEncoder)
+"""Encoders of which only two layers are known."""
+
 
 def can_train_ensemble(problem: Problem, model: Model) -> bool:
-    """Whether :func:`train_ensemble` knows a model: node classes, two hops, a linear head on states or cosines."""
+    """Whether :func:`train_ensemble` knows a model: node classes, an encoder here, a linear head."""
     if problem.task.level != "node" or problem.task.mode != "multiclass":
         return False
     plain = type(model) is Model or (
         type(model) is RelativeModel and model.layer.similarity == "cosine" and model.layer.normalization == "none"
     )
     encoder = model.encoder
-    return plain and type(model.head) is nn.Linear and type(encoder) in TWO_HOP and len(encoder) == 2  # type: ignore[arg-type]
+    known = type(encoder) in VIEWS and (type(encoder) not in TWO_LAYERS or len(encoder) == 2)  # type: ignore[arg-type]
+    return plain and known and type(model.head) is nn.Linear and model.head.bias is not None
 
 
 class ParameterStack:
-    """Parameters of several models with a two-hop encoder and a linear head, with the seed as first dimension.
+    """Parameters of several models with a linear head, with the seed as first dimension.
 
-    Weight matrices are transposed, ``(S, in, out)``, and biases are ``(S, 1, out)``, as the products read them.
+    Weight matrices are transposed, ``(S, in, out)``, and vectors are ``(S, 1, out)``, as the products read them.
     """
 
     def __init__(self, models: Sequence[Model]) -> None:
-        self.form: TwoHop = TWO_HOP[type(models[0].encoder)]
-        self.encoder = {
-            name: _stack([model.encoder.get_parameter(name) for model in models])
-            for name in (*self.form.weights, self.form.bias)
-        }
-        self.head = {name: _stack([model.head.get_parameter(name) for model in models]) for name in ("weight", "bias")}
+        self.encoder, self.head = (
+            {
+                name: _stack([getattr(model, part).get_parameter(name) for model in models])
+                for name, _ in getattr(models[0], part).named_parameters()
+            }
+            for part in ("encoder", "head")
+        )
 
     def tensors(self) -> list[Tensor]:
         """All stacked parameters."""
@@ -59,7 +72,7 @@ class ParameterStack:
         for (part, name), stacked in zip(names, tensors, strict=True):
             for model, value in zip(models, stacked, strict=True):
                 parameter = getattr(model, part).get_parameter(name)
-                parameter.copy_(value.mT if parameter.dim() == 2 else value.view(-1))
+                parameter.copy_(value.mT if parameter.dim() == 2 else value.view_as(parameter))
 
 
 def train_ensemble(
@@ -125,13 +138,11 @@ class _Network:
             parts |= {"train": train, "test": problem.test}
         self.relative = isinstance(model, RelativeModel)
         anchors = anchor_index(problem.data) if self.relative else train[:0]
-        graph = Graph.of(problem.data, parameters.form)
+        graph, encoder = Graph(problem.data), model.encoder
         train_rows, self.train_at, self.train_anchors = _rows([train], anchors)
         evaluated, positions, self.anchors = _rows(list(parts.values()), anchors)
-        encoder: Any = model.encoder
-        shares = [layer.dropout for layer in encoder.layers]
-        self.training = View(graph, parameters.form, train_rows, input_dropout=shares[0], dropout=shares[1])
-        self.evaluated = View(graph, parameters.form, evaluated)
+        make = VIEWS[type(encoder)]
+        self.training, self.evaluated = make(graph, encoder, train_rows, training=True), make(graph, encoder, evaluated)
         self.train_y = y[train]
         each = torch.split(positions, [part.numel() for part in parts.values()])
         self.parts = {name: (at, y[part]) for (name, part), at in zip(parts.items(), each, strict=True)}
@@ -177,5 +188,6 @@ def _rows(parts: list[Tensor], anchors: Tensor) -> tuple[np.ndarray, Tensor, Ten
 
 def _stack(parameters: list[Tensor]) -> Tensor:
     stacked = torch.stack([parameter.detach() for parameter in parameters])
-    stacked = stacked.mT.contiguous() if stacked.dim() == 3 else stacked.unsqueeze(1)
+    if parameters[0].dim() < 3:
+        stacked = stacked.mT.contiguous() if parameters[0].dim() == 2 else stacked.unsqueeze(1)
     return stacked.requires_grad_()

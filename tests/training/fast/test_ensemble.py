@@ -29,22 +29,20 @@ def parameters(run: TrainedRun) -> Tensor:
     return torch.cat([parameter.detach().view(-1) for parameter in run.model.parameters()])
 
 
-@pytest.mark.parametrize("encoder", ["gcn", "sage"])
+@pytest.mark.parametrize("encoder", ["gcn", "sage", "gat", "transformer"])
 @pytest.mark.parametrize("head", ["linear", "relative-cosine"])
 def test_without_dropout_all_backends_give_the_same_model(problem: Problem, encoder: str, head: str) -> None:
     settings = TrainSettings(epochs=8, dropout=0.0, input_dropout=0.0, head_weight_decay=0.01, log_test=True)
-    ensemble, sparse, loop = (
-        fit_many(problem, encoder, [3, 4], head=head, settings=settings, backend=backend)  # type: ignore[arg-type]
-        for backend in ("ensemble", "sparse", "loop")
-    )
-    assert [run.backend for run in ensemble + sparse + loop] == ["ensemble"] * 2 + ["sparse"] * 2 + ["loop"] * 2
-    for one, two, three in zip(ensemble, sparse, loop, strict=True):
-        for other in (one, two):
-            assert other.best_epoch == three.best_epoch
-            torch.testing.assert_close(parameters(other), parameters(three), rtol=1e-3, atol=1e-4)
-            torch.testing.assert_close(other.history.train_loss, three.history.train_loss, rtol=1e-4, atol=1e-5)
+    loop = fit_many(problem, encoder, [3, 4], head=head, settings=settings, backend="loop")  # type: ignore[arg-type]
+    for backend in ("ensemble", "sparse") if encoder in ("gcn", "sage") else ("ensemble",):
+        runs = fit_many(problem, encoder, [3, 4], head=head, settings=settings, backend=backend)  # type: ignore[arg-type]
+        for one, other in zip(runs, loop, strict=True):
+            assert (one.backend, other.backend) == (backend, "loop")
+            assert one.best_epoch == other.best_epoch
+            torch.testing.assert_close(parameters(one), parameters(other), rtol=1e-3, atol=1e-4)
+            torch.testing.assert_close(one.history.train_loss, other.history.train_loss, rtol=1e-4, atol=1e-5)
             for part in ("train", "validation", "test"):
-                assert getattr(other.history, part) == pytest.approx(getattr(three.history, part), abs=0.02)
+                assert getattr(one.history, part) == pytest.approx(getattr(other.history, part), abs=0.02)
 
 
 @pytest.mark.parametrize("patience", [None, 3])
