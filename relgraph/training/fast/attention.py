@@ -136,7 +136,7 @@ def _transformer(edges: Edges, linear: Linear, own: Layer, conv: Any, generators
     names = ("query", "skip", "key", "value")
     weight, bias = (torch.cat([own[f"lin_{name}.{part}"] for name in names], -1) for part in ("weight", "bias"))
     states = (linear(weight) + bias).chunk(4, -1)
-    query, skip = (edges.hop.own.product(state) for state in states[:2])
+    query, skip = (edges.hop.select(state) for state in states[:2])
     q, k, v = (_split(state, conv.heads) for state in (query, *states[2:]))
     scores = edges.hop.matrix.sampled(q / conv.out_channels**0.5, k)
     weights = edges.weights(scores, conv.heads, conv.dropout, generators)

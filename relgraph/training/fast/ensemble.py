@@ -11,11 +11,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from relgraph.graph import anchor_index
-from relgraph.nn.encoders import GCNEncoder, SAGEEncoder
+from relgraph.nn.encoders import GCN2Encoder, GCNEncoder, SAGEEncoder
 from relgraph.nn.model import Model, RelativeModel
 from relgraph.problems import Problem
 from relgraph.similarity import cosine_similarity
 from relgraph.training.fast.attention import ATTENTION, AttentionView
+from relgraph.training.fast.gcn2 import GCN2View
 from relgraph.training.fast.two_hop import TWO_HOP, TwoHopView
 from relgraph.training.fast.views import Graph, View
 from relgraph.training.settings import TrainSettings
@@ -27,6 +28,7 @@ DROPOUT_STREAM = 0x5EED << 32
 VIEWS: dict[type[nn.Module], type[View]] = {
     **dict.fromkeys(TWO_HOP, TwoHopView),
     **dict.fromkeys(ATTENTION, AttentionView),
+    GCN2Encoder: GCN2View,
 }
 """How the embeddings of an encoder are computed for many seeds."""
 

@@ -1,7 +1,7 @@
-"""Two-hop encoders of many seeds at once.
+"""Encoders with one layer of linear maps, for many seeds at once.
 
-GCN and GraphSAGE of two layers share one form: a sum of propagated linear maps of the features, ReLU, dropout, and
-concatenated propagations.
+GCN and GraphSAGE of two layers, GIN and the perceptron share one form: a sum of propagated linear maps of the features,
+ReLU, dropout, and concatenated propagations.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from relgraph.nn.encoders import GCNEncoder, SAGEEncoder
+from relgraph.nn.encoders import GCNEncoder, GINEncoder, MLPEncoder, SAGEEncoder
 from relgraph.training.fast.products import Features, SparseMatrix
 from relgraph.training.fast.views import Generators, Graph, View, dropped
 
@@ -28,15 +29,21 @@ class TwoHop:
 
     .. math:: H = \mathrm{dropout}(\mathrm{ReLU}(\sum_k B_k X W_k + b)), \qquad Z = [C_1 H, C_2 H, \dots]
 
+    A sum over neighbors and a linear map commute, so that an encoder that sums first has this form as well.
+
     Args:
         first: Pairs of a propagation :math:`B_k` and the name of the parameter :math:`W_k` in the PyG module.
         bias: Name of the parameter :math:`b`.
         second: The propagations :math:`C_k`.
+        inner: Names of the weight and bias of a linear map with ReLU between the ReLU and the dropout above.
+        normalized: Whether the rows of :math:`Z` are brought to mean 0 and variance 1.
     """
 
     first: tuple[tuple[str, str], ...]
     bias: str
     second: tuple[str, ...]
+    inner: tuple[str, str] | None = None
+    normalized: bool = False
 
     @property
     def weights(self) -> tuple[str, ...]:
@@ -51,6 +58,14 @@ TWO_HOP: dict[type[nn.Module], TwoHop] = {
         "layers.0.conv.lin_l.bias",
         ("self", "mean"),
     ),
+    GINEncoder: TwoHop(
+        (("sum", "layers.0.conv.nn.0.weight"),),
+        "layers.0.conv.nn.0.bias",
+        ("sum",),
+        inner=("layers.0.conv.nn.2.weight", "layers.0.conv.nn.2.bias"),
+        normalized=True,
+    ),
+    MLPEncoder: TwoHop((("self", "layers.0.conv.weight"),), "layers.0.conv.bias", ("self",)),
 }
 
 
@@ -59,9 +74,9 @@ class TwoHopView(View):
 
     def __init__(self, graph: Graph, encoder: Any, rows: np.ndarray, *, training: bool = False) -> None:
         self.form = TWO_HOP[type(encoder)]
-        first, second = encoder.layers
-        self.input_dropout = first.dropout if training else 0.0
-        self.dropout = second.dropout if training else 0.0
+        layers = encoder.layers
+        self.input_dropout = layers[0].dropout if training else 0.0
+        self.dropout = (layers[1].dropout if len(layers) > 1 else layers[0].output_dropout) if training else 0.0
         last = {name: graph.propagation(name)[rows] for name in self.form.second}
         hidden = _columns(last.values())
         self.second = [SparseMatrix(last[name][:, hidden], graph.device) for name in self.form.second]
@@ -82,9 +97,14 @@ class TwoHopView(View):
     def embed(self, parameters: dict[str, Tensor], generators: Generators | None = None) -> Tensor:
         """Embeddings ``(S, R, F)``."""
         h = self._hidden(parameters, generators) + parameters[self.form.bias]
-        h = dropped(h.relu(), self.dropout, generators)
+        h = h.relu()
+        if self.form.inner is not None:
+            weight, bias = (parameters[name] for name in self.form.inner)
+            h = torch.baddbmm(bias, h, weight).relu()
+        h = dropped(h, self.dropout, generators)
         parts = [matrix.product(h) for matrix in self.second]
-        return parts[0] if len(parts) == 1 else torch.cat(parts, dim=-1)
+        z = parts[0] if len(parts) == 1 else torch.cat(parts, dim=-1)
+        return F.layer_norm(z, z.shape[-1:]) if self.form.normalized else z
 
     def _hidden(self, parameters: dict[str, Tensor], generators: Generators | None) -> Tensor:
         weights = [parameters[name] for name in self.form.weights]

@@ -122,7 +122,6 @@ class Hop:
     Attributes:
         columns: The nodes and those that they receive from, ``(C,)``, ascending.
         matrix: The propagation, ``(R, C)``.
-        own: The matrix ``(R, C)`` that selects the nodes themselves.
         at: Positions of the nodes among the columns, ``(R,)``.
     """
 
@@ -137,8 +136,12 @@ class Hop:
         at = np.searchsorted(self.columns, rows).astype(kind)
         ones = np.ones(rows.size, dtype=part.dtype)
         own = csr_array((ones, at, np.arange(rows.size + 1, dtype=kind)), shape=shape)
-        self.own = SparseMatrix(own, graph.device)
+        self._own = SparseMatrix(own, graph.device) if rows.size < self.columns.size else None
         self.at = torch.from_numpy(at).to(graph.device)
+
+    def select(self, h: Tensor) -> Tensor:
+        """States ``(S, R, F)`` of the nodes themselves from those of the columns, ``(S, C, F)``."""
+        return h if self._own is None else self._own.product(h)
 
 
 def dropped(h: Tensor, p: float, generators: Generators | None) -> Tensor:

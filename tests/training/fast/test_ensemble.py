@@ -29,7 +29,7 @@ def parameters(run: TrainedRun) -> Tensor:
     return torch.cat([parameter.detach().view(-1) for parameter in run.model.parameters()])
 
 
-@pytest.mark.parametrize("encoder", ["gcn", "sage", "gat", "transformer"])
+@pytest.mark.parametrize("encoder", ["gcn", "sage", "gat", "transformer", "gin", "mlp", "gcn2"])
 @pytest.mark.parametrize("head", ["linear", "relative-cosine"])
 def test_without_dropout_all_backends_give_the_same_model(problem: Problem, encoder: str, head: str) -> None:
     settings = TrainSettings(epochs=8, dropout=0.0, input_dropout=0.0, head_weight_decay=0.01, log_test=True)

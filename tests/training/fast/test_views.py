@@ -11,7 +11,15 @@ import torch.nn.functional as F
 from torch import nn
 from torch_geometric.data import Data
 
-from relgraph.nn.encoders import GATEncoder, GCNEncoder, SAGEEncoder, TransformerEncoder
+from relgraph.nn.encoders import (
+    GATEncoder,
+    GCN2Encoder,
+    GCNEncoder,
+    GINEncoder,
+    MLPEncoder,
+    SAGEEncoder,
+    TransformerEncoder,
+)
 from relgraph.nn.model import Model
 from relgraph.training.fast.ensemble import VIEWS, ParameterStack
 from relgraph.training.fast.views import Graph, propagation
@@ -22,6 +30,11 @@ ENCODERS: dict[str, Callable[..., nn.Module]] = {
     "sage": lambda **rates: SAGEEncoder(30, 8, **rates),
     "gat": lambda **rates: GATEncoder(30, 8, heads=4, **rates),
     "transformer": lambda **rates: TransformerEncoder(30, 8, heads=2, **rates),
+    "gin": lambda **rates: GINEncoder(30, 8, **rates),
+    "mlp": lambda **rates: MLPEncoder(30, 8, **rates),
+    "gcn2": lambda **rates: GCN2Encoder(30, 8, num_layers=2, **rates),
+    "gcn2 of one layer": lambda **rates: GCN2Encoder(30, 8, num_layers=1, **rates),
+    "gcn2 of four layers": lambda **rates: GCN2Encoder(30, 8, num_layers=4, alpha=0.3, theta=1.5, **rates),
 }
 
 
@@ -101,8 +114,8 @@ def test_parameters_go_there_and_back(name: str) -> None:
 def test_only_nodes_that_embeddings_depend_on_are_computed(name: str) -> None:
     chain = torch.tensor([[0, 1, 2, 3, 4, 5], [1, 2, 3, 4, 5, 6]])
     data = Data(x=torch.eye(7).repeat(1, 5)[:, :30].double(), edge_index=chain)
-    data.x[:4] = float("nan")  # node 6 depends on nodes 4 to 6
     stack = models(name, input_dropout=0.5)
+    data.x[: 6 - len(stack[0].encoder)] = float("nan")  # of two layers: node 6 depends on nodes 4 to 6
     view = VIEWS[type(stack[0].encoder)](Graph(data), stack[0].encoder, np.array([6]), training=True)
     assert torch.isfinite(view.embed(ParameterStack(stack).encoder)).all()
 
