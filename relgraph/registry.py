@@ -198,6 +198,7 @@ MAPS = Registry(
     },
 )
 
+# Trait: usual (False for a method that is only evaluated where it is named: it takes longer than all others together).
 METHODS = Registry(
     "method",
     "relgraph.stitching.methods:",
@@ -205,10 +206,14 @@ METHODS = Registry(
         "absolute": ("ABSOLUTE", "the foreign head on the source's own coordinates"),
         "relative-cosine": ("RELATIVE_COSINE", "encoder, cosine layer and head trained together (Moschella 2023)"),
         "relative-cosine-posthoc": ("RELATIVE_COSINE_POSTHOC", "frozen encoder, new head on its cosine vectors"),
-        "ridge": ("RIDGE", "ridge regression on the anchors, shrinkage by leave-one-out"),
+        "ridge": ("RIDGE", "ridge regression on the anchors, shrinkage by leave-one-out: the default for values"),
         "ridge-0.01": ("RIDGE_FIXED", "ridge regression on the anchors, shrinkage 0.01"),
-        "kernel-ridge": ("KERNEL_RIDGE", "kernel ridge regression on the anchors, kernel by leave-one-out"),
-        "kl": ("KL", "affine map fitted to the head's probabilities on the anchors (convex)"),
+        "kernel-ridge": (
+            "KERNEL_RIDGE",
+            "kernel ridge regression on the anchors, kernel by leave-one-out (where named)",
+            {"usual": False},
+        ),
+        "kl": ("KL", "affine map fitted to the head's probabilities on the anchors: the default for classes"),
         "procrustes": ("PROCRUSTES", "the source rotated onto the target by the anchors, then the foreign head"),
         "class-centroid": ("CLASS_CENTROID", "baseline: nearest class mean of the source's rows, no foreign head"),
         "label-ridge": ("LABEL_RIDGE", "baseline: least squares on the source's own targets, no foreign head"),

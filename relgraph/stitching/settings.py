@@ -116,7 +116,8 @@ class StitchSettings:
         return replace(self, methods=tuple(methods), num_anchors=num_anchors, train=train), train, methods
 
     def _methods(self, problem: Problem) -> dict[str, Method]:
-        methods: dict[str, Method] = {name: METHODS.resolve(name) for name in self.methods or METHODS}
+        usual = [name for name, entry in METHODS.items() if entry.traits.get("usual", True)]
+        methods: dict[str, Method] = {name: METHODS.resolve(name) for name in self.methods or usual}
         if self.methods is None:
             return {name: method for name, method in methods.items() if not method.why_not(problem, self.at)}
         for name, method in methods.items():

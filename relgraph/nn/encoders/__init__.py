@@ -12,8 +12,13 @@ import inspect
 import torch
 
 from relgraph.errors import InputError
+from relgraph.nn.encoders.attention import GATEncoder as GATEncoder
+from relgraph.nn.encoders.attention import TransformerEncoder as TransformerEncoder
 from relgraph.nn.encoders.base import Encoder as Encoder
 from relgraph.nn.encoders.gcn import GCNEncoder as GCNEncoder
+from relgraph.nn.encoders.gcn2 import GCN2Encoder as GCN2Encoder
+from relgraph.nn.encoders.gin import GINEncoder as GINEncoder
+from relgraph.nn.encoders.mlp import MLPEncoder as MLPEncoder
 from relgraph.nn.encoders.sage import SAGEEncoder as SAGEEncoder
 from relgraph.registry import ENCODERS
 

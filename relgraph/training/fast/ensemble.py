@@ -43,7 +43,7 @@ TWO_LAYERS = (GCNEncoder, SAGEEncoder)
 
 
 def can_train_ensemble(problem: Problem, model: Model) -> bool:
-    """Whether :func:`train_ensemble` knows a model: node classes, an encoder here, a linear head on states or cosines."""
+    """Whether :func:`train_ensemble` knows a model: classes of nodes, a known encoder, a linear or cosine head."""
     if problem.task.level != "node" or problem.task.mode != "multiclass":
         return False
     plain = type(model) is Model or (
