@@ -28,7 +28,7 @@ from relgraph.training import TrainSettings, fit_linear_head, fit_many
 
 Matrices = dict[str, np.ndarray]
 Groups = Mapping[str, np.ndarray]
-MOST_HEADS = {"kernel-ridge": 1, "auto": 1, "logistic-decisions": 3}  # of methods that take long, per source
+MOST_HEADS = {"kernel-ridge": 1, "logistic-decisions": 1}  # of methods that take long, per source
 STRENGTHS = (0.1, 1.0, 10.0, 100.0)
 FOLDS = 4
 
@@ -160,10 +160,9 @@ class TranslatedRelu(Method):
     """A translation into the input space of the head, a ReLU, and the head."""
 
     map: str
-    robust: bool = False
 
     def predict(self, source: View, target: View, rows: Tensor, generator: torch.Generator) -> Tensor:
-        fitted = fit_map(source.space, target.space, self.map, robust=self.robust)[0]
+        fitted = fit_map(source.space, target.space, self.map)[0]
         return source.read(TranslatedHead(nn.Sequential(fitted, nn.ReLU()), target.run.head), rows)
 
 
@@ -205,7 +204,7 @@ RIVALS = {
     "anchor-labels": AnchorLabels(),
     "linear-probe": LinearProbe(),
     "ridge-relu": TranslatedRelu("ridge"),
-    "kernel-ridge-relu": TranslatedRelu("kernel-ridge", robust=True),
+    "kernel-ridge-relu": TranslatedRelu("kernel-ridge"),
 }
 
 
@@ -219,12 +218,26 @@ def method_of(name: str | Method) -> Method:
 # ---- Pairs of runs.
 
 
+@dataclass(frozen=True)
+class Anchors:
+    """Anchors drawn anew for each of several sources: their rows, and their weights where the strategy gives some."""
+
+    rows: list[Tensor]
+    weights: list[Tensor | None]
+
+    @classmethod
+    def draw(cls, problem: Problem, count: int, strategy: str = "random", seeds: Sequence[int] = range(10)) -> Anchors:
+        """One draw for each seed."""
+        drawn = [problem.weighted_anchors(count, strategy, seed=seed) for seed in seeds]
+        return cls([rows for rows, _ in drawn], [weights for _, weights in drawn])
+
+
 def matrices(
     method: str | Method,
     sources: Sequence[Run],
     targets: Sequence[Run] | None = None,
     *,
-    anchors: Tensor | Sequence[Tensor],
+    anchors: Tensor | Sequence[Tensor] | Anchors,
     rows: Tensor | None = None,
     most: int | None = None,
     decisive: bool = True,
@@ -236,7 +249,7 @@ def matrices(
         method: A method or its name.
         sources: Runs whose encoders are used.
         targets: Runs whose heads are used; ``None`` for the sources.
-        anchors: Embeddable rows of the anchors, or one such tensor for each source.
+        anchors: Embeddable rows of the anchors, or those of each source, with or without weights.
         rows: Predicted rows; ``None`` for the test rows.
         most: Evaluate only the next so many heads of each source, of methods that take long.
         decisive: Whether to compute decisive fidelity, for which sources must be runs of the targets.
@@ -247,7 +260,9 @@ def matrices(
     rows = problem.test if rows is None else rows
     ahead = (np.arange(size)[None, :] - np.arange(len(sources))[:, None]) % size
     pairs = (ahead > 0) & (ahead <= (most or size))
-    found = cross(method_of(method), sources, targets, anchors=anchors, rows=rows, pairs=pairs)
+    weights = anchors.weights if isinstance(anchors, Anchors) else None
+    anchors = anchors.rows if isinstance(anchors, Anchors) else anchors
+    found = cross(method_of(method), sources, targets, anchors=anchors, weights=weights, rows=rows, pairs=pairs)
     y, task = problem.y[rows], problem.task
     own = np.stack([run.record(rows) for run in targets])
     values = metrics.metric_matrix(task, found.outputs, y)

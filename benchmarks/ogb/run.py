@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.common import matrices, mean_of, node_problem, pair_groups, rows_of, trained_runs
+from benchmarks.common import Anchors, matrices, mean_of, node_problem, pair_groups, rows_of, trained_runs
 from benchmarks.study import Row, Study
 from relgraph.problems import Problem
 from relgraph.stitching import Run, metrics
@@ -28,17 +28,18 @@ START = time.perf_counter()
 MOST = {"kernel-ridge": 3, "ridge-relu": 3, "kernel-ridge-relu": 3, "anchor-labels": 1, "logistic-decisions": 1}
 ONCE = {*MOST, "absolute", "class-centroid", "permuted-anchors"}
 LAST = (
-    "absolute", "ridge-0.01", "ridge", "kernel-ridge", "kl", "procrustes", "permuted-anchors", "class-centroid",
+    "absolute", "kl", "ridge", "ridge-0.01", "kernel-ridge", "procrustes", "permuted-anchors", "class-centroid",
     "anchor-labels", "logistic-decisions",
 )  # fmt: skip
 INNER = ("absolute", "ridge-relu", "kernel-ridge-relu", "permuted-anchors")
 DRAWS = 3
 
 
-def anchors_of(problem: Problem, count: int, strategy: str, seed: int) -> Tensor:
-    """Rows of the anchors; no strategy here uses a label or a run."""
+def anchors_of(problem: Problem, count: int, strategy: str, seed: int, sources: int) -> Tensor | Anchors:
+    """The anchors of all sources; no strategy here uses a label or a run."""
     if strategy != "random-training":
-        return problem.choose_anchors(count, strategy, seed=seed)
+        rows, weights = problem.weighted_anchors(count, strategy, seed=seed)
+        return Anchors([rows] * sources, [weights] * sources)
     order = torch.randperm(problem.train.numel(), generator=torch.Generator().manual_seed(seed))
     return problem.train[order[:count]]
 
@@ -70,7 +71,7 @@ def measure(cell: Row, options: argparse.Namespace) -> Iterable[Row]:
     agreement = metrics.agreement_matrix(problem.task, own)
     most, found = MOST.get(method) if count == 512 else 2, []
     for seed in range(1 if method in ONCE or count != 512 else DRAWS):
-        anchors = anchors_of(problem, count, cell["strategy"], seed)
+        anchors = anchors_of(problem, count, cell["strategy"], seed, len(runs))
         found.append(matrices(method, runs, anchors=anchors, most=most, decisive=False))
     for row in rows_of(mean_of(found), names, groups):
         pairs = groups[row["pairs"]]

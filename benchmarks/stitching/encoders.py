@@ -39,7 +39,7 @@ STUDY = Study(
     {
         "dataset": ("cora", "citeseer", "pubmed"),
         "study": tuple(STUDIES),
-        "method": ("absolute", "ridge-0.01", "ridge", "procrustes", "class-centroid", "permuted-anchors"),
+        "method": ("absolute", "kl", "ridge", "ridge-0.01", "procrustes", "class-centroid", "permuted-anchors"),
     },
     settings={"seeds": 10, "epochs": 200},
 )

@@ -64,7 +64,7 @@ STUDY = Study(
     {
         "dataset": ("cora", "citeseer", "pubmed", "photo"),
         "cut": (0, 1, 2, 3, 4),
-        "method": ("ridge", "class-centroid", "permuted-anchors"),
+        "method": ("kl", "ridge", "class-centroid", "permuted-anchors"),
     },
     settings={"seeds": 5, "epochs": 200},
 )

@@ -17,7 +17,7 @@ from benchmarks import common
 from benchmarks.study import Row, Study
 from relgraph.stitching import Run
 
-MAPS = ("ridge-0.01", "ridge", "kl", "kernel-ridge", "auto", "procrustes")
+MAPS = ("kl", "ridge", "ridge-0.01", "kernel-ridge", "procrustes")
 NO_ANCHORS = ("absolute", "class-centroid", "linear-probe")
 RIVALS = ("nearest-anchor", "logistic-decisions", "ridge-decisions", "permuted-anchors")
 STRATEGIES = {"superclasses": ("none", "random", "kmeans"), "half": ("none", "random")}
@@ -40,7 +40,7 @@ def measure(cell: Row, options: argparse.Namespace) -> Iterable[Row]:
     sources = sources_of(cell["sources"], problem, options)
     count, strategy, most = cell["anchors"] or 1, cell["strategy"], common.MOST_HEADS.get(method)
     strategy = "random" if strategy == "none" else strategy
-    anchors = [problem.choose_anchors(count, strategy, seed=seed) for seed in range(options.seeds)]
+    anchors = common.Anchors.draw(problem, count, strategy, range(options.seeds))
     outside = cell["anchors"] > 0
     found = common.matrices(method, sources, targets, anchors=anchors, most=most, decisive=False, outside=outside)
     names = ["gcn"] * len(targets)
@@ -54,7 +54,7 @@ STUDY = Study(
         "dataset": ("cora", "citeseer", "pubmed", "photo"),
         "sources": tuple(STRATEGIES),
         "strategy": ("none", "random", "kmeans"),
-        "anchors": (0, 16, 32, 128, 512),
+        "anchors": (0, 8, 16, 32, 128, 512),
         "method": (*NO_ANCHORS, *MAPS, *RIVALS),
     },
     settings={"seeds": 10, "epochs": 200},

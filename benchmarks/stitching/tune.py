@@ -1,4 +1,4 @@
-"""Constants of ``kl``, ``kernel-ridge`` and ``auto``, chosen on Cora's validation nodes and confirmed on CiteSeer's.
+"""Constants of ``kl`` and ``kernel-ridge``, chosen on Cora's validation nodes and confirmed on CiteSeer's.
 
     python -m benchmarks.stitching.tune --data-root DIR
 
@@ -10,7 +10,7 @@ the next two runs of each source: neither labels nor test nodes are used.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -20,8 +20,7 @@ from torch import Tensor, nn
 
 from benchmarks import common
 from benchmarks.study import Row, Study
-from relgraph.maps import SHRINKAGES, MatchedAnchors
-from relgraph.maps.automatic import auto
+from relgraph.maps import SHRINKAGES, MatchedAnchors, resolve_shrinkage
 from relgraph.maps.divergence import kl
 from relgraph.maps.kernel import kernel_ridge
 from relgraph.maps.ridge import ridge
@@ -30,11 +29,10 @@ from relgraph.stitching import Method, Run, View, cross
 Fit = Callable[[MatchedAnchors], nn.Module]
 GRID: dict[str, tuple[str, ...]] = {
     "ridge": ("-",),
-    "kl": tuple(f"{prior} {inverse}" for prior in ("0.3", "1", "3", "10") for inverse in ("1", "2", "4", "8")),
-    "kernel-ridge": ("1e-05", "0.0001", "0.001", "0.01"),
-    "auto": ("0", "0.5", "1", "2"),
+    "kl": tuple(f"{strength} {inverse}" for strength in ("0", "10", "30", "100") for inverse in ("1", "2", "4")),
+    "kernel-ridge": ("1e-05", "0.001", "0.01"),
 }
-CONSTANTS = {"kl": ("prior_strength", "inverse_temperature"), "kernel-ridge": ("least_shrinkage",), "auto": ("margin",)}
+CONSTANTS = {"kl": ("strength_per_shrinkage", "inverse_temperature"), "kernel-ridge": ("least_shrinkage",)}
 
 
 @dataclass(frozen=True)
@@ -65,22 +63,17 @@ def validation_fidelity(
 def fit_of(method: str, constants: str) -> Fit:
     """The fit of a method with its constants."""
     if method == "kl":
-        prior, inverse = map(float, constants.split())
-        return partial(kl, prior_strength=prior, inverse_temperature=inverse)
+        strength, inverse = map(float, constants.split())
+        return partial(kl_with, strength=strength, inverse=inverse)
     if method == "kernel-ridge":
         return partial(kernel_ridge, shrinkages=[one for one in SHRINKAGES if one >= float(constants)])
-    if method == "auto":
-        return partial(auto_within, margin=float(constants))
     return partial(ridge, shrinkage="loo")
 
 
-def auto_within(matched: MatchedAnchors, margin: float) -> nn.Module:
-    """The first method of ``auto`` whose score is within some standard errors of the best."""
-    scores: Mapping[str, float] = auto(matched).choice.scores or {"ridge": 1.0}
-    best = max(scores.values())
-    least = best - margin * (best * (1 - best) / len(matched)) ** 0.5
-    name = next(name for name, score in scores.items() if score >= least)
-    return {"kl": kl, "kernel-ridge": kernel_ridge, "ridge": partial(ridge, shrinkage="loo")}[name](matched)
+def kl_with(matched: MatchedAnchors, strength: float, inverse: float) -> nn.Module:
+    """``kl`` with a prior of so many anchors per shrinkage, and of at least one."""
+    shrinkage = resolve_shrinkage(*matched.weighted_rows(), "loo")
+    return kl(matched, shrinkage, prior_strength=max(1.0, strength * shrinkage), inverse_temperature=inverse)
 
 
 def measure(cell: Row, options: argparse.Namespace) -> Iterable[Row]:
@@ -109,7 +102,7 @@ STUDY = Study(
     {
         "dataset": ("cora", "citeseer"),
         "sources": ("full", "superclasses", "half"),
-        "anchors": (16, 32, 128, 512),
+        "anchors": (8, 16, 32, 128, 512),
         "method": tuple(GRID),
     },
     settings={"seeds": 5, "epochs": 200},
