@@ -50,6 +50,43 @@ def two_spaces(seed: int = 0, *, width: int = 4, target_width: int = 4) -> tuple
     return z, z @ normal(width, target_width, seed=seed + 1) + 0.3 * normal(60, target_width, seed=seed + 2)
 
 
+def weighted(anchors: AnchorSet, seed: int = 0) -> AnchorSet:
+    """The same anchors with shares of the rows that differ by up to a factor of a hundred."""
+    draw = torch.Generator().manual_seed(seed)
+    shares = 100 ** torch.rand(len(anchors), generator=draw, dtype=F64)
+    return AnchorSet(
+        anchors.ids, anchors.embeddings, anchors.center, anchors.fingerprint, weights=shares / shares.sum()
+    )
+
+
+def slow_weights(source: AnchorSet, target: AnchorSet | PublishedHead) -> Tensor:
+    """Weights of anchors in least squares by their definition, one anchor at a time; ids in the same order."""
+    if isinstance(target, AnchorSet):
+        sides = [source.embeddings - source.center, target.embeddings - target.center]
+    else:
+        logits = target.outputs - target.mean
+        if target.mode == "multiclass":
+            logits = torch.stack([row - row.mean() for row in logits])
+        sides = [] if target.mode == "regression" else [logits]
+    roots = [float(share) ** 0.5 for share in source.weights]
+    found = []
+    for k in range(len(source)):
+        total = 1.0
+        for side in sides:
+            norms = sorted(float(row.norm()) for row in side)
+            total += (float(side[k].norm()) / norms[(len(norms) - 1) // 2]) ** 2
+        found.append(roots[k] / (sum(roots) / len(roots)) / total)
+    return torch.tensor(found, dtype=F64)
+
+
+def slow_ridge(a: Tensor, b: Tensor, weights: Tensor, shrinkage: float) -> Tensor:
+    """Coefficients ``(F, G)`` of the weighted ridge regression, a sum over the rows."""
+    square = sum(w * torch.outer(row, row) for w, row in zip(weights, a, strict=True))
+    product = sum(w * torch.outer(row, goal) for w, row, goal in zip(weights, a, b, strict=True))
+    penalty = shrinkage * square.trace() / a.size(1) * torch.eye(a.size(1), dtype=F64)
+    return torch.linalg.inv(square + penalty) @ product
+
+
 def ring(count: int) -> Tensor:
     """The edges of a ring, in both directions."""
     rows = torch.arange(count)

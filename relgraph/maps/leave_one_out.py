@@ -107,7 +107,8 @@ def half_standard_error_rule(errors: Tensor) -> int:
     means = errors.mean(dim=1)
     best = int(means.argmin())
     margin = errors[best].std(correction=0) / (2 * errors.size(1) ** 0.5)
-    return int((means <= means[best] + margin).nonzero()[0])
+    rounding = 1e-9 * means[best]  # one anchor has the same error at every setting
+    return int((means <= means[best] + margin + rounding).nonzero()[0])
 
 
 def choose_shrinkage(a: Tensor, b: Tensor) -> float:

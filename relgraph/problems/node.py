@@ -103,7 +103,7 @@ class NodeProblem(Problem):
 
     def tensors(self, head: Head = "linear") -> dict[str, Tensor]:
         """All tensors of the graph but masks and targets, which rows stand for; anchors where the head reads them."""
-        others = {"y", *MASKS, "node_id"} | (set() if head == "relative-cosine" else {"anchor_rank"})
+        others = {"y", *MASKS, "node_id", "anchor_weight"} | (set() if head == "relative-cosine" else {"anchor_rank"})
         found = self.data.to_dict().items()
         return {name: value for name, value in found if isinstance(value, Tensor) and name not in others}
 

@@ -85,10 +85,10 @@ def cross(
     problem, generator = sources[0].problem, torch.Generator().manual_seed(seed)
     each = [anchors] * len(sources) if isinstance(anchors, Tensor) else list(anchors)
     shares = [weights] * len(sources) if weights is None or isinstance(weights, Tensor) else list(weights)
-    views: dict[tuple[int, int], View] = {}
+    views: dict[tuple[int, int, int], View] = {}
 
     def view(i: int, run: Run) -> View:
-        key = (id(each[i]), id(run))
+        key = (id(each[i]), id(shares[i]), id(run))
         if key not in views:
             views[key] = method.prepare(View(run, each[i], shares[i]))
         return views[key]

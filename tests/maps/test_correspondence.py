@@ -24,7 +24,7 @@ def shuffled(source: AnchorSet) -> AnchorSet:
 
 
 @pytest.mark.parametrize("mode", ["multiclass", "multilabel", "regression"])
-@pytest.mark.parametrize("method", ["ridge", "kl", "kernel-ridge", "auto"])
+@pytest.mark.parametrize("method", ["ridge", "kl", "kernel-ridge"])
 def test_rows_in_another_order_are_a_warning(method: str, mode: Mode) -> None:
     if method == "kl" and mode == "regression":
         return
@@ -61,7 +61,6 @@ def test_a_curved_relation_counts_for_curved_maps_only() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         convert(source, there, "kernel-ridge")
-        convert(source, there, "auto")
     for method in ("ridge", "kl"):
         with pytest.warns(NoCorrespondenceWarning):
             convert(source, there, method)

@@ -8,43 +8,45 @@ from threadpoolctl import threadpool_info, threadpool_limits
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
-from relgraph.anchors import PublishedHead, publish
+from relgraph.anchors import AnchorSet, PublishedHead, publish
 from relgraph.errors import InputError
 from relgraph.maps import MatchedAnchors, convert
 from relgraph.maps.divergence import kl
 from relgraph.task import Mode
-from tests.spaces import F64, head, normal, space, two_runs
+from tests.spaces import head, normal, slow_ridge, slow_weights, space, two_runs, weighted
 
 pytestmark = pytest.mark.filterwarnings("ignore::relgraph.maps.NoCorrespondenceWarning")
 
 
 @pytest.mark.parametrize("mode", ["multiclass", "multilabel"])
 @pytest.mark.parametrize("count", [4, 12, 80])
-@pytest.mark.parametrize(("strength", "beta"), [(1.0, 2.0), (3.0, 0.5)])  # the defaults, and others
-def test_it_finds_the_minimum_of_the_formula(count: int, mode: Mode, strength: float, beta: float) -> None:
+@pytest.mark.parametrize(("strength", "beta", "equal"), [(3.0, 2.0, True), (3.0, 2.0, False), (1.0, 0.5, False)])
+def test_it_finds_the_minimum_of_the_formula(count: int, mode: Mode, strength: float, beta: float, equal: bool) -> None:
     """Compared with another optimizer in other coordinates, with gradients by autograd."""
     _, source, there = two_runs(count, noise=1.0)
+    source = source if equal else weighted(source)
     there = PublishedHead(there.ids, there.outputs, there.mean, mode)
-    options = {} if (strength, beta) == (1.0, 2.0) else {"prior_strength": strength, "inverse_temperature": beta}
+    # The first are the defaults with shrinkage 0.1.
+    options = {} if (strength, beta) == (3.0, 2.0) else {"prior_strength": strength, "inverse_temperature": beta}
     layer = kl(MatchedAnchors.match(source, there), 0.1, **options)
     assert isinstance(layer, nn.Linear)
     a, contrasts = source.embeddings - source.center, there.outputs - there.mean
     if mode == "multiclass":
         contrasts = contrasts - contrasts.mean(1, keepdim=True)
-    sizes = contrasts.norm(dim=1)
-    w = torch.diag(1 / (1 + (sizes / sizes.median()) ** 2))
-    square = a.mT @ w @ a
-    start = torch.linalg.solve(square + 0.1 * square.trace() / 5 * torch.eye(5, dtype=F64), a.mT @ w @ contrasts).mT
+    roots = source.weights.double().sqrt()
+    n = roots / roots.mean()
+    start = slow_ridge(a, contrasts, slow_weights(source, there), 0.1).mT
+    variance = (n.unsqueeze(1) * a.square()).mean()
 
     def loss(weight: Tensor, bias: Tensor) -> Tensor:
         outputs, wanted = beta * (source.embeddings @ weight.mT + bias), beta * there.outputs
         if mode == "multiclass":
-            divergence = cross_entropy(outputs, wanted.softmax(1), reduction="sum")
+            divergence = cross_entropy(outputs, wanted.softmax(1), reduction="none")
         else:
-            divergence = binary_cross_entropy_with_logits(outputs, wanted.sigmoid(), reduction="sum")
-        prior = strength * a.square().mean() * (weight - start).square().sum()
-        constant = 0.01 * (bias + weight @ source.center - there.mean).square().sum()
-        return divergence + beta**2 / 2 * (prior + constant)
+            divergence = binary_cross_entropy_with_logits(outputs, wanted.sigmoid(), reduction="none").sum(1)
+        prior = variance * (weight - start).square().sum()
+        constant = (bias + weight @ source.center - there.mean).square().sum()
+        return (n * divergence).sum() + strength * beta**2 / 2 * (prior + constant)
 
     def flat(values: object) -> tuple[float, object]:
         t = torch.tensor(values, requires_grad=True)
@@ -56,8 +58,35 @@ def test_it_finds_the_minimum_of_the_formula(count: int, mode: Mode, strength: f
     found = minimize(flat, first, jac=True, method="BFGS", options={"gtol": 1e-7, "maxiter": 2000})
     least, got = float(found.fun), float(loss(layer.weight, layer.bias))
     assert got <= least + 1e-6 * count
-    assert flat(first)[0] > got or count == 4  # so few are interpolated by the prior
+    assert flat(first)[0] > got
     torch.testing.assert_close(layer.weight, torch.tensor(found.x[:20]).view(4, 5), rtol=1e-2, atol=1e-3)
+
+
+def test_an_anchor_whose_share_is_the_square_of_a_number_counts_as_that_many_anchors() -> None:
+    """Up to the mean: the prior has the weight of so many anchors."""
+    z, source, there = two_runs(12)
+    contrasts = there.outputs - there.mean
+    contrasts = contrasts - contrasts.mean(1, keepdim=True)
+    outputs = there.mean + 2 * contrasts / contrasts.norm(dim=1, keepdim=True)  # so that robust weights are equal
+    copies = torch.tensor([1, 3, 1, 1, 2, 1, 1, 5, 1, 1, 1, 2])
+    rows = torch.arange(12).repeat_interleave(copies)
+    many = AnchorSet(torch.arange(len(rows)), source.embeddings[rows], source.center)
+    few = AnchorSet(source.ids, source.embeddings, source.center, weights=copies.double() ** 2)
+    head, repeated = (PublishedHead(torch.arange(len(part)), part, there.mean) for part in (outputs, outputs[rows]))
+    got = kl(MatchedAnchors.match(few, head), 0.05, prior_strength=2.0)(z)
+    strength = 2.0 * len(rows) / 12
+    expected = kl(MatchedAnchors.match(many, repeated), 0.05, prior_strength=strength)(z)
+    torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-4)
+    assert not torch.allclose(kl(MatchedAnchors.match(source, head), 0.05, prior_strength=2.0)(z), got, atol=1e-2)
+
+
+@pytest.mark.parametrize(("shrinkage", "strength"), [(0.01, 1.0), (1 / 30, 1.0), (0.1, 3.0), (1.0, 30.0)])
+def test_the_prior_is_stronger_the_larger_the_shrinkage(shrinkage: float, strength: float) -> None:
+    z, source, there = two_runs(40)
+    matched = MatchedAnchors.match(source, there)
+    default, given = kl(matched, shrinkage)(z), kl(matched, shrinkage, prior_strength=strength)(z)
+    torch.testing.assert_close(default, given, rtol=1e-6, atol=1e-6)
+    assert not torch.allclose(default, kl(matched, shrinkage, prior_strength=1.1 * strength)(z), atol=1e-4)
 
 
 def test_it_is_more_faithful_than_least_squares_for_large_logits() -> None:
@@ -71,25 +100,24 @@ def test_it_is_more_faithful_than_least_squares_for_large_logits() -> None:
 
     layer = convert(source, there, "kl")
     assert type(layer) is nn.Linear
-    assert fidelity(layer) > fidelity(convert(source, there)) + 0.04
+    assert fidelity(layer) > fidelity(convert(source, there, "ridge")) + 0.04
 
 
-@pytest.mark.parametrize("method", ["kl", "kernel-ridge", "auto"])
+@pytest.mark.parametrize(("method", "power", "gain"), [("ridge", 1, 0.01), ("kl", 2, 0.01), ("kernel-ridge", 3, 0.1)])
 def test_weights_keep_anchors_with_very_large_logits_from_dominating(
-    method: str, monkeypatch: pytest.MonkeyPatch
+    method: str, power: int, gain: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One run's embeddings grow with the number of neighbors, the other's do not."""
-    z, degree = normal(1500, 5), normal(1500, 1, seed=3).abs().exp() ** 3
+    z, degree = normal(1500, 5), normal(1500, 1, seed=3).abs().exp() ** power
     logits = head(5, 4)(z * degree).detach()
     there, source = PublishedHead(torch.arange(300), logits[:300], logits.mean(0)), space(z, 300)
 
     def fidelity(module: nn.Module) -> float:
         return float((module(z[300:]).argmax(1) == logits[300:].argmax(1)).double().mean())
 
-    weighted = fidelity(convert(source, there, method))
-    assert weighted > fidelity(convert(source, there)) + 0.05
-    monkeypatch.setattr(MatchedAnchors, "weights", lambda matched: torch.ones_like(matched.values[:, 0]))
-    assert weighted > fidelity(convert(source, there, method))
+    robust = fidelity(convert(source, there, method))
+    monkeypatch.setattr(MatchedAnchors, "weights", lambda matched: matched.multiplicities)
+    assert robust > fidelity(convert(source, there, method)) + gain
 
 
 def test_one_label_is_two_classes_one_of_which_has_logit_zero() -> None:
@@ -116,7 +144,7 @@ def test_heads_and_priors_that_do_not_fit_are_refused() -> None:
     with pytest.raises(InputError, match="at least two outputs .got 1.*mode='multilabel'"):
         convert(source, publish(head(5, 1), space(z, 30)), "kl")
     matched = MatchedAnchors.match(*two_runs(30)[1:])
-    with pytest.raises(InputError, match=r"'prior_strength' must be above 0 \(got 0\); 1 is the default"):
+    with pytest.raises(InputError, match=r"'prior_strength' must be above 0 \(got 0\); leave it out for the default"):
         kl(matched, prior_strength=0)
 
 

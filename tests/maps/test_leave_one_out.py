@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import Tensor
 
 from relgraph.errors import InputError
 from relgraph.maps import SHRINKAGES, choose_shrinkage, resolve_shrinkage
@@ -61,23 +62,41 @@ def test_the_first_setting_within_half_a_standard_error_is_selected() -> None:
     assert half_standard_error_rule(errors.double()) == 1
 
 
-def test_the_rule_for_shrinkage_and_its_exceptions() -> None:
+def slow_choice(a: Tensor, b: Tensor) -> float:
+    """The rule with one regression per left-out row and shrinkage."""
+    square, product, errors = a.mT @ a, a.mT @ b, []
+    for shrinkage in SHRINKAGES:
+        penalty = shrinkage * square.trace() / a.size(1) * torch.eye(a.size(1), dtype=F64)
+        without = torch.stack([square - torch.outer(row, row) + penalty for row in a])
+        goals = torch.stack([product - torch.outer(row, goal) for row, goal in zip(a, b, strict=True)])
+        errors.append((b - (a.unsqueeze(1) @ torch.linalg.solve(without, goals)).squeeze(1)).square().sum(1))
+    means = torch.stack(errors).mean(1)
+    best = int(means.argmin())
+    allowed = means[best] + errors[best].std(correction=0) / len(a) ** 0.5 / 2
+    return next(shrinkage for shrinkage, mean in zip(SHRINKAGES, means, strict=True) if mean <= allowed)
+
+
+@pytest.mark.parametrize(("count", "width"), [(8, 5), (8, 20), (16, 5), (24, 24), (25, 24), (62, 50), (2000, 6)])
+def test_one_rule_for_shrinkage_holds_for_every_number_of_anchors(count: int, width: int) -> None:
+    """From 8 anchors to thousands, as many anchors as dimensions included."""
+    found = set()
+    for seed in range(3):
+        a, noise = normal(count, width, seed=seed), normal(count, 2, seed=seed + 10)
+        line = a @ normal(width, 2, seed=seed + 20)
+        for share in (0.0, 0.3, 1.0):
+            b = (1 - share) * line / line.std() + share * noise
+            assert choose_shrinkage(a, b) == slow_choice(a, b), (seed, share)
+            found.add(choose_shrinkage(a, b))
+    assert len(found) > 2 or count > 100 * width  # so many anchors need no shrinkage
+
+
+def test_the_shrinkage_follows_the_noise_from_one_end_of_the_grid_to_the_other() -> None:
     a, noise = normal(80, 40), normal(80, 2, seed=1)
-    clean, noisy = choose_shrinkage(a, a @ normal(40, 2, seed=2)), choose_shrinkage(a, noise)
-    assert (clean, noisy) == (SHRINKAGES[0], SHRINKAGES[-1])
-    both = a[:, :2] + 0.5 * noise
-    penalties = [shrinkage * float(a.square().sum()) / 40 for shrinkage in SHRINKAGES]
-    place = half_standard_error_rule(Smoother.of_rows(a).squared_errors(both, penalties))
-    assert choose_shrinkage(a, both) == SHRINKAGES[place] and 0 < place < len(SHRINKAGES) - 1
-    assert choose_shrinkage(a[:24], noise[:24]) == 1e-3  # few
-    tall = normal(60, 2)
-    line = tall @ normal(2, 2, seed=3)
-    assert [choose_shrinkage(tall[:count], line[:count]) for count in (24, 25)] == [1e-3, SHRINKAGES[0]]
-    wide = normal(62, 50)
-    exact = wide @ normal(50, 2, seed=3)
-    assert choose_shrinkage(wide, exact) == 1e-3  # within a quarter of the number of dimensions
-    assert choose_shrinkage(wide[:, :48], wide[:, :48] @ normal(48, 2, seed=3)) == SHRINKAGES[0]
-    assert choose_shrinkage(torch.zeros(80, 40), noise) == 1e-3
+    assert SHRINKAGES[-1] == 1.0 and list(SHRINKAGES) == sorted(SHRINKAGES)
+    assert choose_shrinkage(a, a @ normal(40, 2, seed=2)) == SHRINKAGES[0]
+    assert SHRINKAGES[0] < choose_shrinkage(a, a[:, :2] + 0.5 * noise) < SHRINKAGES[-1]
+    assert choose_shrinkage(a, noise) == choose_shrinkage(torch.zeros(80, 40), noise) == SHRINKAGES[-1]
+    assert {choose_shrinkage(normal(1, 5, seed=seed), normal(1, 2)) for seed in range(20)} == {SHRINKAGES[0]}
 
 
 def test_shrinkage_is_checked() -> None:

@@ -14,20 +14,50 @@ from torch_geometric.nn import GCNConv
 
 from relgraph.anchors import AnchorSet, GraphChangedWarning, PublishedHead, publish
 from relgraph.errors import InputError
-from relgraph.maps import KernelMap, choose_shrinkage, convert, fit_map, translate, translate_then
-from tests.spaces import F64, head, normal, ring, rotation, space, two_runs, two_spaces
+from relgraph.maps import choose_shrinkage, convert, default_map, fit_map, translate, translate_then
+from relgraph.task import Mode
+from tests.spaces import F64, head, normal, ring, rotation, slow_weights, space, two_runs, two_spaces, weighted
 
 pytestmark = pytest.mark.filterwarnings("ignore::relgraph.maps.NoCorrespondenceWarning")
 
 
-def test_the_default_is_ridge_with_the_shrinkage_that_the_rule_selects() -> None:
-    z, source, there = two_runs(40)
-    number = choose_shrinkage(source.embeddings - source.center, there.outputs - there.mean)
-    assert torch.equal(convert(source, there)(z), convert(source, there, "ridge", shrinkage=number)(z))
+@pytest.mark.parametrize(
+    ("mode", "outputs", "method"),
+    [
+        ("multiclass", 4, "kl"),
+        ("multiclass", 2, "kl"),
+        ("multiclass", 1, "ridge"),  # a softmax of one logit says nothing
+        ("multilabel", 3, "kl"),
+        ("multilabel", 1, "kl"),
+        ("regression", 3, "ridge"),
+        ("regression", 1, "ridge"),
+    ],
+)
+def test_the_default_maps_to_probabilities_of_classes_and_labels_and_to_values_by_least_squares(
+    mode: Mode, outputs: int, method: str
+) -> None:
+    z, source, there = two_runs(40, outputs=outputs)
+    there = PublishedHead(there.ids, there.outputs, there.mean, mode)
+    assert default_map(there) == method and default_map(source) == "ridge"
+    assert torch.equal(convert(source, there)(z), convert(source, there, method)(z))
+    assert torch.equal(fit_map(source, there)[0](z), convert(source, there, method)(z))
+    if method == "kl":
+        assert not torch.allclose(convert(source, there)(z), convert(source, there, "ridge")(z))
+
+
+@pytest.mark.parametrize("count", [8, 40])
+def test_the_shrinkage_is_the_one_that_the_rule_selects_for_the_weighted_rows(count: int) -> None:
+    z, source, there = two_runs(count)
+    source = weighted(source)
+    roots = slow_weights(source, there).sqrt().unsqueeze(1)
+    number = choose_shrinkage(roots * (source.embeddings - source.center), roots * (there.outputs - there.mean))
+    expected = convert(source, there, "ridge", shrinkage=number)(z)
+    torch.testing.assert_close(convert(source, there, "ridge")(z), expected)
     x, y = two_spaces()
-    a, b = space(x, 40), space(y, 40)
-    number = choose_shrinkage(a.embeddings - a.center, b.embeddings - b.center)
-    assert torch.equal(translate(a, b)(x), translate(a, b, "ridge", shrinkage=number)(x))
+    a, b = weighted(space(x, count)), space(y, count)
+    roots = slow_weights(a, b).sqrt().unsqueeze(1)
+    number = choose_shrinkage(roots * (a.embeddings - a.center), roots * (b.embeddings - b.center))
+    torch.testing.assert_close(translate(a, b)(x), translate(a, b, "ridge", shrinkage=number)(x))
 
 
 def test_shared_anchors_are_used_if_the_ids_differ() -> None:
@@ -49,7 +79,7 @@ def test_shared_anchors_are_used_if_the_ids_differ() -> None:
         lambda a, b: translate(a, b, "procrustes"),
         lambda a, b: translate_then(a, b, nn.ReLU()),
         lambda a, b: convert(a, publish(head(4, 3), b)),
-        lambda a, b: convert(a, publish(head(4, 3), b), "auto"),
+        lambda a, b: convert(a, publish(head(4, 3), b), "ridge"),
         lambda a, b: fit_map(a, b, "ridge"),
     ],
 )
@@ -90,21 +120,17 @@ def test_methods_that_do_not_fit_the_target_are_one_sentence() -> None:
     for method in ("procrustes", "orthogonal"):
         with pytest.raises(
             InputError,
-            match=f"'method' must be one of ridge, kernel-ridge, kl, auto for a target of outputs .got '{method}', for",
+            match=f"'method' must be one of ridge, kernel-ridge, kl for a target of outputs .got '{method}', for",
         ):
             convert(source, there, method)
         with pytest.raises(InputError, match=f"'shrinkage' must be left out for '{method}', which has none"):
             translate(source, source, method, shrinkage=0.1)
-    for method in ("kl", "auto"):
-        with pytest.raises(
-            InputError, match="one of ridge, kernel-ridge, procrustes, orthogonal for a target of embedd"
-        ):
-            translate(source, source, method)
-        with pytest.raises(InputError, match="for a target of embeddings"):
-            translate_then(source, source, nn.ReLU(), method)
-    for method in ("ridge", "procrustes"):
-        with pytest.raises(InputError, match=f"'robust' must be left out for '{method}'"):
-            translate(source, source, method, robust=True)
+    with pytest.raises(InputError, match="one of ridge, kernel-ridge, procrustes, orthogonal for a target of embedd"):
+        translate(source, source, "kl")
+    with pytest.raises(InputError, match="for a target of embeddings"):
+        translate_then(source, source, nn.ReLU(), "kl")
+    with pytest.raises(InputError, match=r"'method' must be one of .* \(got 'auto'\)"):
+        convert(source, there, "auto")
     with pytest.raises(InputError, match=r"'method' must be one of .* \(got 'rigde'\); did you mean 'ridge'"):
         convert(source, there, "rigde")
     with pytest.raises(InputError, match="did you mean 'procrustes'"):
@@ -143,15 +169,12 @@ def test_gradients_pass_through_both() -> None:
     assert z.grad is not None and bool(z.grad.any())
 
 
-def test_kernels_in_front_of_a_head_are_robust_unless_asked_not_to_be() -> None:
+@pytest.mark.parametrize("method", ["ridge", "kernel-ridge", "procrustes", "orthogonal"])
+def test_the_translation_in_front_of_a_head_is_that_of_translate(method: str) -> None:
     z, y = two_spaces()
     y[:6] *= 50
-    a, b = space(z, 50), space(y, 50)
-    default = translate_then(a, b, nn.Identity(), "kernel-ridge")
-    assert isinstance(default.translation, KernelMap)
-    assert torch.equal(default(z), translate(a, b, "kernel-ridge", robust=True)(z))
-    plain = translate_then(a, b, nn.Identity(), "kernel-ridge", robust=False)(z)
-    assert torch.equal(plain, translate(a, b, "kernel-ridge")(z)) and not torch.allclose(plain, default(z))
+    a, b = weighted(space(z, 50)), space(y, 50)
+    assert torch.equal(translate_then(a, b, nn.Identity(), method)(z), translate(a, b, method)(z))
 
 
 def test_heads_of_another_width_are_refused() -> None:

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import pytest
 import torch
 
+from relgraph.anchors import AnchorSet
 from relgraph.maps import MatchedAnchors, cauchy_weights
-from tests.spaces import F64, space, two_runs, two_spaces
+from tests.spaces import F64, slow_weights, space, two_runs, two_spaces, weighted
 
 
 def test_weights_follow_norms_relative_to_their_median() -> None:
@@ -20,19 +22,41 @@ def test_a_median_that_is_rounding_error_is_replaced_by_the_mean() -> None:
         assert torch.equal(cauchy_weights(torch.zeros(3, 2, dtype=dtype)), torch.ones(3, dtype=dtype))
 
 
-def test_weights_of_matched_anchors_depend_on_the_target() -> None:
+@pytest.mark.parametrize("equal", [True, False])
+def test_weights_of_matched_anchors_depend_on_the_target(equal: bool) -> None:
     _, source, there = two_runs(20)
-    ones = torch.ones(20, dtype=F64)
-    targets = there.outputs - there.mean
-    for mode, expected in (
-        ("multiclass", cauchy_weights(targets - targets.mean(1, keepdim=True))),
-        ("multilabel", cauchy_weights(targets)),
-        ("regression", ones),
-    ):
+    source = source if equal else weighted(source)
+    for mode in ("multiclass", "multilabel", "regression"):
         published = type(there)(there.ids, there.outputs, there.mean, mode)
-        torch.testing.assert_close(MatchedAnchors.match(source, published).weights(), expected)
+        got = MatchedAnchors.match(source, published).weights()
+        torch.testing.assert_close(got, slow_weights(source, published))
+        assert (float(got.std()) < 1e-12) == (equal and mode == "regression")
     z, y = two_spaces()
     a, b = space(z, 20), space(y, 20)
-    assert torch.equal(MatchedAnchors.match(a, b).weights(), ones)
-    robust = cauchy_weights(a.embeddings - a.center, b.embeddings - b.center)
-    torch.testing.assert_close(MatchedAnchors.match(a, b, robust=True).weights(), robust)
+    a = a if equal else weighted(a)
+    torch.testing.assert_close(MatchedAnchors.match(a, b).weights(), slow_weights(a, b))
+
+
+def test_multiplicities_are_roots_of_the_shares_with_mean_one() -> None:
+    _, source, there = two_runs(4)
+    shares = torch.tensor([0.01, 0.04, 0.16, 0.36])
+    few = AnchorSet(source.ids, source.embeddings, source.center, weights=shares)
+    matched = MatchedAnchors.match(few, there)
+    expected = torch.tensor([1.0, 2.0, 4.0, 6.0], dtype=F64) / 3.25
+    torch.testing.assert_close(matched.multiplicities, expected, rtol=1e-6, atol=0)
+    part = matched.take(torch.tensor([3, 0]))
+    torch.testing.assert_close(part.multiplicities, torch.tensor([12 / 7, 2 / 7], dtype=F64), rtol=1e-6, atol=0)
+    torch.testing.assert_close(MatchedAnchors.match(source, there).multiplicities, torch.ones(4, dtype=F64))
+
+
+def test_shares_are_matched_by_id_and_only_those_of_the_source_count() -> None:
+    _, source, there = two_runs(20)
+    source = weighted(source)
+    order = torch.randperm(20, generator=torch.Generator().manual_seed(1))
+    one, other = MatchedAnchors.match(source, there), MatchedAnchors.match(source.take(source.ids[order]), there)
+    torch.testing.assert_close(other.multiplicities, one.multiplicities[order])
+    z, y = two_spaces()
+    a, b = space(z, 20), space(y, 20)
+    expected = MatchedAnchors.match(a, b).weights()
+    assert torch.equal(MatchedAnchors.match(a, weighted(b)).weights(), expected)
+    assert not torch.allclose(MatchedAnchors.match(weighted(a), b).weights(), expected)
