@@ -116,6 +116,18 @@ def unwritable(kind: str, path: PathLike, error: OSError) -> DataError:
     )
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those above it, unless it is there.
+
+    Raises:
+        DataError: If it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unwritable("folder", folder, error) from error
+
+
 def digest(*parts: Any) -> str:
     """SHA-256, in hexadecimal digits, over tensors, arrays, bytes, strings and JSON values.
 

@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 import torch
 
 from relgraph.errors import DataError, InputError, RelgraphWarning, unknown_name
+from relgraph.io import make_folder
 from relgraph.modes import seeded
 from relgraph.nn.model import Model
 from relgraph.problems import EncoderLike, Head, Problem, make_problem
@@ -111,7 +112,7 @@ def fit_many(
         parts = [seeds[start : start + size] for start in range(0, len(seeds), size)]
         return [run for part in parts for run in _train(trained, encoder, part, head, settings, chosen, name, progress)]
     checkpoints = Checkpoints(cache, problem, name, first, head, settings, chosen)
-    checkpoints.make_folder()
+    make_folder(checkpoints.folder)  # before anything is trained for it
     runs = []
     for seed in seeds:
         run = checkpoints.read(seed)

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch_geometric.data import Batch, Data
 
 from relgraph.errors import InputError
-from relgraph.nn import EdgeGCNConv, EdgeSAGEConv, edge_gin_conv, make_graph_encoder
+from relgraph.nn import EdgeGCNConv, EdgeSAGEConv, GraphEncoder, edge_gin_conv
 from relgraph.nn.model import call_with_graph
 from relgraph.registry import GRAPH_ENCODERS
 
@@ -20,7 +20,8 @@ def graph(seed: int = 0, *, nodes: int = 5) -> Data:
 
 
 def encoder(name: str, **options: float) -> nn.Module:
-    return make_graph_encoder(name, lambda width: nn.Linear(3, width), lambda width: nn.Linear(2, width), 8, **options)
+    conv = GRAPH_ENCODERS.resolve(name)
+    return GraphEncoder(conv, lambda width: nn.Linear(3, width), lambda width: nn.Linear(2, width), 8, **options)
 
 
 def slow(conv: nn.Module, x: Tensor, e: Tensor) -> Tensor:

@@ -69,7 +69,7 @@ def test_a_model_cut_at_any_layer_gives_its_own_outputs(weighted: bool) -> None:
     wanted = problem.outputs(model, problem.test)
     assert torch.equal(wanted, model.predict(problem.data)[problem.test])
     for at in (None, 1, 2, 3):
-        head = problem.head(model, at)
+        _, head = problem.cut(model, at)
         with eval_mode(head):
             found = problem.read(head, problem.embed(model, at), problem.test)
         torch.testing.assert_close(found, wanted)
@@ -84,10 +84,8 @@ def test_layers_that_are_not_there_are_refused(problem: NodeProblem) -> None:
     for at in (0, 3, True, 1.0):
         with pytest.raises(InputError, match="'at' must be from 1 to 2, the layers of GCNEncoder"):
             problem.embed(model, at)  # type: ignore[arg-type]
-    with pytest.raises(InputError, match="'stitch_at' must be from 1 to 2"):
-        problem.check_layer(model, 7, "stitch_at")
     with pytest.raises(InputError, match="'model' must have an encoder with layers .got a Linear"):
-        problem.head(Model(nn.Linear(7, 8), nn.Linear(8, 3)), 1)
+        problem.cut(Model(nn.Linear(7, 8), nn.Linear(8, 3)), 1)
     anchored = problem.with_anchors(torch.tensor([3, 5]))
     with pytest.raises(InputError, match="'model' must have a head on embeddings"):
         problem.embed(anchored.build("gcn", 0, SETTINGS, "relative-cosine"), 1)
