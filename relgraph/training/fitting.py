@@ -82,10 +82,10 @@ def fit_many(
         seeds: One run for each.
         head: As in :func:`fit`.
         settings: Settings of all runs; ``None`` for :meth:`TrainSettings.for_data`.
-        backend: ``"ensemble"`` trains all seeds jointly (GCN and GraphSAGE of two layers on one graph, with a linear or
-            relative-cosine head), ``"sparse"`` one after the other by sparse products over the full graph (GCN and
-            GraphSAGE of any depth), ``"loop"`` anything. ``"auto"`` takes ``"sparse"`` from 50,000 nodes on, else
-            ``"ensemble"``, where these can, else ``"loop"``.
+        backend: ``"ensemble"`` trains all seeds jointly (on one graph, any encoder of this package, GCN and GraphSAGE
+            of two layers only, with a linear or relative-cosine head), ``"sparse"`` one after the other by sparse
+            products over the full graph (GCN and GraphSAGE of any depth), ``"loop"`` anything. ``"auto"`` takes
+            ``"sparse"`` from 50,000 nodes on, else ``"ensemble"``, where these can, else ``"loop"``.
         cache: Folder of finished runs (:mod:`relgraph.training.checkpoints`); a run that is there is read instead of
             trained. Runs are then trained one after the other.
         progress: Called with the number of epochs done since the last call, summed over the runs.
