@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from relgraph.nn.dropout import keep_mask
-from relgraph.nn.encoders import GATEncoder, TransformerEncoder
+from relgraph.nn.encoders.attention import GATEncoder, TransformerEncoder
 from relgraph.training.fast.products import Features
 from relgraph.training.fast.views import Generators, Graph, Hop, View, dropped
 
@@ -25,7 +25,7 @@ Layer = dict[str, Tensor]
 
 
 class AttentionView(View):
-    """A view of :class:`~relgraph.nn.encoders.GATEncoder` or :class:`~relgraph.nn.encoders.TransformerEncoder`."""
+    """A view of a :class:`~relgraph.nn.encoders.attention.GATEncoder` or a transformer."""
 
     def __init__(self, graph: Graph, encoder: Any, rows: np.ndarray, *, training: bool = False) -> None:
         edges, self.attend = ATTENTION[type(encoder)]

@@ -12,7 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from relgraph.graph import anchor_index
-from relgraph.nn.encoders import GCN2Encoder, GCNEncoder, SAGEEncoder
+from relgraph.nn.encoders import GCNEncoder, SAGEEncoder
+from relgraph.nn.encoders.gcn2 import GCN2Encoder
 from relgraph.nn.model import Model, RelativeModel
 from relgraph.problems import Problem
 from relgraph.similarity import cosine_similarity
@@ -43,7 +44,7 @@ TWO_LAYERS = (GCNEncoder, SAGEEncoder)
 
 
 def can_train_ensemble(problem: Problem, model: Model) -> bool:
-    """Whether :func:`train_ensemble` knows a model: classes of nodes, a known encoder, a linear or cosine head."""
+    """Whether :func:`train_ensemble` applies: node classes, a known encoder, a linear head on states or cosines."""
     if problem.task.level != "node" or problem.task.mode != "multiclass":
         return False
     plain = type(model) is Model or (

@@ -13,7 +13,7 @@ from relgraph.training.fast.views import Generators, Graph, Hop, View, dropped
 
 
 class GCN2View(View):
-    """A view of :class:`~relgraph.nn.encoders.GCN2Encoder`."""
+    """A view of :class:`~relgraph.nn.encoders.gcn2.GCN2Encoder`."""
 
     def __init__(self, graph: Graph, encoder: Any, rows: np.ndarray, *, training: bool = False) -> None:
         self.layers = list(encoder.layers)

@@ -15,7 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from relgraph.nn.encoders import GCNEncoder, GINEncoder, MLPEncoder, SAGEEncoder
+from relgraph.nn.encoders import GCNEncoder, SAGEEncoder
+from relgraph.nn.encoders.gin import GINEncoder
+from relgraph.nn.encoders.mlp import MLPEncoder
 from relgraph.training.fast.products import Features, SparseMatrix
 from relgraph.training.fast.views import Generators, Graph, View, dropped
 

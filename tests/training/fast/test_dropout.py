@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch_geometric.data import Data
 
 from relgraph.modes import seeded
-from relgraph.nn.encoders import GCN2Encoder
+from relgraph.nn.encoders.gcn2 import GCN2Encoder
 from relgraph.nn.model import Model
 from relgraph.problems import make_problem
 from relgraph.training import TrainSettings

@@ -11,15 +11,11 @@ import torch.nn.functional as F
 from torch import nn
 from torch_geometric.data import Data
 
-from relgraph.nn.encoders import (
-    GATEncoder,
-    GCN2Encoder,
-    GCNEncoder,
-    GINEncoder,
-    MLPEncoder,
-    SAGEEncoder,
-    TransformerEncoder,
-)
+from relgraph.nn.encoders import GCNEncoder, SAGEEncoder
+from relgraph.nn.encoders.attention import GATEncoder, TransformerEncoder
+from relgraph.nn.encoders.gcn2 import GCN2Encoder
+from relgraph.nn.encoders.gin import GINEncoder
+from relgraph.nn.encoders.mlp import MLPEncoder
 from relgraph.nn.model import Model
 from relgraph.training.fast.ensemble import VIEWS, ParameterStack
 from relgraph.training.fast.views import Graph, propagation
