@@ -8,7 +8,8 @@ import torch
 from torch_geometric.data import Batch, Data, HeteroData
 from torch_geometric.transforms import Compose
 
-from relgraph.anchors import select_anchors
+from relgraph.anchors import AnchorSet, choose_weighted, select_anchors
+from relgraph.anchors.coverage import shares
 from relgraph.errors import InputError
 from relgraph.graph import anchor_index, node_ids
 from relgraph.registry import STRATEGIES
@@ -130,6 +131,35 @@ def test_shuffled_nodes_keep_the_anchors_and_their_order() -> None:
     assert torch.equal(shuffled.node_id[anchor_index(shuffled)], wanted)
 
 
+@pytest.mark.parametrize("strategy", ["farthest-point", "kmeans"])
+def test_weights_of_anchors_are_written_and_survive_subgraphs_and_shuffling(strategy: str) -> None:
+    data = AddAnchors(5, strategy, seed=1)(graph())
+    rows = anchor_index(data)
+    chosen, weights = choose_weighted(graph(), 5, strategy, generator=torch.Generator().manual_seed(1))
+    assert torch.equal(chosen, rows) and torch.equal(data.anchor_weight[rows], weights)
+    assert float(data.anchor_weight.sum()) == pytest.approx(1) and int((data.anchor_weight > 0).sum()) == 5
+    part = data.subgraph((data.anchor_rank >= 0) | (torch.arange(30) % 2 == 0))
+    assert part.num_nodes < 30 and torch.equal(part.anchor_weight[anchor_index(part)], weights)
+    order = torch.randperm(30, generator=torch.Generator().manual_seed(4))
+    shuffled = data.subgraph(order)
+    assert torch.equal(shuffled.node_id, order)
+    z = torch.randn(30, 3)
+    one, other = AnchorSet.from_embeddings(z, data), AnchorSet.from_embeddings(z[order], shuffled)
+    assert torch.equal(one.ids, other.ids) and torch.equal(one.weights, other.weights)
+    assert torch.equal(one.weights, weights)
+
+
+def test_other_anchors_do_not_keep_the_weights_of_the_anchors_before() -> None:
+    data = AddAnchors(5, "kmeans")(graph())
+    ids = data.node_id[anchor_index(data)]
+    for transform in (AddAnchors(5), AddAnchors(5, "degree"), AddAnchors.from_ids(ids)):
+        again = transform(data)
+        assert "anchor_weight" not in again and "anchor_weight" in data
+        assert AnchorSet.from_embeddings(torch.randn(30, 3), again).weights.unique().numel() == 1
+    weights = AddAnchors(4, "kmeans", seed=2)(data).anchor_weight
+    assert int((weights > 0).sum()) == 4 and float(weights.sum()) == pytest.approx(1)
+
+
 def test_a_subgraph_without_an_anchor_is_refused() -> None:
     data = AddAnchors(5)(graph())
     with pytest.raises(InputError, match="got 0 of rank 0"):
@@ -187,6 +217,8 @@ def test_one_node_type_of_a_heterogeneous_graph(strategy: str) -> None:
     if strategy in ("farthest-point", "kmeans"):
         expected = select_anchors(data["paper"].x, 4, strategy, generator=torch.Generator().manual_seed(0))
         assert torch.equal(anchor_index(made["paper"]), expected)
+        z = torch.randn(20, 2)
+        assert torch.equal(AnchorSet.from_embeddings(z, made["paper"]).weights, shares(data["paper"].x, expected))
 
 
 @pytest.mark.parametrize("strategy", ["degree", "pagerank", "k-center"])

@@ -160,14 +160,19 @@ class AnchorSet(AnchorValues):
         weights: Tensor | None = None,
     ) -> None:
         object.__setattr__(self, "id", id)
-        object.__setattr__(self, "weights", torch.full((len(ids),), 1 / len(ids)) if weights is None else weights)
+        object.__setattr__(self, "weights", weights)
         super().__init__(ids, embeddings, center, fingerprint)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        weights = self.weights.detach().to(self.values)
-        if weights.shape != self.ids.shape or not bool((weights > 0).all() & weights.isfinite().all()):
-            found = f"got {int((weights > 0).sum())} of shape {tuple(weights.shape)}"
+        given: Tensor | None = self.weights
+        weights = torch.full((len(self),), 1 / len(self)) if given is None else given.detach()
+        # In half precision the share of one of many millions of rows would be 0.
+        wide = torch.promote_types(self.values.dtype, torch.float32)
+        weights = weights.to(self.values.device, wide)
+        allowed = (weights > 0) & weights.isfinite()
+        if weights.shape != self.ids.shape or not bool(allowed.all()):
+            found = f"got {int(allowed.sum())} of shape {tuple(weights.shape)}"
             raise InputError("weights", f"must hold one finite number above 0 per anchor, {len(self)} ({found})")
         object.__setattr__(self, "weights", weights)
         object.__setattr__(self, "id", self.id or digest(self.ids, self.values, self.mean, weights)[:16])
@@ -212,13 +217,17 @@ class AnchorSet(AnchorValues):
             )
         if fingerprint is None:
             fingerprint = graph_fingerprint(data) if hasattr(data, "edge_index") else ""
-        rows, ids = anchor_index(data), node_ids(data)
+        rows, ids, weights = anchor_index(data), node_ids(data), data.get("anchor_weight")
         if (repeated := repeated_id(ids[rows])) is not None:
             name = "node_id" if data.get("node_id") is not None else "n_id"
             found = f"got {repeated} for several anchors"
             raise InputError(name, f"must not repeat an id ({found}); give every node of the graph an id of its own")
-        weights = data.get("anchor_weight")
-        return cls._of(z, rows, ids, center_over, fingerprint, None if weights is None else weights[rows])
+        if weights is not None:
+            if weights.shape != (len(z),):
+                found = f"(got shape {tuple(weights.shape)} for {len(z)} nodes); apply relgraph.AddAnchors again"
+                raise InputError("anchor_weight", f"must hold one number per node {found}")
+            weights = weights[rows]
+        return cls._of(z, rows, ids, center_over, fingerprint, weights)
 
     @classmethod
     def from_rows(

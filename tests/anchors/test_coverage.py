@@ -12,8 +12,9 @@ from torch import Tensor
 from torch_geometric.data import Data
 from torch_geometric.utils import to_dense_adj
 
-from relgraph.anchors import propagated_features, select_anchors
-from relgraph.anchors.coverage import farthest_point, kmeans_medoids
+from relgraph.anchors import choose_weighted, propagated_features, select_anchors
+from relgraph.anchors.coverage import farthest_point, kmeans_medoids, shares
+from relgraph.registry import STRATEGIES
 from tests.anchors.small import graph, seeded
 
 
@@ -152,3 +153,65 @@ def test_medoids_cover_better_than_chance() -> None:
         for strategy in ("kmeans", "random")
     )
     assert middle < 0.8 * chance
+
+
+def slow_shares(x: Tensor, rows: list[int]) -> list[float]:
+    """One point after the other; a point as near to two anchors belongs to the first of them."""
+    counts = [0] * len(rows)
+    for row, point in enumerate(x.double()):
+        distances = [float((point - x[anchor].double()).square().sum()) for anchor in rows]
+        counts[rows.index(row) if row in rows else distances.index(min(distances))] += 1
+    return [count / len(x) for count in counts]
+
+
+@given(count=st.integers(1, 25), seed=st.integers(0, 99), whole=st.booleans())
+@settings(max_examples=30, deadline=None)
+def test_shares_equal_the_slow_loop(count: int, seed: int, whole: bool) -> None:
+    """Whole numbers around 0 have many ties and duplicates, and exact distances."""
+    x = torch.randint(-2, 3, (25, 2), generator=seeded(seed)).float() if whole else torch.randn(25, 3)
+    x = torch.cat([x, -x]) if whole else x
+    rows = torch.randperm(len(x), generator=seeded(seed))[:count]
+    found = shares(x, rows)
+    assert found.tolist() == pytest.approx(slow_shares(x, rows.tolist()))
+    assert float(found.sum()) == pytest.approx(1) and float(found.min()) >= 1 / len(x) - 1e-9
+
+
+def test_anchors_at_the_same_point_count_for_themselves_and_the_first_for_the_others() -> None:
+    x = torch.tensor([[1.0], [1.0], [1.0], [-1.0], [-2.0]])
+    assert shares(x, torch.tensor([2, 0])).tolist() == pytest.approx([0.8, 0.2])
+    assert shares(x, torch.tensor([0, 2, 4])).tolist() == pytest.approx([0.4, 0.2, 0.4])
+    assert shares(torch.zeros(4, 2), torch.tensor([1, 3, 0])).tolist() == [0.5, 0.25, 0.25]
+
+
+def test_shares_far_from_the_origin_and_in_parts_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, rows = torch.randn(200, 3, generator=seeded(1)), torch.arange(0, 200, 9)
+    expected = shares(x, rows)
+    assert torch.equal(shares(x.double() + 5000, rows), expected)
+    monkeypatch.setattr("relgraph.anchors.coverage._BATCHES_ABOVE", 100)
+    assert torch.equal(shares(x, rows), expected)
+
+
+@pytest.mark.parametrize("strategy", ["kmeans", "farthest-point"])
+def test_weights_are_shares_of_all_nodes_in_the_points_of_the_strategy(strategy: str) -> None:
+    data = graph(60)
+    for features, points in (("propagated", propagated_features(data)), ("input", data.x), (data.x.flip(1), None)):
+        rows, weights = choose_weighted(data, 9, strategy, features=features, generator=seeded(2))
+        assert torch.equal(rows, select_anchors(data, 9, strategy, features=features, generator=seeded(2)))
+        assert torch.equal(weights, shares(data.x.flip(1) if points is None else points, rows))
+    among = torch.arange(0, 60, 2)
+    rows, weights = choose_weighted(data, 9, strategy, among=among, generator=seeded(2))
+    assert torch.equal(weights, shares(propagated_features(data), rows)) and not bool((rows % 2).any())
+
+
+def test_weights_of_clusters_are_their_sizes() -> None:
+    x = torch.tensor([0.0, 100.0, 200.0]).repeat_interleave(torch.tensor([70, 20, 10])).unsqueeze(1)
+    rows, weights = choose_weighted(x + torch.rand(100, 1, generator=seeded(3)), 3, "kmeans", generator=seeded(0))
+    assert dict(zip((x[rows, 0] / 100).tolist(), weights.tolist(), strict=True)) == pytest.approx(
+        {0: 0.7, 1: 0.2, 2: 0.1}
+    )
+
+
+def test_strategies_that_measure_no_distances_have_no_weights() -> None:
+    for name, entry in STRATEGIES.items():
+        weights = choose_weighted(graph(), 4, name, generator=seeded())[1]
+        assert (weights is None) == (not entry.traits.get("points")), name

@@ -122,7 +122,8 @@ def test_the_id_is_a_hash_of_the_content() -> None:
     moved = AnchorSet(one.ids, one.embeddings, one.center + 1)
     renamed = AnchorSet(one.ids + 1, one.embeddings, one.center)
     turned = AnchorSet(one.ids, one.embeddings.flip(0), one.center)
-    assert len({one.id, moved.id, renamed.id, turned.id}) == 4
+    weighted = AnchorSet(one.ids, one.embeddings, one.center, weights=torch.arange(1.0, 6.0))
+    assert len({one.id, moved.id, renamed.id, turned.id, weighted.id}) == 5
     assert one.to(torch.float64).id == one.id  # the same space in other numbers
 
 
@@ -143,7 +144,7 @@ def test_take_keeps_the_order_and_names_missing_ids() -> None:
     part = made.take(torch.tensor([6, 0]))
     assert part.ids.tolist() == [6, 0]
     assert torch.equal(part.embeddings, made.embeddings[[3, 0]]) and torch.equal(part.center, made.center)
-    assert part.id == AnchorSet(part.ids, part.embeddings, part.center).id != made.id
+    assert part.id == AnchorSet(part.ids, part.embeddings, part.center, weights=part.weights).id != made.id
     with pytest.raises(InputError, match=r"\(got 1, 99\)"):
         made.take(torch.tensor([1, 0, 99]))
     with pytest.raises(InputError, match="more than once"):
@@ -155,7 +156,7 @@ def test_a_saved_space_is_read_back_bit_for_bit(tmp_path: Path, dtype: torch.dty
     made, path = space(dtype=dtype, id="mine"), tmp_path / "space.safetensors"
     made.save(path)
     read = AnchorSet.load(path)
-    for name in ("ids", "embeddings", "center"):
+    for name in ("ids", "embeddings", "center", "weights"):
         assert torch.equal(getattr(read, name), getattr(made, name))
     assert (read.fingerprint, read.id) == (made.fingerprint, "mine")
     assert os.listdir(tmp_path) == ["space.safetensors"]
@@ -196,16 +197,17 @@ def test_foreign_damaged_and_missing_files_are_refused_with_a_sentence(tmp_path:
     with pytest.raises(DataError, match="damaged or no safetensors file"):
         AnchorSet.load(path)
     save_file({"ids": torch.zeros(1)}, path)
-    with pytest.raises(DataError, match=r"must be of the kind relgraph.anchors/2 \(got a safetensors file of unknown"):
+    with pytest.raises(DataError, match=r"must be of the kind relgraph.anchors/3 \(got a safetensors file of unknown"):
         AnchorSet.load(path)
-    for older in ("relgraph.anchors/1", "relgraph.head/2"):
+    for older in ("relgraph.anchors/2", "relgraph.head/2"):
         save_record(path, older, {n: torch.zeros(1) for n in ("ids", "embeddings", "center")}, {})
-        with pytest.raises(DataError, match=rf"must be of the kind relgraph.anchors/2 \(got {older}\); load it with"):
+        with pytest.raises(DataError, match=rf"must be of the kind relgraph.anchors/3 \(got {older}\); load it with"):
             AnchorSet.load(path)
-    save_record(path, "relgraph.anchors/2", {"ids": torch.zeros(1)}, {})
+    save_record(path, "relgraph.anchors/3", {"ids": torch.zeros(1)}, {})
     with pytest.raises(DataError, match="damaged: its content"):
         AnchorSet.load(path)
-    save_record(path, "relgraph.anchors/2", {n: torch.zeros(1) for n in ("ids", "embeddings", "center")}, {})
+    wrong = {name: torch.zeros(1) for name in ("ids", "embeddings", "center", "weights")}
+    save_record(path, "relgraph.anchors/3", wrong, {})
     with pytest.raises(DataError, match="holds no usable AnchorSet"):
         AnchorSet.load(path)
     with pytest.raises(DataError):
@@ -319,8 +321,83 @@ def test_ids_that_are_no_integers_or_too_large_are_refused() -> None:
 
 def test_anchor_sets_do_not_change_and_can_be_copied() -> None:
     made = space()
-    for name in ("ids", "values", "mean", "id", "fingerprint"):
+    for name in ("ids", "values", "mean", "id", "fingerprint", "weights"):
         with pytest.raises(FrozenInstanceError):
             setattr(made, name, None)
     for copied in (copy.deepcopy(made), pickle.loads(pickle.dumps(made))):
         assert torch.equal(copied.embeddings, made.embeddings) and copied.id == made.id
+
+
+# Weights.
+
+
+def weighted(dtype: torch.dtype = torch.float32) -> AnchorSet:
+    one = space(dtype=dtype)
+    return AnchorSet(one.ids, one.embeddings, one.center, weights=torch.tensor([0.5, 0.2, 0.1, 0.05, 0.15]))
+
+
+def test_anchors_without_weights_stand_for_equal_shares() -> None:
+    assert torch.equal(space().weights, torch.full((5,), 0.2))
+    torch.testing.assert_close(AnchorSet.from_embeddings(torch.randn(6, 3), graph()).weights, torch.full((3,), 1 / 3))
+    assert AnchorSet.from_rows(torch.randn(6, 3), torch.tensor([4, 0])).weights.tolist() == [0.5, 0.5]
+
+
+def test_weights_are_read_in_rank_order_from_the_graph_and_given_for_rows() -> None:
+    data, z = graph(), torch.randn(6, 3)
+    data.anchor_weight = torch.tensor([0.25, 0.0, 0.0, 0.0, 0.125, 0.625])
+    made = AnchorSet.from_embeddings(z, data)
+    assert made.weights.tolist() == [0.125, 0.25, 0.625]
+    rows = torch.tensor([4, 0, 5])
+    same = AnchorSet.from_rows(z, rows, ids=data.node_id, fingerprint=fingerprint(data), weights=made.weights)
+    assert same.id == made.id != AnchorSet.from_embeddings(z, graph()).id
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_weights_are_kept_by_files_parts_types_and_copies(tmp_path: Path, dtype: torch.dtype) -> None:
+    made = weighted(dtype)
+    made.save(tmp_path / "space")
+    for kept in (AnchorSet.load(tmp_path / "space"), copy.deepcopy(made), pickle.loads(pickle.dumps(made))):
+        assert torch.equal(kept.weights, made.weights) and kept.weights.dtype == made.weights.dtype
+    assert torch.equal(made.take(torch.tensor([6, 0])).weights, made.weights[[3, 0]])
+    assert torch.equal(made.take(made.ids.flip(0)).weights, made.weights.flip(0))
+    for other in (torch.float16, torch.float32, torch.float64):
+        torch.testing.assert_close(made.to(other).weights, weighted(other).weights)
+
+
+def test_the_share_of_one_of_very_many_rows_survives_half_precision() -> None:
+    one = space()
+    made = AnchorSet(one.ids, one.embeddings, one.center, weights=torch.tensor([1.0, 1.0, 1.0, 1.0, 1e-9]))
+    assert made.to(torch.float16).weights[4] == made.weights[4] > 0
+
+
+def test_wrong_weights_are_one_sentence() -> None:
+    one = space()
+    for weights, found in (
+        (torch.tensor([0.5, -0.1, 0.2, 0.2, 0.2]), r"\(got 4 of shape \(5,\)\)"),
+        (torch.tensor([0.5, 0.0, 0.1, 0.2, 0.2]), r"\(got 4 of shape \(5,\)\)"),
+        (torch.tensor([0.5, torch.nan, 0.1, 0.2, 0.2]), r"\(got 4 of shape \(5,\)\)"),
+        (torch.tensor([torch.inf, torch.nan, 0.1, 0.2, 0.2]), r"\(got 3 of shape \(5,\)\)"),
+        (torch.ones(4), r"\(got 4 of shape \(4,\)\)"),
+        (torch.ones(5, 1), r"\(got 5 of shape \(5, 1\)\)"),
+        (torch.tensor(1.0), r"\(got 1 of shape \(\)\)"),
+    ):
+        with pytest.raises(InputError, match=f"'weights' must hold one finite number above 0 per anchor, 5 {found}"):
+            AnchorSet(one.ids, one.embeddings, one.center, weights=weights)
+    with pytest.raises(InputError, match="'weights' must hold one finite number above 0 per anchor, 2 .got 3 of"):
+        AnchorSet.from_rows(torch.randn(6, 3), torch.tensor([4, 0]), weights=torch.ones(3))
+    data = graph()
+    for weights in (torch.ones(5), torch.ones(7), torch.ones(6, 1)):
+        data.anchor_weight = weights
+        with pytest.raises(InputError, match=r"'anchor_weight' must hold one number per node \(got shape .* 6 nodes\)"):
+            AnchorSet.from_embeddings(torch.randn(6, 3), data)
+    data.anchor_weight = torch.zeros(6)
+    with pytest.raises(InputError, match="'weights' must hold one finite number above 0 per anchor, 3 .got 0"):
+        AnchorSet.from_embeddings(torch.randn(6, 3), data)
+
+
+def test_a_file_with_wrong_weights_is_refused(tmp_path: Path) -> None:
+    one = weighted()
+    tensors = {"ids": one.ids, "embeddings": one.embeddings, "center": one.center, "weights": -one.weights}
+    save_record(tmp_path / "space", "relgraph.anchors/3", tensors, {"fingerprint": "", "id": ""})
+    with pytest.raises(DataError, match="holds no usable AnchorSet: 'weights' must hold one finite number above 0"):
+        AnchorSet.load(tmp_path / "space")

@@ -81,7 +81,11 @@ def test_anchors_are_training_graphs_and_the_seed_determines_them() -> None:
     for strategy in ("random", "kmeans", "farthest-point"):
         rows = problem.choose_anchors(7, strategy, seed=1)
         assert bool(torch.isin(rows, problem.train).all()) and rows.unique().numel() == 7
-        assert torch.equal(rows, problem.choose_anchors(7, strategy, seed=1))
+        same, weights = problem.weighted_anchors(7, strategy, seed=1)
+        assert torch.equal(rows, same)
+        assert (
+            weights is None if strategy == "random" else float(weights.sum()) == pytest.approx(1)
+        )  # of those that train
     given = torch.rand(60, 3, generator=torch.Generator().manual_seed(0))
     assert not torch.equal(problem.choose_anchors(7, "kmeans", features=given), problem.choose_anchors(7, "kmeans"))
     with pytest.raises(InputError, match="'num_anchors' must be from 1 to 40, the number of training graphs .got 41"):

@@ -112,7 +112,11 @@ def test_anchors_are_written_in_their_order_and_only_to_a_copy(problem: NodeProb
 def test_chosen_anchors_are_those_of_the_transform(problem: NodeProblem) -> None:
     for strategy in ("random", "kmeans", "degree"):
         rows = problem.choose_anchors(6, strategy, seed=4)
-        assert torch.equal(rows, rg.anchor_index(rg.AddAnchors(6, strategy, seed=4)(problem.data)))
+        made = rg.AddAnchors(6, strategy, seed=4)(problem.data)
+        assert torch.equal(rows, rg.anchor_index(made))
+        same, weights = problem.weighted_anchors(6, strategy, seed=4)
+        assert torch.equal(same, rows) and (weights is None) == (strategy != "kmeans")
+        assert weights is None or torch.equal(weights, made.anchor_weight[rows])
     with pytest.raises(InputError, match="'num_anchors' must be from 1 to 60"):
         problem.choose_anchors(61)
 

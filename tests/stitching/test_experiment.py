@@ -14,13 +14,15 @@ import pytest
 import torch
 from torch_geometric.data import Data
 
-from relgraph.anchors import select_anchors
+from relgraph.anchors import AnchorSet, select_anchors
 from relgraph.errors import InputError
+from relgraph.maps import convert
 from relgraph.registry import METHODS
-from relgraph.stitching import Experiment, StitchSettings, build_report, run_experiment
+from relgraph.stitching import Experiment, StitchSettings, View, build_report, run_experiment
 from relgraph.stitching import experiment as module
 from relgraph.stitching.run import FewAnchorsWarning
 from relgraph.training import TrainSettings
+from relgraph.transforms import AddAnchors
 from tests.handmade import molecules
 from tests.stitching.small import KINDS, SMALL, blocks, method, run, settings, undefined_like
 
@@ -93,13 +95,33 @@ def unchanged(data: Data) -> Iterator[None]:
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_same_settings_twice_give_the_same_bits(kind: str, experiments: dict[str, Experiment]) -> None:
     done = experiments[kind]
-    again = run(kind, tuple(name for name in done.methods if name != "auto"))
+    again = run(kind, done.methods)
     assert np.array_equal(done.own, again.own) and torch.equal(done.anchors, again.anchors)
     for one, other in zip(done.runs, again.runs, strict=True):
         assert torch.equal(one.z, other.z)
     for name, crossing in again.stitched.items():
         np.testing.assert_array_equal(crossing.outputs, done.stitched[name].outputs, name)
         assert crossing.draws is None or np.array_equal(crossing.draws, done.stitched[name].draws)
+
+
+def test_weighted_anchors_give_the_space_that_the_graph_with_anchors_gives() -> None:
+    done = run_experiment(blocks(), settings(methods=("ridge",), strategy="kmeans", anchor_seed=3))
+    data = AddAnchors(16, "kmeans", seed=3)(blocks())
+    for one, space in zip(done.runs, done.spaces, strict=True):
+        expected = AnchorSet.from_embeddings(one.z, data)
+        assert space.id == expected.id and torch.equal(space.weights, expected.weights)
+    assert float(done.weights.sum()) == pytest.approx(1) and done.weights.unique().numel() > 1
+    assert [head.anchor_set for head in done.heads] == [space.id for space in done.spaces]
+    unweighted = replace(done, weights=None)
+    assert unweighted.spaces[0].weights.unique().numel() == 1 and unweighted.spaces[0].id != done.spaces[0].id
+    source, target = View(done.runs[0], done.anchors, done.weights), View(done.runs[1], done.anchors)
+    outputs = convert(source.space, target.published, "ridge")(source.run.z)[done.problem.test]
+    assert np.array_equal(done.stitched["ridge"].outputs[0, 1], outputs.argmax(-1).numpy())
+
+
+def test_random_anchors_have_no_weights(experiments: dict[str, Experiment]) -> None:
+    for done in experiments.values():
+        assert done.weights is None and all(space.weights.unique().numel() == 1 for space in done.spaces)
 
 
 def test_the_graph_and_the_global_generator_are_not_changed() -> None:

@@ -102,6 +102,8 @@ def test_a_change_of_anything_that_training_reads_trains_again(tmp_path: Path, t
     moved = problem().with_anchors(torch.arange(8, 16))
     assert run(moved) == 0  # a linear head reads no anchors
     assert run(moved, head="relative-cosine") == 1
+    moved.data.anchor_weight = torch.rand(moved.data.num_nodes)
+    assert (run(moved), run(moved, head="relative-cosine")) == (0, 0)  # no training reads their weights
 
 
 CODE = """
