@@ -3,7 +3,8 @@
     python -m benchmarks.render [--check]
 
 A table stands between ``<!-- table: NAME -->`` and ``<!-- end -->``; ``tables.toml`` says what it shows. With
-``--check`` nothing is written, and the exit status says whether every table agrees with the rows. Kinds of tables:
+``--check`` nothing is written, and the exit status says whether every table agrees with the rows. Rows of an earlier
+version of relgraph are named below their table. Kinds of tables:
 
 * ``[table.NAME]``: ``source`` (the results file), ``rows`` (columns of the file whose values name a line), ``cells``
   (see :class:`Cell`), ``columns`` (column of the file whose values become columns of the table) and ``where`` (values,
@@ -28,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.study import ROOT, Row, read_rows
+from relgraph import __version__
 
 LABELS = {
     "cora": "Cora", "citeseer": "CiteSeer", "pubmed": "PubMed", "photo": "Photo", "rocauc": "ROC-AUC", "rmse": "RMSE",
@@ -233,6 +235,16 @@ def lines(spec: Where, order: Where) -> str:
     return markdown(spec["header"], found)
 
 
+def older(spec: Where) -> str:
+    """A line that names the results files with rows of an earlier version of relgraph; empty if there are none."""
+    sources = [spec["source"]] if "source" in spec else [one["source"] for one in spec["rows"]]
+    found: dict[str, list[str]] = {}
+    for source in dict.fromkeys(sources):
+        for version in sorted({row["relgraph"] for row in load(source) if "relgraph" in row} - {__version__}):
+            found.setdefault(version, []).append(source)
+    return "".join(f"\n\n*Rows of relgraph {version}: {', '.join(names)}.*" for version, names in found.items())
+
+
 def specs() -> dict[str, Callable[[], str]]:
     """What renders each table, by its name."""
     with Path(__file__).with_name("tables.toml").open("rb") as file:
@@ -240,7 +252,7 @@ def specs() -> dict[str, Callable[[], str]]:
     kinds = {"table": table, "targets": targets, "lines": lines}
     order = read["order"]
     return {
-        name: lambda spec=spec, render=render: render(spec, order)  # type: ignore[misc]
+        name: lambda spec=spec, render=render: render(spec, order) + older(spec)  # type: ignore[misc]
         for kind, render in kinds.items()
         for name, spec in read[kind].items()
     }
