@@ -75,7 +75,8 @@ class Results:
         if models:
             self._write("models", lambda path: artifacts.save_models(experiment, path))
             self._write("spaces", lambda path: artifacts.save_spaces(experiment, path))
-            self._write("heads", lambda path: artifacts.save_heads(experiment, path))
+            if experiment.problem.pointwise(experiment.settings.at):  # others are in the models
+                self._write("heads", lambda path: artifacts.save_heads(experiment, path))
         self._write("matrix.png", lambda path: plots.draw_matrix(report, path))
         if plots.can_draw_spaces(experiment):
             self._write("spaces.png", lambda path: plots.draw_spaces(experiment, path))

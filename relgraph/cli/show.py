@@ -114,7 +114,7 @@ def _number(report: dict[str, Any], value: float, unit: bool) -> str:
 def _heading(report: dict[str, Any]) -> list[str]:
     data, split, anchors = report["dataset"], report["split"], report["anchors"]
     sizes = [
-        f"{data[key]:,} {word}"
+        f"{data[key]:,} {word if data[key] != 1 else word[:-1]}"
         for key, word in (
             ("num_graphs", "graphs"),
             ("num_nodes", "nodes"),
@@ -147,7 +147,8 @@ def _legend(report: dict[str, Any]) -> list[str]:
         "multiclass": "share of test rows with the prediction of the head's own model",
         "multilabel": "Cohen's kappa with the labels of the head's own model, mean over labels",
         "regression": "rank correlation with the values of the head's own model",
-    }[report["task"]["mode"]]
+        "edge": "rank correlation with the scores of the head's own model",
+    }["edge" if report["task"]["level"] == "edge" else report["task"]["mode"]]
     unit = " in percent" if metric["direction"] == "higher" else ""
     constant = _number(report, metric["constant"], True)
     return [

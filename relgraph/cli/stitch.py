@@ -79,7 +79,11 @@ def stitch(
     seeds: Annotated[int, typer.Option(metavar="N", min=0, help="Number of seeds, 0 to N-1.")] = 5,
     anchors: Annotated[
         int | None,
-        typer.Option(metavar="K", help="Number of anchors.", show_default="32; 256 from 50,000 nodes on and of graphs"),
+        typer.Option(
+            metavar="K",
+            help="Number of anchors.",
+            show_default="32; 512 of links; 256 of graphs and from 50,000 nodes on",
+        ),
     ] = None,
     anchor_strategy: Annotated[
         str, typer.Option(metavar="NAME", help=f"How anchors are chosen: {_some(STRATEGIES)}.")

@@ -59,9 +59,7 @@ class GraphProblem(Problem):
 
     def __init__(self, data: GraphDataset, split: str | None = None, *, seed: int = 0) -> None:
         if not hasattr(data, "graphs"):
-            raise InputError(
-                "task", f"must be that of one graph for a {type(data).__name__} (got 'graph'); leave it out"
-            )
+            raise InputError("task", "must be 'node' or 'link' for one graph (got 'graph'); leave it out")
         self.data, self.task, self.name, self.y = data, data.task, data.name, data.y
         self.device = data.y.device
         self.train, self.validation, self.test = data.train, data.validation, data.test

@@ -168,6 +168,8 @@ def checked_graph(data: Data) -> Data:
     """A graph whose features and edges can be trained on; edges in ``adj_t`` are turned into ``edge_index``."""
     from torch_geometric.data import Data as Graph
 
+    if hasattr(data, "graphs"):
+        raise InputError("task", "must be 'graph' for a set of graphs (got one of a single graph); leave it out")
     if not isinstance(data, Graph):
         found = f"got {type(data).__name__}"
         raise InputError("data", f"must be a PyG Data of one node type ({found}); convert it by data.to_homogeneous()")
