@@ -23,15 +23,9 @@ from relgraph.stitching.plots import draw_matrix
 from relgraph.stitching.report import save
 
 METHODS = (
-    "absolute",
-    "relative-cosine",
-    "relative-cosine-posthoc",
-    "ridge-0.01",
-    "ridge",
-    "procrustes",
-    "class-centroid",
+    "absolute", "relative-cosine", "relative-cosine-posthoc", "ridge-0.01", "ridge", "procrustes", "class-centroid",
     "permuted-anchors",
-)
+)  # fmt: skip
 
 
 def measure(cell: Row, options: argparse.Namespace) -> Iterable[Row]:
