@@ -66,7 +66,7 @@ def half_of_classes(problem: Problem, seed: int) -> Problem:
 
 def trained_runs(
     problem: Problem,
-    encoder: str,
+    encoders: str | Sequence[str],
     seeds: Sequence[int],
     options: argparse.Namespace,
     at: int | None = None,
@@ -76,14 +76,17 @@ def trained_runs(
 
     Args:
         problem: What they are trained on.
-        encoder: Name of the encoder.
-        seeds: One run for each.
+        encoders: Name of the encoder, or several.
+        seeds: One run of every encoder for each.
         options: Options of the script; ``epochs`` and ``device`` are used.
         at: The layer that is stitched.
         **train: Fields of ``TrainSettings`` that differ from the defaults.
     """
-    settings = TrainSettings.for_data(problem, encoder, **({"epochs": options.epochs} | train))
-    return list(_trained(problem, encoder, tuple(seeds), options.device, at, settings))
+    runs = []
+    for name in [encoders] if isinstance(encoders, str) else encoders:
+        settings = TrainSettings.for_data(problem, name, **({"epochs": options.epochs} | train))
+        runs += _trained(problem, name, tuple(seeds), options.device, at, settings)
+    return runs
 
 
 @lru_cache(maxsize=64)

@@ -43,11 +43,7 @@ LABELS = {
     "agreement": "agreement of two models", "agreement_encoders": "of two encoders",
 }  # fmt: skip
 RULES = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt}
-SIGNS: dict[str, Callable[[float, float], float]] = {
-    "-": operator.sub,
-    "/": operator.truediv,
-    "+": operator.add,
-}
+SIGNS: dict[str, Callable[[float, float], float]] = {"-": operator.sub, "/": operator.truediv, "+": operator.add}
 Where = Mapping[str, Any]
 
 

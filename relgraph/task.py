@@ -58,6 +58,11 @@ class Task:
         """The task with a metric by its name; by default accuracy, ROC-AUC or RMSE."""
         return cls(level, check_mode(mode), METRICS.resolve(metric or _METRIC[mode]))
 
+    @property
+    def ranks(self) -> bool:
+        """Whether outputs are compared by their order: values of a regression, and scores of pairs of nodes."""
+        return self.mode == "regression" or self.level == "edge"
+
     def labeled(self, y: Tensor) -> Tensor:
         """Which rows have a target, ``(n,)``."""
         return y >= 0 if self.mode == "multiclass" else ~y.isnan().all(dim=1)
@@ -91,8 +96,9 @@ class Task:
     def agreement(self, one: Array, other: Array) -> float:
         """Agreement of two records on the same rows.
 
-        The share of equal classes; the mean over labels of Cohen's kappa of the signs; the mean over targets of
-        Spearman's rank correlation. A constant label or target agrees with nothing beyond chance: 0.
+        The share of equal classes; the mean over labels of Cohen's kappa of the signs; of a regression and of scores
+        of pairs, Spearman's rank correlation, mean over targets. A constant label or target agrees with nothing beyond
+        chance: 0.
 
         Example:
             >>> a, b = np.array([[1.0], [2.0], [-3.0]]), np.array([[0.5], [4.0], [-1.0]])
@@ -101,14 +107,14 @@ class Task:
         """
         if self.mode == "multiclass":
             return float((one == other).mean(dtype=np.float64))
-        score = _kappa if self.mode == "multilabel" else _spearman
+        score = _spearman if self.ranks else _kappa
         return float(np.mean([score(one[:, t], other[:, t]) for t in range(one.shape[1])]))
 
     def differ(self, one: Array, other: Array) -> NDArray[np.bool_] | None:
-        """Rows ``(n,)`` on which two records decide differently; ``None`` of a regression, where nothing is decided."""
+        """Rows ``(n,)`` on which two records decide differently; ``None`` where nothing is decided (:attr:`ranks`)."""
         if self.mode == "multiclass":
             return np.asarray(one != other)
-        return np.asarray(((one > 0) != (other > 0)).any(axis=1)) if self.mode == "multilabel" else None
+        return None if self.ranks else np.asarray(((one > 0) != (other > 0)).any(axis=1))
 
     def retention(self, stitched: Array | float, own: Array | float, chance: float) -> Array:
         r"""How much of what a model has above chance a stitched pair keeps: ``(stitched - chance) / (own - chance)``.

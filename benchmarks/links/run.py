@@ -9,58 +9,63 @@ many pairs two hops apart. ``inner-product`` has no head to exchange; its own va
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
 import relgraph as rg
 from benchmarks.study import Row, Study
 from relgraph.io import cache_folder
-from relgraph.metrics import HITS_AT_100, ROCAUC, Metric
+from relgraph.metrics import HITS_AT_100, ROCAUC
 from relgraph.problems.link import DotLinkProblem, LinkProblem
 from relgraph.registry import METHODS
 from relgraph.stitching import Run, cross
 from relgraph.training import TrainSettings, fit_many
 
-WITHOUT_ANCHORS = ("absolute", "common-neighbors", "preferential-attachment")
-WITH_ANCHORS = ("ridge", "procrustes", "permuted-anchors")
+DATASETS = ("cora", "citeseer", "pubmed")
+METHODS_HERE = [
+    *((method, 0) for method in ("absolute", "common-neighbors", "preferential-attachment")),
+    *((method, count) for method in ("ridge", "procrustes", "permuted-anchors") for count in (128, 512)),
+]
+Methods = Sequence[tuple[str, int]]
+
+
+def figures(data: Any, kind: type[LinkProblem], seeds: range, methods: Methods, **train: Any) -> Iterator[Row]:
+    """Own and stitched values over ordered pairs of seeds, for both kinds of negative pairs."""
+    problem = kind(data)
+    settings = TrainSettings.for_data(problem, "gcn", **train)
+    found = fit_many(problem, "gcn", seeds, settings=settings, cache=cache_folder() / "runs")
+    others = ~np.eye(len(found), dtype=bool)
+    # The same edges are held out with both kinds of negative pairs.
+    for tested, metric in ((problem, ROCAUC), (kind(data, negatives="two-hop"), HITS_AT_100)):
+        runs, rows = [Run.of(tested, run) for run in found], tested.test
+        y = tested.y[rows].cpu().numpy()
+        own = np.array([metric.value(y, run.record(rows)) for run in runs])
+        about = {"metric": metric.name, "pairs": len(y)}
+        yield {**about, "method": "own", "value": float(own.mean()), "worst": float(own.min())}
+        for method, count in methods:
+            anchors = tested.choose_anchors(count or 1)
+            out = cross(METHODS.resolve(method), runs, anchors=anchors, rows=rows, pairs=others).outputs
+            values = np.array([metric.value(y, one) for one in out[others]])
+            row = {"value": float(values.mean()), "worst": float(values.min())}
+            row["share_of_own"] = float(np.mean(values / own[others.nonzero()[1]]))
+            yield {**about, "method": method, "anchors": count or None, **row}
 
 
 def measure(cell: Row, options: argparse.Namespace) -> Iterable[Row]:
-    """Own and stitched values over ordered pairs of seeds, for both kinds of negative pairs."""
-    data = rg.load_dataset(cell["dataset"], options.data_root).to(options.device)
-    kind = DotLinkProblem if cell["decoder"] == "inner-product" else LinkProblem
-    problem = kind(data)
-    settings = TrainSettings.for_data(problem, "gcn", **({"epochs": options.epochs} if options.epochs else {}))
-    found = fit_many(problem, "gcn", range(options.seeds), settings=settings, cache=cache_folder() / "runs")
-    negatives: dict[str, tuple[LinkProblem, Metric]] = {
-        "random": (problem, ROCAUC),
-        "two-hop": (kind(data, negatives="two-hop"), HITS_AT_100),  # the same edges are held out
-    }
-    for name, (tested, metric) in negatives.items():
-        runs = [Run.of(tested, run, None) for run in found]
-        y = tested.y[tested.test].cpu().numpy()
-        own = np.array([metric.value(y, run.record(tested.test)) for run in runs])
-        about = {"negatives": name, "metric": metric.name, "pairs": len(y)}
-        yield {**about, "method": "own", "value": float(own.mean()), "worst": float(own.min())}
-        if cell["decoder"] == "inner-product":
-            continue
-        for method in (*WITHOUT_ANCHORS, *WITH_ANCHORS):
-            for count in (128, 512) if method in WITH_ANCHORS else (0,):
-                anchors = tested.choose_anchors(count or 128)
-                out = cross(METHODS.resolve(method), runs, anchors=anchors, rows=tested.test).outputs
-                others = [(i, j) for i in range(len(runs)) for j in range(len(runs)) if i != j]
-                values = np.array([metric.value(y, out[pair]) for pair in others])
-                ratio = np.array([value / own[j] for (_, j), value in zip(others, values, strict=True)])
-                row = {**about, "method": method, "anchors": count or None}
-                spread = {"value": float(values.mean()), "worst": float(values.min())}
-                yield row | spread | {"share_of_own": float(ratio.mean())}
+    """Figures of a dataset with the default settings."""
+    data: Any = rg.load_dataset(cell["dataset"], options.data_root)
+    train = {"epochs": options.epochs} if options.epochs else {}
+    dot = cell["decoder"] == "inner-product"
+    kind, methods = (DotLinkProblem, []) if dot else (LinkProblem, METHODS_HERE)
+    return figures(data.to(options.device), kind, range(options.seeds), methods, **train)
 
 
 STUDY = Study(
     __file__,
     measure,
-    {"dataset": ("cora", "citeseer", "pubmed"), "decoder": ("perceptron", "inner-product")},
+    {"dataset": DATASETS, "decoder": ("perceptron", "inner-product")},
     settings={"seeds": 10, "epochs": 0},
 )
 

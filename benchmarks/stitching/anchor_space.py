@@ -57,11 +57,7 @@ def measure(cell: Row, options: argparse.Namespace) -> Iterable[Row]:
 STUDY = Study(
     __file__,
     measure,
-    {
-        "dataset": ("cora", "citeseer"),
-        "features": ("random-anchors", *UNIT),
-        "anchors": (8, 16, 32, 64, 128),
-    },
+    {"dataset": ("cora", "citeseer"), "features": ("random-anchors", *UNIT), "anchors": (8, 16, 32, 64, 128)},
     settings={"seeds": 5, "epochs": 200},
 )
 

@@ -25,13 +25,9 @@ from relgraph.problems import Problem, make_problem
 def cut(problem: Problem, seed: int) -> tuple[Problem, Tensor, Tensor]:
     """The problem without a fifth of its test nodes, these nodes, and the other test nodes."""
     order = torch.randperm(problem.test.numel(), generator=torch.Generator().manual_seed(seed))
-    number = problem.test.numel() // 5
-    added = torch.zeros(problem.data.num_nodes, dtype=torch.bool)
-    added[problem.test[order[:number]]] = True
-    present = torch.zeros_like(added)
-    present[problem.test] = True
-    rest = make_problem(problem.data.subgraph(~added))
-    return rest, added.nonzero().view(-1), (present & ~added).nonzero().view(-1)
+    added, present = (problem.test[part.sort().values] for part in order.tensor_split([len(order) // 5]))
+    kept = torch.ones(problem.data.num_nodes, dtype=torch.bool).index_fill_(0, added, False)
+    return make_problem(problem.data.subgraph(kept)), added, present
 
 
 def grown(rest: Problem, whole: Problem) -> Problem:
@@ -47,11 +43,10 @@ def measure(cell: Row, options: argparse.Namespace) -> Iterable[Row]:
     whole, runs = node_problem(cell["dataset"], options.data_root), []
     rest, added, present = cut(whole, cell["cut"])
     both = grown(rest, whole)
-    for encoder in ("gcn", "sage"):
-        for run in trained_runs(rest, encoder, range(options.seeds), options):
-            assert run.trained is not None
-            z = torch.cat([run.z, whole.embed(run.trained.model)])
-            runs.append(replace(run, problem=both, z=z))
+    for run in trained_runs(rest, ("gcn", "sage"), range(options.seeds), options):
+        assert run.trained is not None
+        z = torch.cat([run.z, whole.embed(run.trained.model)])
+        runs.append(replace(run, problem=both, z=z))
     anchors, names = rest.choose_anchors(128, seed=cell["cut"]), [run.encoder for run in runs]
     for nodes, rows in (("added", added), ("present", present)):
         found = matrices(cell["method"], runs, anchors=anchors, rows=len(rest.y) + rows)

@@ -16,15 +16,15 @@ from benchmarks.common import matrices, node_problem, pair_groups, rows_of, trai
 from benchmarks.stitching.partial_labels import sources_of
 from benchmarks.study import Row, Study
 
+CONTROLS = ("absolute", "permuted-anchors", "class-centroid")
+
 
 def measure(cell: Row, options: argparse.Namespace) -> Iterable[Row]:
     """Figures within each encoder and across encoders."""
     problem, depth = node_problem(cell["dataset"], options.data_root), cell["layers"]
-    partial, runs = cell["sources"] == "superclasses", []
-    train = {} if depth == 2 else {"num_layers": depth}
-    for encoder in ("gcn",) if partial else ("gcn", "sage"):
-        seeds = range(options.seeds if depth == 2 else (options.seeds + 1) // 2)
-        runs += trained_runs(problem, encoder, seeds, options, at=1, **train)
+    partial, train = cell["sources"] == "superclasses", {} if depth == 2 else {"num_layers": depth}
+    seeds = range(options.seeds if depth == 2 else (options.seeds + 1) // 2)
+    runs = trained_runs(problem, "gcn" if partial else ("gcn", "sage"), seeds, options, at=1, **train)
     sources = sources_of("superclasses", problem, options, at=1) if partial else runs
     anchors = [problem.choose_anchors(128, seed=run.seed) for run in runs]
     names = [run.encoder for run in runs]
@@ -41,15 +41,7 @@ STUDY = Study(
         "dataset": ("cora", "citeseer", "pubmed"),
         "sources": ("full", "superclasses"),
         "layers": (2, 3),
-        "method": (
-            "ridge",
-            "ridge-relu",
-            "kernel-ridge",
-            "procrustes",
-            "absolute",
-            "permuted-anchors",
-            "class-centroid",
-        ),
+        "method": ("ridge", "ridge-relu", "kernel-ridge", "procrustes", *CONTROLS),
     },
     settings={"seeds": 10, "epochs": 200},
     exists=lambda cell: cell["sources"] == "full" or cell["layers"] == 2,

@@ -73,7 +73,7 @@ def measure(cell: Row, options: argparse.Namespace) -> Iterable[Row]:
             metrics.metric_matrix(task, part, problem.y[nodes])
             for part, nodes in zip(parts, (problem.test, problem.validation), strict=True)
         )
-        joined = torch.zeros(len(problem.y)).index_add_(0, *_ones(method.edges(View(runs[0], anchors))))
+        joined = torch.bincount(method.edges(View(runs[0], anchors))[1], minlength=len(problem.y)).float()
         found.append({
             "test": test, "validation": validation, "retention": task.retention(test, absolute[None, :], 0.0),
             "per_node": joined.mean().item(), "without": (joined[problem.test] == 0).double().mean().item(),
@@ -86,10 +86,6 @@ def measure(cell: Row, options: argparse.Namespace) -> Iterable[Row]:
     row |= {"absolute_own": float(absolute.mean()), "validation_own": float(np.diag(mean["validation"]).mean())}
     row["validation_accuracy"] = float(mean["validation"][pairs].mean())
     yield row | {"anchors_per_node": float(mean["per_node"]), "nodes_without": float(mean["without"])}
-
-
-def _ones(edges: Tensor) -> tuple[Tensor, Tensor]:
-    return edges[1], torch.ones(edges.size(1))
 
 
 def exists(cell: Row) -> bool:

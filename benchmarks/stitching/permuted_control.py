@@ -22,9 +22,8 @@ from relgraph.stitching.methods import PERMUTED_ANCHORS
 
 def measure(cell: Row, options: argparse.Namespace) -> Iterable[Row]:
     """Mean, mean size, spread and largest size over draws."""
-    problem, runs = node_problem(cell["dataset"], options.data_root), []
-    for encoder in ("gcn", "sage"):
-        runs += trained_runs(problem, encoder, range(options.seeds), options)
+    problem = node_problem(cell["dataset"], options.data_root)
+    runs = trained_runs(problem, ("gcn", "sage"), range(options.seeds), options)
     found = cross(PERMUTED_ANCHORS, runs, anchors=problem.choose_anchors(128), rows=problem.test)
     assert found.draws is not None
     kappa = np.array([cohen_kappa_score(draw, problem.y[problem.test].numpy()) for draw in found.draws])

@@ -22,9 +22,8 @@ def measure(cell: Row, options: argparse.Namespace) -> Iterable[Row]:
     """Means over the pairs of every split, then figures over splits."""
     found: list[Matrices] = []
     for split in range(options.splits):
-        problem, runs = node_problem("photo", options.data_root, split), []
-        for encoder in options.encoders:
-            runs += trained_runs(problem, encoder, range(options.seeds), options)
+        problem = node_problem("photo", options.data_root, split)
+        runs = trained_runs(problem, options.encoders, range(options.seeds), options)
         anchors = problem.choose_anchors(cell["anchors"], seed=split)
         found.append(matrices(cell["method"], runs, anchors=anchors))
     names = [run.encoder for run in runs]

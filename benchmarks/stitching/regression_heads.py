@@ -77,7 +77,8 @@ def targets_of(problem: Problem) -> dict[str, Tensor]:
 def regression(problem: Problem, y: Tensor) -> Problem:
     """The problem with another target, and nodes for fitting, choosing and testing drawn at random."""
     changed = copy.copy(problem)
-    changed.task, changed.y, changed.num_outputs = Task.of("node", "regression"), y.view(-1, 1), 1
+    changed.y = y.view(len(y), -1)
+    changed.task, changed.num_outputs = Task.of("node", "regression"), changed.y.size(1)
     order = torch.randperm(len(y), generator=torch.Generator().manual_seed(0))
     cut = len(y) // 5
     changed.test, changed.validation, changed.train = order[:cut], order[cut : 2 * cut], order[2 * cut :]
@@ -85,18 +86,24 @@ def regression(problem: Problem, y: Tensor) -> Problem:
 
 
 def with_head(run: Run, problem: Problem) -> Run:
-    """The run with a head of one output: ridge regression, the penalty with the least validation error."""
+    """The run with a linear head: ridge regression, the penalty with the least validation error."""
     from sklearn.linear_model import Ridge
 
-    points, y = run.z.double().numpy(), problem.y.view(-1).numpy()
+    points, y = run.z.double().numpy(), problem.y.numpy()
     fit, choose = problem.train.numpy(), problem.validation.numpy()
     scale = np.square(points[fit] - points[fit].mean(0)).sum() / points.shape[1]
     models = [Ridge(alpha=penalty * scale).fit(points[fit], y[fit]) for penalty in PENALTIES]
     best = min(models, key=lambda model: np.square(model.predict(points[choose]) - y[choose]).mean())
-    head = nn.Linear(points.shape[1], 1).requires_grad_(False)
-    head.weight.copy_(torch.from_numpy(best.coef_).view(1, -1))
-    head.bias.fill_(float(best.intercept_))
+    head = nn.Linear(points.shape[1], y.shape[1]).requires_grad_(False)
+    head.weight.copy_(torch.from_numpy(best.coef_))
+    head.bias.copy_(torch.from_numpy(best.intercept_))
     return replace(run, problem=problem, head=head)
+
+
+def r2(problem: Problem, outputs: Any) -> Any:
+    """Coefficient of determination of test outputs ``(..., n, T)``, over all targets together."""
+    y = problem.y[problem.test].numpy()
+    return 1 - np.square(outputs - y).sum((-2, -1)) / np.square(y - y.mean(axis=0)).sum()
 
 
 def measure(cell: Row, options: argparse.Namespace) -> Iterable[Row]:
@@ -111,13 +118,8 @@ def measure(cell: Row, options: argparse.Namespace) -> Iterable[Row]:
     found = cross(
         METHODS_HERE[cell["method"]], runs, anchors=drawn.rows, weights=drawn.weights, rows=problem.test, pairs=pairs
     )
-    y = problem.y[problem.test].numpy()
-
-    def r2(outputs: Any) -> np.ndarray:
-        return 1 - np.square(outputs - y).sum((-2, -1)) / np.square(y - y.mean()).sum()
-
-    own = run_figure(r2(np.stack([run.record(problem.test) for run in runs])), names)
-    yield columns("own", own, worst=False) | columns("r2", pair_figure(r2(found.outputs), pairs, names))
+    own = run_figure(np.array([r2(problem, run.record(problem.test)) for run in runs]), names)
+    yield columns("own", own, worst=False) | columns("r2", pair_figure(r2(problem, found.outputs), pairs, names))
 
 
 STUDY = Study(

@@ -24,16 +24,9 @@ from relgraph.stitching.plots import draw_matrix
 from relgraph.stitching.report import to_json
 
 METHODS = (
-    "absolute",
-    "relative-cosine",
-    "relative-cosine-posthoc",
-    "kl",
-    "ridge",
-    "ridge-0.01",
-    "procrustes",
-    "class-centroid",
+    "absolute", "relative-cosine", "relative-cosine-posthoc", "kl", "ridge", "ridge-0.01", "procrustes", "class-centroid",
     "permuted-anchors",
-)
+)  # fmt: skip
 
 
 def measure(cell: Row, options: argparse.Namespace) -> Iterable[Row]:

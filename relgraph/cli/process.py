@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
-import sys
 from types import FrameType
 
-# Their numbers in glibc's malloc.h.
-M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
+from relgraph.memory import keep_freed_memory
 
 
 def prepare_process() -> None:
@@ -41,18 +38,3 @@ class Stopped(SystemExit):
     def __init__(self, number: int) -> None:
         super().__init__(128 + number)
         self.number = number
-
-
-def keep_freed_memory() -> bool:
-    """Let glibc keep the memory of large tensors that were freed; returns whether there is a glibc that understood.
-
-    It would else return every large block to the system, which clears it before its next use: a good part of the time
-    of training on a large graph. In return the peak grows, so that this is for a command, not for a library.
-    """
-    if not sys.platform.startswith("linux"):
-        return False
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (OSError, AttributeError):  # another C library
-        return False
-    return bool(mallopt(M_MMAP_MAX, 0)) and bool(mallopt(M_TRIM_THRESHOLD, ctypes.c_int(2**31 - 1)))

@@ -47,7 +47,8 @@ def writers(report: dict[str, Any], experiment: Experiment, *, models: bool) -> 
     if models:
         found["models"] = partial(artifacts.save_models, experiment)
         found["spaces"] = partial(artifacts.save_spaces, experiment)
-        found["heads"] = partial(artifacts.save_heads, experiment)
+        if experiment.heads:  # others are in the models
+            found["heads"] = partial(artifacts.save_heads, experiment)
     return found
 
 

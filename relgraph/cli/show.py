@@ -97,8 +97,9 @@ def _percent(value: float) -> str:
 
 def _heading(report: dict[str, Any]) -> list[str]:
     data, split, anchors = report["dataset"], report["split"], report["anchors"]
-    counted = ("graphs", "nodes", "edges", "features", "outputs")
-    sizes = [f"{data[f'num_{what}']:,} {what}" for what in counted if data.get(f"num_{what}") is not None]
+    counted = ("graph", "node", "edge", "feature", "output")
+    counts = {what: data[f"num_{what}s"] for what in counted if data.get(f"num_{what}s") is not None}
+    sizes = [f"{count:,} {what}{'' if count == 1 else 's'}" for what, count in counts.items()]
     made = f"; features: {data['features']}" if data.get("features") else ""
     seed = "" if split["seed"] is None else f" (seed {split['seed']})"
     rows = f"{split['train']:,} training, {split['validation']:,} validation, {split['test']:,} test rows"
@@ -123,7 +124,8 @@ def _legend(report: dict[str, Any], shown: bool) -> list[str]:
         "multiclass": "share of test rows with the prediction of the head's own model",
         "multilabel": "Cohen's kappa with the labels of the head's own model, mean over labels",
         "regression": "rank correlation with the values of the head's own model",
-    }[report["task"]["mode"]]
+        "edge": "rank correlation with the scores of the head's own model",
+    }["edge" if report["task"]["level"] == "edge" else report["task"]["mode"]]
     unit = " in percent" if metric["direction"] == "higher" else ""
     constant = _number(report, metric["constant"])
     lines = [

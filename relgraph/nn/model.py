@@ -84,9 +84,16 @@ class TailHead(nn.Module):
         self.encoder, self.head = encoder, head
         self.training = encoder.training and head.training
 
-    def forward(self, h: Tensor, edge_index: Tensor | None = None, edge_weight: Tensor | None = None) -> Tensor:
-        """Outputs ``(N, C)`` from the states of all nodes, ``(N, F_k)``."""
-        outputs: Tensor = self.head(self.encoder(h, edge_index, edge_weight))
+    @property
+    def graph_arguments(self) -> tuple[str, ...]:
+        """Parts of the graph that the layers or the head read."""
+        return ("edge_index", "edge_weight", *getattr(self.head, "graph_arguments", ()))
+
+    def forward(
+        self, h: Tensor, edge_index: Tensor | None = None, edge_weight: Tensor | None = None, **graph: Tensor
+    ) -> Tensor:
+        """Outputs ``(N, C)`` from the states of all nodes, ``(N, F_k)``; further parts of the graph are the head's."""
+        outputs: Tensor = self.head(self.encoder(h, edge_index, edge_weight), **graph)
         return outputs
 
 

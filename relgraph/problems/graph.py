@@ -54,8 +54,7 @@ class GraphProblem(Problem):
 
     def __init__(self, data: GraphDataset, split: str | None = None, *, seed: int = 0) -> None:
         if not hasattr(data, "graphs"):
-            kind = type(data).__name__
-            raise InputError("task", f"must be that of one graph for a {kind} (got 'graph'); leave it out")
+            raise InputError("task", "must be 'node' or 'link' for one graph (got 'graph'); leave it out")
         self.data, self.task, self.name, self.y = data, data.task, data.name, data.y
         self.device = data.y.device
         self.train, self.validation, self.test = data.train, data.validation, data.test

@@ -74,8 +74,9 @@ class LinkProblem(NodeProblem):
         data = checked_graph(data)
         if split not in (None, "random"):
             raise InputError("split", f"must be 'random' or left out for link prediction (got '{split}')")
-        if data.edge_index.size(1) < 20:
-            raise InputError("data", f"must have at least 20 edges for link prediction (got {data.edge_index.size(1)})")
+        if (count := data.edge_index.size(1)) < 20:
+            rule = "must have at least 20 edges for link prediction"
+            raise InputError("data", f"{rule} (got {count}); choose another task")
         self.task = Task.of("edge", "multilabel")
         self.name = str(data.get("dataset_name") or "unnamed")
         self.num_outputs = 1
@@ -105,11 +106,12 @@ class LinkProblem(NodeProblem):
         self.train, self.validation, self.test = rows
         sizes = [part.numel() for part in rows]
         self.split = Split("random", sizes[0], sizes[1], sizes[2], seed, "drawn")
-        self._known = known
+        # Of the training graph alone: training must not learn which of the other pairs are held out.
+        self._known = _keys(self.data.edge_index, num_nodes(data))
         self.check_rows()
 
     def batches(self, model: Model, settings: TrainSettings) -> Iterator[tuple[Tensor, Tensor]]:
-        """One batch: all training edges and as many pairs without an edge, drawn from torch's global generator."""
+        """One batch: all training edges and as many other pairs of nodes, drawn from torch's global generator."""
         positive = self.pairs[:, self.train]
         negative = random_non_edges(self._known, num_nodes(self.data), positive.size(1)).to(self.device)
         z = call_with_graph(model.encoder, self.data)

@@ -131,6 +131,8 @@ class NodeProblem(Problem):
 
 def checked_graph(data: Data) -> Data:
     """A graph whose features and edges can be trained on; edges in ``adj_t`` are turned into ``edge_index``."""
+    if hasattr(data, "graphs"):
+        raise InputError("task", "must be 'graph' for a set of graphs (got one of a single graph); leave it out")
     if not isinstance(data, Data):
         found = f"got {type(data).__name__}"
         raise InputError("data", f"must be a PyG Data of one node type ({found}); convert it by data.to_homogeneous()")

@@ -34,7 +34,7 @@ def fidelity_matrix(task: Task, records: Array, own: Array) -> Floats:
 def decisive_matrix(task: Task, records: Array, own: Array) -> Floats:
     """Fidelity on the rows where the models i and j differ, on which the source's own predictions score nothing.
 
-    Sources and targets are the same runs. NaN where two do not differ (always on the diagonal), and for a regression.
+    Sources and targets are the same runs. NaN where two do not differ (as on the diagonal), or nothing is decided.
     """
 
     def decisive(i: int, j: int) -> float:
@@ -52,7 +52,7 @@ def agreement_matrix(task: Task, own: Array) -> Floats:
 
 
 def disagreement_matrix(task: Task, own: Array) -> Floats:
-    """Share of rows on which two models decide differently, ``(R, R)``; NaN for a regression."""
+    """Share of rows on which two models decide differently, ``(R, R)``; NaN where nothing is decided."""
     out = np.full((len(own), len(own)), np.nan)
     for i, j in np.ndindex(*out.shape):
         differ = task.differ(own[i], own[j])

@@ -85,10 +85,15 @@ class BestEpoch:
         self.values = [float("nan")] * runs
         self.stopped = [False] * runs
 
-    def update(self, epoch: int, values: Sequence[float], losses: Sequence[float]) -> list[int]:
-        """Record an epoch of every run; the runs that have not stopped and for which it is the best so far."""
+    def update(
+        self, epoch: int, values: Sequence[float], losses: Sequence[float], runs: Sequence[int] | None = None
+    ) -> list[int]:
+        """Record an epoch of some runs, by default of all; the runs for which it is the best so far.
+
+        A run that has stopped stays as it is.
+        """
         better = []
-        for run, (value, loss) in enumerate(zip(values, losses, strict=True)):
+        for run, value, loss in zip(range(len(self.epochs)) if runs is None else runs, values, losses, strict=True):
             if self.stopped[run]:
                 continue
             found = (0.0 if value != value else self._sign * value, -loss)

@@ -23,6 +23,8 @@ TINY = {
     "molecules.run": "--dataset ogbg-molfreesolv --seeds 2 --epochs 1 --anchors 140",
     "molecules.tune": "--dataset ogbg-molfreesolv --seeds 2 --epochs 1 --anchors 256 --shrinkage 0.01",
     "links.run": "--dataset cora --decoder perceptron --seeds 2 --epochs 3",
+    "links.reconstruction": "--dataset cora --anchors 0 64 --seeds 2 --epochs 3",
+    "links.tune": "--dataset cora --settings 16/0.01/0/2 --seeds 2",
     "ogb.run": "--seeds 2 --epochs 1 --encoders gcn --layer last --anchors 0 128 --strategy none random-training",
     "ogb.tune": "--epochs 1 --part grid --hidden-channels 64 --dropout 0.2 --weight-decay 0 --encoder gcn",
     "training.run": "--encoder gat gcn2 --dataset cora --seeds 2 --epochs 2 --timed 1 --split public",

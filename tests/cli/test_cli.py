@@ -72,6 +72,14 @@ def test_models_can_be_left_out(here: Path, capsys: pytest.CaptureFixture[str]) 
     assert "out/models" not in capsys.readouterr().out
 
 
+def test_link_prediction_names_only_what_it_wrote(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*QUICK, "--task", "link", "--out", "out"]) == 0
+    printed = capsys.readouterr().out
+    assert names(here / "out") == ["matrix.png", "models", "predictions.npz", "spaces", "stitching.json"]
+    assert "out/heads" not in printed and "1 output " in printed
+    assert "rank correlation with the scores" in printed and "disagree" not in printed
+
+
 def test_stitching_behind_a_layer(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*TINY, "--encoders", "gcn,gat", "--stitch-at", "1"]) == 0
     assert "stitched behind layer 1" in capsys.readouterr().out

@@ -2,23 +2,9 @@
 
 from __future__ import annotations
 
-import ctypes
-import platform
-import sys
-from types import SimpleNamespace
-
 import pytest
 
 from relgraph.cli import process
-
-
-def test_glibc_understands_and_nothing_else_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    if platform.libc_ver()[0] == "glibc":
-        assert process.keep_freed_memory()
-    monkeypatch.setattr(ctypes, "CDLL", lambda name: SimpleNamespace())  # a C library without mallopt
-    assert not process.keep_freed_memory()
-    monkeypatch.setattr(sys, "platform", "darwin")
-    assert not process.keep_freed_memory()
 
 
 def test_waiting_threads_sleep_unless_the_user_says_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -28,3 +14,11 @@ def test_waiting_threads_sleep_unless_the_user_says_otherwise(monkeypatch: pytes
     monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
     process.prepare_process()
     assert process.os.environ["OMP_WAIT_POLICY"] == "ACTIVE"
+
+
+def test_a_command_keeps_freed_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    called = []
+    monkeypatch.setattr(process, "keep_freed_memory", lambda: called.append(True))
+    monkeypatch.setenv("OMP_WAIT_POLICY", "PASSIVE")
+    process.prepare_process()
+    assert called == [True]

@@ -17,6 +17,7 @@ from relgraph.problems.link import LinkProblem, _two_hop_pairs, random_non_edges
 from relgraph.registry import METHODS
 from relgraph.stitching import StitchSettings, build_report, report_schema, run_experiment
 from relgraph.training import TrainSettings
+from tests.handmade import molecules
 
 SMALL = TrainSettings(hidden_channels=8, epochs=4)
 
@@ -72,6 +73,18 @@ def test_every_epoch_draws_new_negative_pairs_from_the_seeded_generator() -> Non
             epochs.append(negative)
         drawn.append(epochs)
     assert drawn[0] == drawn[1] and drawn[0][0] != drawn[0][1] and drawn[0][0] != drawn[2][0]
+
+
+def test_negative_pairs_of_training_do_not_reveal_which_pairs_are_held_out() -> None:
+    problem = LinkProblem(graph())
+    model, drawn = problem.build("gcn", 0, SMALL), set()
+    model.head = _Recorder(model.head.in_channels)
+    torch.manual_seed(0)
+    for _ in range(60):
+        ((_, y),) = problem.batches(model, SMALL)
+        drawn |= as_set(model.head.pairs[:, y[:, 0] == 0])
+    held = problem.pairs[:, torch.cat([problem.validation, problem.test])]
+    assert as_set(held) <= drawn  # held-out edges as well as held-out pairs without an edge
 
 
 def test_no_edge_back_gives_a_held_out_edge_of_a_directed_graph_away() -> None:
@@ -160,6 +173,19 @@ def test_an_experiment_stitches_pair_heads() -> None:
     jsonschema.validate(build_report(experiment), report_schema())
 
 
+def test_fidelity_of_scores_is_their_rank_correlation() -> None:
+    problem = LinkProblem(graph())
+    one, same_order = np.array([[-1.0], [0.5], [2.0]]), np.array([[1.0], [5.0], [6.0]])
+    assert problem.task.agreement(one, same_order) == 1.0 and problem.task.differ(one, same_order) is None
+
+
+def test_what_is_behind_an_inner_layer_is_stitched_with_its_pair_head() -> None:
+    settings = StitchSettings(("gcn",), (0, 1), methods=("procrustes",), num_anchors=32, train=SMALL, at=1)
+    experiment = run_experiment(make_problem(graph(), "link"), settings)
+    np.testing.assert_allclose(experiment.runs[0].record(experiment.problem.test), experiment.own[0], atol=1e-6)
+    assert np.isfinite(experiment.stitched["procrustes"].outputs).all() and not experiment.heads
+
+
 def test_inner_products_have_no_head_to_exchange() -> None:
     problem = make_problem(graph(), "link-dot")
     assert isinstance(problem.build("gcn", 0, SMALL).head, DotDecoder)
@@ -190,6 +216,12 @@ def test_graphs_that_cannot_be_split_are_one_sentence() -> None:
     full = Data(x=torch.randn(8, 2), edge_index=torch.ones(8, 8).triu(1).nonzero().T)
     with pytest.raises(InputError, match="more pairs without an edge"):
         LinkProblem(full)
+    with pytest.raises(InputError, match="'task' must be 'graph' for a set of graphs"):
+        make_problem(molecules(), "link")
+    with pytest.raises(InputError, match="'task' must be 'node' or 'link' for one graph"):
+        make_problem(graph(), "graph")
+    with pytest.raises(InputError, match="needs a head that reads one row at a time"):
+        StitchSettings(methods=("kl",), train=SMALL).resolve(make_problem(graph(), "link"))
     with pytest.raises(InputError, match="split"):
         LinkProblem(graph(), "public")
     with pytest.raises(InputError, match="must be 'linear'"):

@@ -138,29 +138,48 @@ def _train(
     best = BestEpoch(problem.task.metric, settings.patience, len(seeds))
     best_tensors = [tensor.detach().clone() for tensor in tensors]
     histories = [History() for _ in seeds]
-    for epoch in range(1, settings.epochs + 1):
+    running = list(range(len(seeds)))
+
+    def step() -> list[float]:
         optimizer.zero_grad()
-        loss = network.train_loss(parameters, generators)
+        loss = network.train_loss(parameters, [generators[run] for run in running])
         loss.sum().backward()  # type: ignore[no-untyped-call]
         optimizer.step()
-        values = {name: value.tolist() for name, value in network.evaluate(parameters).items()}
+        values: list[float] = loss.tolist()
+        return values
+
+    for epoch in range(1, settings.epochs + 1):
+        values = {"train_loss": step()} | {name: value.tolist() for name, value in network.evaluate(parameters).items()}
         validation_loss = values.pop("validation_loss")
-        running = [run for run, stopped in enumerate(best.stopped) if not stopped]
-        for name, of_runs in {**values, "train_loss": loss.tolist()}.items():
-            for run in running:
-                getattr(histories[run], name).append(of_runs[run])
-        for run in best.update(epoch, values["validation"], validation_loss):
+        for name, of_runs in values.items():
+            for run, value in zip(running, of_runs, strict=True):
+                getattr(histories[run], name).append(value)
+        for run in best.update(epoch, values["validation"], validation_loss, running):
             for kept, now in zip(best_tensors, tensors, strict=True):
-                kept[run].copy_(now[run].detach())
+                kept[run].copy_(now[running.index(run)].detach())
         if progress is not None:
             progress(sum(settings.epochs - epoch + 1 if best.stopped[run] else 1 for run in running))
-        if all(best.stopped):
-            break
+        if any(best.stopped[run] for run in running):
+            going = [place for place, run in enumerate(running) if not best.stopped[run]]
+            running = [running[place] for place in going]
+            if not running:
+                break
+            _keep(tensors, optimizer, going)
     parameters.write(models, best_tensors)
     return [
         TrainedRun(model.eval(), encoder, seed, "ensemble", epoch, value, history, 0.0)
         for model, seed, epoch, value, history in zip(models, seeds, best.epochs, best.values, histories, strict=True)
     ]
+
+
+def _keep(tensors: Sequence[Tensor], optimizer: torch.optim.Optimizer, places: list[int]) -> None:
+    """Leave only some of the stacked models in the parameters, and in what the optimizer knows of them."""
+    for tensor in tensors:
+        shape, tensor.grad = tensor.shape, None
+        for name, value in optimizer.state[tensor].items():
+            if value.shape == shape:
+                optimizer.state[tensor][name] = value[places]
+        tensor.data = tensor.data[places]
 
 
 class _Network:
