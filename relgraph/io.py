@@ -161,7 +161,7 @@ def save_record(path: PathLike, kind: str, tensors: Mapping[str, Tensor], header
 
     Args:
         path: The file to write or to replace; its folder must exist.
-        kind: What the file holds and the version of that, such as ``"relgraph.anchors/2"``.
+        kind: What the file holds and the version of that, such as ``"relgraph.anchors/3"``.
         tensors, header: By name.
 
     Raises:

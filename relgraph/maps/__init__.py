@@ -15,12 +15,14 @@ from relgraph.maps.matched import MatchedAnchors
 from relgraph.maps.methods import convert, default_map, fit_map, translate, translate_then
 from relgraph.maps.modules import AffineMap, KernelMap, TranslatedHead
 from relgraph.maps.ridge import ridge_coefficients
+from relgraph.maps.scarcity import FewAnchorsWarning
 from relgraph.maps.weights import cauchy_weights
 
 __all__ = [
     "SHRINKAGES",
     "AffineMap",
     "Estimator",
+    "FewAnchorsWarning",
     "KernelMap",
     "MatchedAnchors",
     "NoCorrespondenceWarning",

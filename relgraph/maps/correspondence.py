@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, replace
 
 import torch
@@ -67,6 +68,14 @@ def correspondence(matched: MatchedAnchors, *, curved: bool = False) -> Correspo
         other = _against_permuted(kernel, SHRINKAGE, matched)
         return other if other.better else found
     return found
+
+
+def warn_if_unrelated(matched: MatchedAnchors, *, curved: bool, stacklevel: int = 1) -> None:
+    """Warn if source and head do not correspond row by row; arguments as of :func:`correspondence`."""
+    found = correspondence(matched, curved=curved)
+    if found is not None and not found.better:
+        reason = f"{found}; check that ids name the same nodes in both pieces"
+        warnings.warn(reason, NoCorrespondenceWarning, stacklevel=stacklevel + 1)
 
 
 def _against_permuted(smoother: Smoother, penalty: float, matched: MatchedAnchors) -> Correspondence:

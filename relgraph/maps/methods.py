@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 from torch import nn
 
 from relgraph.anchors.values import AnchorSet, PublishedHead
 from relgraph.errors import InputError
-from relgraph.maps.correspondence import NoCorrespondenceWarning, correspondence
+from relgraph.maps.correspondence import warn_if_unrelated
 from relgraph.maps.estimator import Estimator
 from relgraph.maps.leave_one_out import Shrinkage
 from relgraph.maps.matched import MatchedAnchors
 from relgraph.maps.modules import TranslatedHead
+from relgraph.maps.scarcity import warn_if_scarce
 from relgraph.registry import MAPS
 
 
@@ -51,6 +51,8 @@ def convert(
 
     Warns:
         GraphChangedWarning: If the two were made on different graphs.
+        FewAnchorsWarning: If the anchors can hardly determine a map (:func:`relgraph.maps.scarcity.scarcity`): fewer
+            than outputs, one or two, all at the center, or with the same outputs or predictions.
         NoCorrespondenceWarning: If at least 32 anchors are shared, and a rough map predicts left-out anchors no better
             than with permuted rows (:func:`relgraph.maps.correspondence.correspondence`).
 
@@ -64,11 +66,8 @@ def convert(
     require("source", source, AnchorSet, "the order is convert(source, head)")
     require("head", head, PublishedHead, "make one with relgraph.publish, or translate between two AnchorSets")
     module, matched = fit_map(source, head, method, shrinkage=shrinkage, stacklevel=2)
-    found = correspondence(matched, curved=not _estimator(method or default_map(head)).linear)
-    if found is not None and not found.better:
-        warnings.warn(
-            f"{found}; check that ids name the same nodes in both pieces", NoCorrespondenceWarning, stacklevel=2
-        )
+    warn_if_scarce(matched, stacklevel=2)
+    warn_if_unrelated(matched, curved=not isinstance(module, nn.Linear), stacklevel=2)
     return module
 
 
@@ -93,6 +92,9 @@ def translate(
         InputError: As :func:`convert`, or if ``shrinkage`` does not apply to the method.
         torch.linalg.LinAlgError: If a decomposition fails.
 
+    Warns:
+        GraphChangedWarning, FewAnchorsWarning: As :func:`convert`.
+
     Example:
         >>> import torch
         >>> a = AnchorSet(torch.arange(3), torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, -1.0]]), torch.zeros(2))
@@ -102,7 +104,9 @@ def translate(
     """
     require("source", source, AnchorSet, "the order is translate(source, target)")
     require("target", target, AnchorSet, "use relgraph.convert for a published head")
-    return fit_map(source, target, method, shrinkage=shrinkage, stacklevel=2)[0]
+    module, matched = fit_map(source, target, method, shrinkage=shrinkage, stacklevel=2)
+    warn_if_scarce(matched, stacklevel=2)
+    return module
 
 
 def translate_then(
@@ -142,7 +146,8 @@ def translate_then(
     if width is not None and width != target.num_features:
         way_out = f"(got {target.num_features}); publish the anchors at the head's input"
         raise InputError("target", f"must be the input space of the head, {width} wide {way_out}")
-    translation, _ = fit_map(source, target, method, shrinkage=shrinkage, stacklevel=2)
+    translation, matched = fit_map(source, target, method, shrinkage=shrinkage, stacklevel=2)
+    warn_if_scarce(matched, stacklevel=2)
     return TranslatedHead(translation, head)
 
 
@@ -156,7 +161,7 @@ def fit_map(
 ) -> tuple[nn.Module, MatchedAnchors]:
     """The module of :func:`convert` or :func:`translate` and the anchors it was fitted on.
 
-    The rows are not compared with permuted ones: this is the function for controls, in which they do not correspond.
+    Without warnings of the fit: this is the function for controls, in which rows do not correspond.
     """
     method = method or default_map(target)
     estimator, kind = _estimator(method), "embeddings" if isinstance(target, AnchorSet) else "outputs"

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from relgraph.anchors import AnchorSet, PublishedHead, publish
-from relgraph.errors import RelgraphWarning
+from relgraph.maps import FewAnchorsWarning
+from relgraph.maps.scarcity import few
 from relgraph.problems import Problem
 from relgraph.training import TrainedRun
 
@@ -95,13 +96,7 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-class FewAnchorsWarning(RelgraphWarning):
-    """There are fewer anchors than outputs, so that no map can tell all of them apart."""
-
-
-def warn_few_anchors(num_anchors: int, num_outputs: int, stacklevel: int = 1) -> None:
-    """Warn if there are fewer anchors than outputs."""
+def warn_few_anchors(num_anchors: int, num_outputs: int) -> None:
+    """Warn, before anything is trained, if there are fewer anchors than outputs."""
     if num_anchors < num_outputs:
-        few = f"{num_anchors} anchors are fewer than the {num_outputs} outputs of a head"
-        reason = "so that no map can tell all of them apart; take more"
-        warnings.warn(f"{few}, {reason}", FewAnchorsWarning, stacklevel=stacklevel + 1)
+        warnings.warn(f"{few(num_anchors, num_outputs)}; take more", FewAnchorsWarning, stacklevel=2)

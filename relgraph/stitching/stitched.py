@@ -9,10 +9,11 @@ from torch_geometric.data import Data
 
 from relgraph.anchors import AnchorSet, publish
 from relgraph.errors import InputError
-from relgraph.maps import Shrinkage, convert, translate_then
+from relgraph.maps import Shrinkage, TranslatedHead, fit_map
+from relgraph.maps.correspondence import warn_if_unrelated
+from relgraph.maps.scarcity import warn_if_scarce
 from relgraph.nn.model import Model, RelativeModel, TailHead, cut_model
 from relgraph.registry import MAPS
-from relgraph.stitching.run import warn_few_anchors
 from relgraph.task import Mode, check_mode
 
 
@@ -45,6 +46,9 @@ def stitch(
         InputError: If the graph carries no anchors, the target's head reads relative representations, a model has no
             such layer, a name is unknown, or the method has no shrinkage or does not apply.
 
+    Warns:
+        FewAnchorsWarning, NoCorrespondenceWarning: As :func:`relgraph.convert`.
+
     Example:
         >>> import relgraph as rg
         >>> data = rg.AddAnchors(32)(rg.load_dataset("digits"))
@@ -70,12 +74,14 @@ def stitch(
     served: nn.Module | None = None
     if not isinstance(head, TailHead) and targets != "embeddings":
         published = publish(head, other, embeddings=foreign, mode=mode)
-        warn_few_anchors(len(published), published.values.size(1), stacklevel=2)
         if targets == "outputs" or published.mean_from == "center":
-            served = convert(space, published, method, shrinkage=shrinkage)
+            served, matched = fit_map(space, published, method, shrinkage=shrinkage)
+            warn_if_unrelated(matched, curved=not isinstance(served, nn.Linear), stacklevel=2)
     if served is None:
         head = copy.deepcopy(head).requires_grad_(False)  # later changes of the target have no effect
-        served = translate_then(space, other, head, method or "ridge", shrinkage=shrinkage).eval()
+        translation, matched = fit_map(space, other, method, shrinkage=shrinkage)
+        served = TranslatedHead(translation, head).eval()
+    warn_if_scarce(matched, stacklevel=2)
     model = Model(copy.deepcopy(encoder), served)
     model.training = source.training  # the encoder's own mode stays as it is
     return model

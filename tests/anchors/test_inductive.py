@@ -35,6 +35,7 @@ def before(data: Data) -> Data:
 
 
 @pytest.mark.parametrize("encoder", ["gcn", "sage", "gat", "gin", "gcn2", "transformer"])
+@pytest.mark.filterwarnings("ignore::relgraph.maps.FewAnchorsWarning")  # heads without training
 def test_anchors_of_a_training_graph_are_used_on_a_larger_graph(encoder: str) -> None:
     data = grown()
     ids = torch.tensor([1007, 1003, *range(1010, 1040)])

@@ -15,7 +15,9 @@ from relgraph.maps.divergence import kl
 from relgraph.task import Mode
 from tests.spaces import head, normal, slow_ridge, slow_weights, space, two_runs, weighted
 
-pytestmark = pytest.mark.filterwarnings("ignore::relgraph.maps.NoCorrespondenceWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::relgraph.maps.NoCorrespondenceWarning", "ignore::relgraph.maps.FewAnchorsWarning"
+)
 
 
 @pytest.mark.parametrize("mode", ["multiclass", "multilabel"])

@@ -21,7 +21,9 @@ CONVERSIONS = [name for name, entry in ENTRIES.items() if entry.targets != "embe
 EVERY_TRANSLATION = pytest.mark.parametrize("name", TRANSLATIONS)
 EVERY_CONVERSION = pytest.mark.parametrize("name", CONVERSIONS)
 
-pytestmark = pytest.mark.filterwarnings("ignore::relgraph.maps.NoCorrespondenceWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::relgraph.maps.NoCorrespondenceWarning", "ignore::relgraph.maps.FewAnchorsWarning"
+)
 
 
 def test_entries_have_their_own_name_and_declare_known_changes() -> None:

@@ -11,7 +11,9 @@ from relgraph.maps.kernel import candidates, kernel_ridge
 from relgraph.maps.modules import similarities
 from tests.spaces import F64, head, normal, rotation, slow_weights, space, two_runs, weighted
 
-pytestmark = pytest.mark.filterwarnings("ignore::relgraph.maps.NoCorrespondenceWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::relgraph.maps.NoCorrespondenceWarning", "ignore::relgraph.maps.FewAnchorsWarning"
+)
 
 
 def fitted(module: nn.Module) -> KernelMap:

@@ -18,7 +18,9 @@ from relgraph.maps import choose_shrinkage, convert, default_map, fit_map, trans
 from relgraph.task import Mode
 from tests.spaces import F64, head, normal, ring, rotation, slow_weights, space, two_runs, two_spaces, weighted
 
-pytestmark = pytest.mark.filterwarnings("ignore::relgraph.maps.NoCorrespondenceWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::relgraph.maps.NoCorrespondenceWarning", "ignore::relgraph.maps.FewAnchorsWarning"
+)
 
 
 @pytest.mark.parametrize(

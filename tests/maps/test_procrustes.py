@@ -67,6 +67,7 @@ def test_orthogonal_is_the_polar_factor_of_the_least_squares_map_with_the_best_s
 
 @pytest.mark.parametrize("method", ["procrustes", "orthogonal"])
 @pytest.mark.parametrize("count", [1, 4, 12])
+@pytest.mark.filterwarnings("ignore::relgraph.maps.FewAnchorsWarning")
 def test_directions_without_anchors_do_not_depend_on_rounding(method: str, count: int) -> None:
     z, other, turn = normal(40, 16), space(normal(40, 16, seed=1), count), rotation(16)
     expected = translate(space(z, count), other, method)(z)

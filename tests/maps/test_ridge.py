@@ -11,7 +11,9 @@ from relgraph.maps import AffineMap, convert, ridge_coefficients, translate
 from relgraph.task import Mode
 from tests.spaces import F64, head, normal, rotation, slow_ridge, slow_weights, space, two_runs, weighted
 
-pytestmark = pytest.mark.filterwarnings("ignore::relgraph.maps.NoCorrespondenceWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::relgraph.maps.NoCorrespondenceWarning", "ignore::relgraph.maps.FewAnchorsWarning"
+)
 
 
 @pytest.mark.parametrize("shrinkage", [0.0, 1e-3, 0.01, 1.0])

@@ -44,7 +44,7 @@ def test_saved_spaces_and_heads_convert_as_in_the_experiment(nodes: Experiment, 
     space = AnchorSet.load(tmp_path / "gcn-0.safetensors")
     head = PublishedHead.load(tmp_path / "heads" / "sage-1.safetensors")
     predicted = convert(space, head)(nodes.runs[0].z[problem.test]).argmax(-1).numpy()
-    assert np.array_equal(predicted, nodes.stitched["ridge"].outputs[0, 3])
+    assert np.array_equal(predicted, nodes.stitched["kl"].outputs[0, 3])
 
 
 def test_behind_a_layer_there_are_spaces_and_no_heads(inner: Experiment, tmp_path: Path) -> None:

@@ -16,11 +16,10 @@ from torch_geometric.data import Data
 
 from relgraph.anchors import AnchorSet, select_anchors
 from relgraph.errors import InputError
-from relgraph.maps import convert
+from relgraph.maps import FewAnchorsWarning, convert
 from relgraph.registry import METHODS
 from relgraph.stitching import Experiment, StitchSettings, View, build_report, run_experiment
 from relgraph.stitching import experiment as module
-from relgraph.stitching.run import FewAnchorsWarning
 from relgraph.training import TrainSettings
 from relgraph.transforms import AddAnchors
 from tests.handmade import molecules

@@ -10,9 +10,10 @@ import torch
 
 from relgraph.anchors import AnchorSet, publish
 from relgraph.errors import InputError
+from relgraph.maps import FewAnchorsWarning
 from relgraph.problems import make_problem
 from relgraph.stitching import Experiment, Run, View
-from relgraph.stitching.run import FewAnchorsWarning, one_thread, warn_few_anchors
+from relgraph.stitching.run import one_thread, warn_few_anchors
 from tests.stitching.small import blocks
 
 

@@ -13,11 +13,12 @@ from torch_geometric.data import Data
 
 import relgraph as rg
 from relgraph.errors import InputError
-from relgraph.maps import TranslatedHead
+from relgraph.maps import FewAnchorsWarning, TranslatedHead
 from relgraph.nn import TailHead
 from relgraph.stitching import Experiment, stitch
-from relgraph.stitching.run import FewAnchorsWarning
 from tests.stitching.small import blocks
+
+pytestmark = pytest.mark.filterwarnings("ignore::relgraph.maps.FewAnchorsWarning")  # heads after few epochs
 
 MAPS = ("ridge", "kernel-ridge", "procrustes", "orthogonal")
 
