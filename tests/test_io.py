@@ -47,8 +47,13 @@ def test_a_symbolic_link_is_followed(tmp_path):
 
 
 def test_a_device_and_a_named_pipe_are_written_to_and_not_replaced(tmp_path):
-    write_atomic("/dev/null", "gone")
-    assert stat.S_ISCHR(os.stat("/dev/null").st_mode)
+    # A terminal of its own, not /dev/null: if this fails, the device must still be there for the rest of the machine.
+    master, slave = os.openpty()
+    terminal = os.ttyname(slave)
+    write_atomic(terminal, "shown")
+    assert os.read(master, 5) == b"shown" and stat.S_ISCHR(os.stat(terminal).st_mode)
+    for end in (master, slave):
+        os.close(end)
     pipe, got = tmp_path / "pipe", []
     os.mkfifo(pipe)
     reader = threading.Thread(target=lambda: got.append(pipe.read_text()))

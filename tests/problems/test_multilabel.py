@@ -32,6 +32,7 @@ def test_columns_are_binary_labels_and_unknown_ones_are_left_out() -> None:
     problem = make_problem(data)
     assert (problem.task.mode, problem.task.metric.name, problem.num_outputs) == ("multilabel", "rocauc", 3)
     labeled = torch.cat([problem.train, problem.validation, problem.test])
+    assert [len(rows) for rows in (problem.train, problem.validation, problem.test)] == [15, 22, 38]  # of 75
     assert not bool(torch.isin(torch.arange(5), labeled).any()) and 5 in labeled.tolist()
 
 
