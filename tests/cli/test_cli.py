@@ -1,13 +1,10 @@
 from __future__ import annotations
 
-import inspect
 import json
 import subprocess
 import sys
 import warnings
-from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import jsonschema
 import numpy as np
@@ -16,10 +13,7 @@ import torch
 
 import relgraph as rg
 from relgraph.cli import main
-from relgraph.cli.stitch import _command, stitch
-from relgraph.errors import DataError
-from relgraph.problems import make_problem
-from relgraph.stitching import StitchSettings, report_schema
+from relgraph.stitching import report_schema
 from tests.cli.small import FILES, QUICK, TINY, Finished, document, names
 
 
@@ -113,36 +107,6 @@ def test_a_home_folder_in_a_path_is_expanded(here: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("HOME", str(here))
     assert main([*QUICK, "--out", "~/out", "--json", "~/copy.json", "--no-models"]) == 0
     assert names(here) == ["copy.json", "out"]
-
-
-OPTIONS = (
-    "--encoders sage,gcn --seeds 3 --anchors 9 --anchor-strategy kmeans --anchor-features input --stitch-at 1"
-    " --split paper --split-seed 5 --epochs 7 --methods ridge,absolute --features fastrp --device cpu"
-)
-
-
-def test_every_option_reaches_the_experiment_and_is_recorded(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[tuple[object, StitchSettings]] = []
-
-    def stop(data: object, settings: StitchSettings, **others: object) -> None:
-        seen.append((data, settings))
-        raise DataError("stopped")
-
-    monkeypatch.setattr("relgraph.stitching.run_experiment", stop)
-    assert main(["stitch", *OPTIONS.split()]) == 1
-    data, settings = seen[0]
-    asked = StitchSettings(("sage", "gcn"), (0, 1, 2), ("ridge", "absolute"), 9, "kmeans", "input", epochs=7, at=1)
-    assert settings == replace(asked, split="paper", split_seed=5)
-    problem, expected = settings.problem(data), rg.load_dataset("digits", features="fastrp")
-    same, other = (make_problem(expected, split="paper", seed=seed).digest() for seed in (5, 0))
-    assert problem.digest() == same != other
-    finished = SimpleNamespace(settings=settings, problem=problem, anchors=torch.arange(9), methods=settings.methods)
-    command = _command(finished, "digits", "fastrp", "cpu")  # type: ignore[arg-type]
-    assert set(OPTIONS.split()) <= set(command.split())
-    assert main(["stitch", "--task", "link"]) == 1 and seen[1][1].task == "link"
-    others = {"dataset", "task", "data_root", "out", "models", "json_path", "debug"}
-    given = {word.removeprefix("--").replace("-", "_") for word in OPTIONS.split() if word.startswith("--")}
-    assert given | others == set(inspect.signature(stitch).parameters)
 
 
 def test_features_made_from_the_graph_are_named(here: Path) -> None:

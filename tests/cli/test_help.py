@@ -24,7 +24,7 @@ from relgraph.problems.link import LinkProblem
 from relgraph.problems.node import NodeProblem
 from relgraph.stitching import StitchSettings
 from relgraph.training import TrainSettings
-from relgraph.training.settings import MANY_ANCHORS
+from relgraph.training.settings import LARGE, MANY_ANCHORS
 
 
 def numbers(text: str) -> list[str]:
@@ -72,6 +72,7 @@ def test_defaults_are_those_of_the_library() -> None:
              if name in ("anchors", "epochs")}  # fmt: skip
     kinds = (NodeProblem, GraphProblem, LinkProblem)
     assert {str(kind.default_anchors) for kind in kinds} | {str(MANY_ANCHORS)} == set(numbers(shown["anchors"]))
+    assert f"{LARGE:,} nodes" in shown["anchors"]
     epochs = {kind.default_settings.get("epochs", TrainSettings().epochs) for kind in kinds}
     epochs.add(TrainSettings.large().epochs)
     assert {str(number) for number in epochs} == set(numbers(shown["epochs"]))

@@ -70,8 +70,8 @@ def features(density: str) -> Data:
 @cache
 def expected(encoder: str, density: str, input_dropout: float, dropout: float) -> np.ndarray:
     """The reference's losses, which several backends are compared with."""
-    data = features(density)
-    model = large_model(encoder, data, TrainSettings(hidden_channels=8))
+    data, settings = features(density), TrainSettings(hidden_channels=8, input_dropout=input_dropout, dropout=dropout)
+    model = large_model(encoder, data, settings)
     return reference(model, data, input_dropout, dropout, make_problem(data).train)
 
 
