@@ -24,8 +24,8 @@ from relgraph.stitching.plots import draw_matrix
 from relgraph.stitching.report import to_json
 
 METHODS = (
-    "absolute", "relative-cosine", "relative-cosine-posthoc", "kl", "ridge", "ridge-0.01", "procrustes", "class-centroid",
-    "permuted-anchors",
+    "absolute", "relative-cosine", "relative-cosine-posthoc", "kl", "ridge", "ridge-0.01", "procrustes",
+    "class-centroid", "permuted-anchors",
 )  # fmt: skip
 
 
