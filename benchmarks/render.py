@@ -225,8 +225,10 @@ def lines(spec: Where, order: Where) -> str:
         for cell in line["cells"]:
             known = ("value", "form", "over")
             where = line["where"] | {name: value for name, value in cell.items() if name not in known}
-            value = measured({**cell, "where": where}, rows)
-            cells.append(cell.get("form", "{:.3f}").format(value))
+            try:
+                cells.append(cell.get("form", "{:.3f}").format(measured({**cell, "where": where}, rows)))
+            except LookupError:
+                cells.append("*not measured yet*")
         found.append([*line["text"], *cells])
     return markdown(spec["header"], found)
 
