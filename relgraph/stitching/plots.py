@@ -38,7 +38,7 @@ _MARKERS = "o^sDvP*Xd<>"
 
 
 def draw_matrix(report: dict[str, Any], path: Path) -> Path:
-    """Heat map of a report's metric, runs of encoders by runs of heads: absolute beside the ridge map.
+    """Heat map of a report's metric, runs of encoders by runs of heads: absolute beside the default map.
 
     Every color scale covers the values of its panel, so that the worst pair is visible. The mean of every block of two
     encoders, without runs with their own heads, is written in it. Writes and returns ``path``, a PNG.
@@ -114,9 +114,9 @@ def _title(dataset: dict[str, Any]) -> str:
 
 
 def _compared(methods: dict[str, Any]) -> str:
-    """The ridge map, else the first other method, else whatever there is."""
-    others = [name for name in methods if name != "absolute"]
-    return "ridge" if "ridge" in others else min(others, key=lambda name: methods[name]["kind"] != "method", default="")
+    """The default map of classes, else that of values, else the first other method, else whatever there is."""
+    others = [name for name in ("kl", "ridge", *methods) if name != "absolute" and name in methods]
+    return next((name for name in others if methods[name]["kind"] == "method"), others[0] if others else "")
 
 
 def _figure(width: float, height: float) -> Figure:
