@@ -78,11 +78,12 @@ def trained_runs(
         problem: What they are trained on.
         encoder: Name of the encoder.
         seeds: One run for each.
-        options: Options of the script; ``epochs`` and ``device`` are used.
+        options: Options of the script; ``epochs`` (0 for the defaults) and ``device`` are used.
         at: The layer that is stitched.
         **train: Fields of ``TrainSettings`` that differ from the defaults.
     """
-    settings = TrainSettings.for_data(problem, encoder, **({"epochs": options.epochs} | train))
+    limit = {"epochs": options.epochs} if options.epochs else {}
+    settings = TrainSettings.for_data(problem, encoder, **(limit | train))
     return list(_trained(problem, encoder, tuple(seeds), options.device, at, settings))
 
 

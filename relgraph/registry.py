@@ -306,10 +306,14 @@ SPLITS = Registry(
         "public": Entry(None, "the masks that come with the dataset"),
         "ogb": Entry(None, "the split of an OGB dataset, as on its leaderboard"),
         "random": Entry(None, "20 nodes of each class for training, 30 for validation, the rest for testing"),
-        "paper": Entry(
-            None, "90 % training, 10 % validation, no test nodes, as in Moschella et al. (2023); optimistic"
-        ),
+        "paper": Entry(None, "90 % training, 10 % validation, no test nodes (Moschella 2023); optimistic"),
     },
+)
+
+# Targets: fields of relgraph.training.TrainSettings.
+SETTINGS = Registry(
+    "settings",
+    {"kipf-welling": Entry("relgraph.training.settings:KIPF_WELLING", "200 epochs of Kipf and Welling (2017)")},
 )
 
 # Targets: None for features as stored, else a function of edge_index and the number of nodes.

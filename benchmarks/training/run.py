@@ -103,7 +103,9 @@ def ensemble(problem: Problem, seeds: Sequence[int], settings: TrainSettings) ->
 def measure(cell: Row, options: argparse.Namespace) -> Iterable[Row]:
     """Runs of the loop with runs of the ensemble in between, so that a change of the machine's speed affects both."""
     problem = make_problem(rg.load_dataset(cell["dataset"], options.data_root), split=cell["split"])
-    settings = TrainSettings(epochs=options.epochs, log_test=True, input_dropout=cell["input_dropout"])
+    settings = TrainSettings.named(
+        "kipf-welling", epochs=options.epochs, log_test=True, input_dropout=cell["input_dropout"]
+    )
     seeds, scale = list(range(options.seeds)), 1e3 / options.epochs
     # On random splits only time is compared.
     baseline = seeds if cell["split"] == "public" else seeds[:2]
@@ -146,7 +148,7 @@ def peak_memory(name: str, root: str, side: str, input_dropout: float) -> float:
     """Megabytes that one side adds to the loaded graph, in a process of its own (Linux)."""
     torch.set_num_threads(1)
     problem = make_problem(rg.load_dataset(name, root), split="public")
-    settings = TrainSettings(epochs=5, log_test=True, input_dropout=input_dropout)
+    settings = TrainSettings.named("kipf-welling", epochs=5, log_test=True, input_dropout=input_dropout)
     fit_many(rg.load_dataset("digits"), "gcn", [0], settings=TrainSettings(epochs=1))  # loads and allocates for any use
     Path("/proc/self/clear_refs").write_text("5")  # forget the high-water mark
     before = _memory("VmRSS")

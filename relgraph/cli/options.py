@@ -22,6 +22,7 @@ OPTIONS = {
     "anchor_features": "--anchor-features",
     "at": "--stitch-at",
     "split": "--split",
+    "settings": "--settings",
     "epochs": "--epochs",
     "device": "--device",
 }

@@ -21,6 +21,7 @@ from relgraph.registry import (
     FEATURES,
     GRAPH_ENCODERS,
     METHODS,
+    SETTINGS,
     SPLITS,
     STRATEGIES,
     TASKS,
@@ -43,6 +44,7 @@ HELP = "\n\n".join(
         listed("Anchor features, for the strategies farthest-point and kmeans", ANCHOR_FEATURES),
         listed("Splits", SPLITS),
         listed("Features", FEATURES),
+        listed("Settings of training, by default those of the kind of data", SETTINGS),
     ]
 )
 
@@ -102,9 +104,15 @@ def stitch(
     split_seed: Annotated[
         int, typer.Option(metavar="SEED", min=0, max=2**32 - 1, help="Seed of a split that is drawn.")
     ] = 0,
+    settings: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help=f"Published settings of training: {_some(SETTINGS)}.", show_default="of the data"
+        ),
+    ] = None,
     epochs: Annotated[
         int | None,
-        typer.Option(metavar="N", help="Training epochs.", show_default="200; 100 of OGB's graphs; 40 of molecules"),
+        typer.Option(metavar="N", help="Training epochs at most.", show_default="until validation stops improving"),
     ] = None,
     methods: Annotated[
         str | None,
@@ -140,6 +148,7 @@ def stitch(
         ("--anchor-features", anchor_features, ANCHOR_FEATURES),
         ("--features", features, FEATURES),
         ("--split", split, SPLITS),
+        ("--settings", settings, SETTINGS),
     ):
         if given is not None:
             registry.check(given, option)
@@ -159,16 +168,18 @@ def stitch(
         from relgraph.stitching import StitchSettings, build_report, run_experiment
 
         place = find_device("cpu" if of_graphs else device)
-        settings = StitchSettings(
+        asked = StitchSettings(
             encoders=chosen,
             seeds=tuple(range(seeds)),
             methods=wanted,
             num_anchors=anchors,
             strategy=anchor_strategy,
             anchor_features=anchor_features,
+            train=settings,
             epochs=epochs,
             at=stitch_at,
         )
+        options = {"dataset": dataset, "task": task, "features": features, "settings": settings}
         results = Results(folder, json_path)
         with results.folder():
             data: Any = load_dataset(dataset, data_root, features=features)
@@ -177,9 +188,9 @@ def stitch(
             problem = make_problem(data, task, split=split, seed=split_seed)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", RelgraphWarning)  # the table shows them
-                experiment = run_experiment(problem, settings, progress=tell)
+                experiment = run_experiment(problem, asked, progress=tell)
             tell("write", 0, 0)
-            report = build_report(experiment, command=_command(experiment, dataset, task, features, str(place)))
+            report = build_report(experiment, command=_command(experiment, str(place), **options))
             results.write(report, experiment, models=models)
     results.print(report)
     from relgraph.cli.show import show
@@ -188,19 +199,16 @@ def stitch(
     results.finish()
 
 
-def _command(experiment: Experiment, dataset: str, task: str | None, features: str | None, device: str) -> str:
+def _command(experiment: Experiment, device: str, **given: str | None) -> str:
     """The command that regenerates a result: every option that changes it, and none that names a folder."""
     settings, split = experiment.settings, experiment.problem.split
-    options: dict[str, object] = {
-        "dataset": dataset,
-        "task": task,
+    options: dict[str, object] = given | {
         "encoders": ",".join(settings.encoders),
         "seeds": len(settings.seeds),
         "anchors": experiment.anchors.numel(),
         "anchor-strategy": settings.strategy,
         "anchor-features": settings.measured_in,
         "stitch-at": settings.at,
-        "features": features,
         "epochs": settings.epochs,
         "methods": ",".join(experiment.methods),
         "device": device,

@@ -23,9 +23,8 @@ def save_models(experiment: Experiment, folder: Path) -> None:
     Raises:
         DataError: If a file cannot be written.
     """
-    settings, problem = experiment.settings, experiment.problem
-    assert settings.train is not None
-    shared = {"settings": settings.train.to_dict(), "dataset": problem.describe(), "split": problem.split.to_dict()}
+    problem = experiment.problem
+    shared = {"settings": experiment.train.to_dict(), "dataset": problem.describe(), "split": problem.split.to_dict()}
     _make(folder)
     for head, runs in {"linear": experiment.runs, **experiment.others}.items():
         for run in runs:
