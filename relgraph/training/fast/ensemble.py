@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -31,6 +32,11 @@ VIEWS: dict[type[nn.Module], type[View]] = {
     GCN2Encoder: GCN2View,
 }
 """How the embeddings of an encoder are computed for many seeds."""
+
+CACHED = 3 << 20
+"""Values of the largest matrix of the models that are computed at once. Joint training spares the fixed cost of
+operations, but more than 32 MB at once leave the cache and are returned to the system after every operation, which
+takes twice the time (PubMed, all rows: 3 of 10 models are faster than 10; Cora: all 10 are)."""
 
 TWO_LAYERS = (GCNEncoder, SAGEEncoder)
 """Encoders of which only two layers are known."""
@@ -62,6 +68,15 @@ class ParameterStack:
             }
             for part in ("encoder", "head")
         )
+
+    def parts(self, size: int) -> Iterator[tuple[dict[str, Tensor], dict[str, Tensor]]]:
+        """Parameters of the encoders and heads of ``size`` models at a time."""
+        for start in range(0, self.head["bias"].size(0), size):
+            encoder, head = (
+                {name: value[start : start + size] for name, value in part.items()}
+                for part in (self.encoder, self.head)
+            )
+            yield encoder, head
 
     def tensors(self) -> list[Tensor]:
         """All stacked parameters."""
@@ -96,9 +111,27 @@ def train_ensemble(
         progress: Called after every epoch with the number of epochs done, summed over the runs.
     """
     start = time.perf_counter()
+    network = _Network(problem, models[0], settings.log_test)
+    size, runs = _at_once(network.training), []
+    for first in range(0, len(models), size):
+        part = slice(first, first + size)
+        runs += _train(problem, network, models[part], seeds[part], settings, encoder, progress)
+    seconds = (time.perf_counter() - start) / len(models)
+    return [replace(run, seconds=seconds) for run in runs]
+
+
+def _train(
+    problem: Problem,
+    network: _Network,
+    models: Sequence[Model],
+    seeds: Sequence[int],
+    settings: TrainSettings,
+    encoder: str,
+    progress: Progress | None,
+) -> list[TrainedRun]:
+    """Train as many models as are computed at once."""
     parameters = ParameterStack(models)
     tensors = parameters.tensors()
-    network = _Network(problem, models[0], parameters, settings.log_test)
     generators = [torch.Generator(problem.device).manual_seed(seed + DROPOUT_STREAM) for seed in seeds]
     optimizer = adam(parameters.encoder.values(), parameters.head.values(), settings, fused=True)
     best = BestEpoch(problem.task.metric, settings.patience, len(seeds))
@@ -108,14 +141,14 @@ def train_ensemble(
 
     def step() -> list[float]:
         optimizer.zero_grad()
-        loss = network.train_loss([generators[run] for run in running])
+        loss = network.train_loss(parameters, [generators[run] for run in running])
         loss.sum().backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         values: list[float] = loss.tolist()
         return values
 
     for epoch in range(1, settings.epochs + 1):
-        values = {"train_loss": step()} | {name: value.tolist() for name, value in network.evaluate().items()}
+        values = {"train_loss": step()} | {name: value.tolist() for name, value in network.evaluate(parameters).items()}
         validation_loss = values.pop("validation_loss")
         for name, of_runs in values.items():
             for run, value in zip(running, of_runs, strict=True):
@@ -132,9 +165,8 @@ def train_ensemble(
                 break
             _keep(tensors, optimizer, going)
     parameters.write(models, best_tensors)
-    seconds = (time.perf_counter() - start) / len(models)
     return [
-        TrainedRun(model.eval(), encoder, seed, "ensemble", epoch, value, history, seconds)
+        TrainedRun(model.eval(), encoder, seed, "ensemble", epoch, value, history, 0.0)
         for model, seed, epoch, value, history in zip(models, seeds, best.epochs, best.values, histories, strict=True)
     ]
 
@@ -150,10 +182,10 @@ def _keep(tensors: Sequence[Tensor], optimizer: torch.optim.Optimizer, places: l
 
 
 class _Network:
-    """Forward passes of the stack over the training nodes, and over those that are evaluated."""
+    """Forward passes of a stack over the training nodes, and over those that are evaluated."""
 
-    def __init__(self, problem: Problem, model: Model, parameters: ParameterStack, log_test: bool) -> None:
-        self.parameters, y, train = parameters, problem.y, problem.train
+    def __init__(self, problem: Problem, model: Model, log_test: bool) -> None:
+        y, train = problem.y, problem.train
         parts = {"validation": problem.validation}
         if log_test:
             parts |= {"train": train, "test": problem.test}
@@ -168,29 +200,33 @@ class _Network:
         each = torch.split(positions, [part.numel() for part in parts.values()])
         self.parts = {name: (at, y[part]) for (name, part), at in zip(parts.items(), each, strict=True)}
 
-    def train_loss(self, generators: list[torch.Generator]) -> Tensor:
+    def train_loss(self, parameters: ParameterStack, generators: list[torch.Generator]) -> Tensor:
         """Mean cross-entropy of the training nodes of every seed, ``(S,)``."""
-        z = self.training.embed(self.parameters.encoder, generators)
-        return _cross_entropy(self._logits(z, self.train_at, self.train_anchors), self.train_y)
+        z = self.training.embed(parameters.encoder, generators)
+        return _cross_entropy(self._logits(z, parameters.head, self.train_at, self.train_anchors), self.train_y)
 
     @torch.no_grad()
-    def evaluate(self) -> dict[str, Tensor]:
+    def evaluate(self, parameters: ParameterStack) -> dict[str, Tensor]:
         """Accuracy of every part and seed, ``(S,)`` each, and the validation loss."""
-        z = self.evaluated.embed(self.parameters.encoder)
-        values = {}
-        for name, (at, y) in self.parts.items():
-            logits = self._logits(z, at, self.anchors)
-            values[name] = (logits.argmax(-1) == y).double().mean(-1)
-            if name == "validation":
-                values["validation_loss"] = _cross_entropy(logits, y)
-        return values
+        values: dict[str, list[Tensor]] = {}
+        for encoder, head in parameters.parts(_at_once(self.evaluated)):
+            z = self.evaluated.embed(encoder)
+            for name, (at, y) in self.parts.items():
+                logits = self._logits(z, head, at, self.anchors)
+                values.setdefault(name, []).append((logits.argmax(-1) == y).double().mean(-1))
+                if name == "validation":
+                    values.setdefault("validation_loss", []).append(_cross_entropy(logits, y))
+        return {name: torch.cat(value) for name, value in values.items()}
 
-    def _logits(self, z: Tensor, at: Tensor, anchors: Tensor) -> Tensor:
+    def _logits(self, z: Tensor, head: dict[str, Tensor], at: Tensor, anchors: Tensor) -> Tensor:
         read = z[:, at]
         if self.relative:
             read = cosine_similarity(read, z[:, anchors])
-        head = self.parameters.head
         return torch.baddbmm(head["bias"], read, head["weight"])
+
+
+def _at_once(view: View) -> int:
+    return max(1, CACHED // max(view.size, 1))
 
 
 def _cross_entropy(logits: Tensor, y: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from relgraph.nn.model import Model, RelativeModel
 from relgraph.nn.relative import RelativeLayer
 from relgraph.problems import Problem, make_problem
 from relgraph.training import TrainSettings, fit_many
+from relgraph.training.fast import ensemble
 from relgraph.training.fast.ensemble import can_train_ensemble
 from relgraph.training.trainer import TrainedRun
 from tests.handmade import molecules
@@ -59,6 +60,20 @@ def test_a_seed_alone_equals_the_seed_among_others(problem: Problem, head: str, 
         assert len(alone.history.validation) == len(among[seed].history.validation) == len(alone.history.train_loss)
         torch.testing.assert_close(parameters(alone), parameters(among[seed]), rtol=TOLERANCE, atol=TOLERANCE)
     assert patience is None or min(len(run.history.validation) for run in among.values()) < 25
+
+
+@pytest.mark.parametrize("encoder", ["gcn", "gat", "gcn2"])
+def test_seeds_in_parts_that_stay_in_the_cache_give_the_same_models(
+    problem: Problem, encoder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, seeds, done = TrainSettings(epochs=6, log_test=True), [0, 2, 5], []
+    whole = fit_many(problem, encoder, seeds, settings=settings)
+    monkeypatch.setattr(ensemble, "CACHED", 2 * 240 * 64)  # two models at most, for attention one
+    parts = fit_many(problem, encoder, seeds, settings=settings, progress=done.append)
+    assert [run.seed for run in parts] == seeds and sum(done) == 18
+    for one, two in zip(whole, parts, strict=True):
+        assert one.best_epoch == two.best_epoch and one.history.test == two.history.test
+        torch.testing.assert_close(parameters(one), parameters(two), rtol=TOLERANCE, atol=TOLERANCE)
 
 
 @pytest.mark.parametrize("backend", ["ensemble", "sparse", "loop"])

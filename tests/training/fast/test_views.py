@@ -120,6 +120,18 @@ def test_only_nodes_that_embeddings_depend_on_are_computed(name: str) -> None:
     assert torch.isfinite(view.embed(ParameterStack(stack).encoder)).all()
 
 
+@pytest.mark.parametrize("name", ENCODERS)
+def test_a_graph_without_edges_has_the_outputs_of_the_module(name: str) -> None:
+    data = Data(x=graph().x, edge_index=torch.empty(2, 0, dtype=torch.long))
+    stack = models(name)
+    parameters = ParameterStack(stack)
+    z = VIEWS[type(stack[0].encoder)](Graph(data), stack[0].encoder, ROWS).embed(parameters.encoder)
+    z.sum().backward()
+    for s, model in enumerate(stack):
+        torch.testing.assert_close(z[s], model.encode(data)[ROWS], rtol=1e-10, atol=1e-12)
+    assert all(tensor.grad is None or torch.isfinite(tensor.grad).all() for tensor in parameters.tensors())
+
+
 def test_only_an_attention_mechanism_keeps_repeated_edges_apart() -> None:
     data = graph()
     edges = data.edge_index.size(1)
