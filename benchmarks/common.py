@@ -70,6 +70,7 @@ def trained_runs(
     seeds: Sequence[int],
     options: argparse.Namespace,
     at: int | None = None,
+    settings: str | None = None,
     **train: Any,
 ) -> list[Run]:
     """Trained runs, read from relgraph's cache where they are there.
@@ -80,11 +81,12 @@ def trained_runs(
         seeds: One run for each.
         options: Options of the script; ``epochs`` (0 for the defaults) and ``device`` are used.
         at: The layer that is stitched.
-        **train: Fields of ``TrainSettings`` that differ from the defaults.
+        settings: Name of the settings; ``None`` for the defaults.
+        **train: Fields of ``TrainSettings`` that differ from these.
     """
     limit = {"epochs": options.epochs} if options.epochs else {}
-    settings = TrainSettings.for_data(problem, encoder, **(limit | train))
-    return list(_trained(problem, encoder, tuple(seeds), options.device, at, settings))
+    chosen = TrainSettings.for_data(problem, encoder, settings, **(limit | train))
+    return list(_trained(problem, encoder, tuple(seeds), options.device, at, chosen))
 
 
 @lru_cache(maxsize=64)
