@@ -70,6 +70,7 @@ def trained_runs(
     seeds: Sequence[int],
     options: argparse.Namespace,
     at: int | None = None,
+    settings: str | None = "kipf-welling",
     **train: Any,
 ) -> list[Run]:
     """Trained runs, read from relgraph's cache where they are there.
@@ -78,14 +79,15 @@ def trained_runs(
         problem: What they are trained on.
         encoders: Name of the encoder, or several.
         seeds: One run of every encoder for each.
-        options: Options of the script; ``epochs`` and ``device`` are used.
+        options: Options of the script; ``epochs`` (0 for those of the settings) and ``device`` are used.
         at: The layer that is stitched.
-        **train: Fields of ``TrainSettings`` that differ from the defaults.
+        settings: Name of the settings; ``None`` for the defaults of the data.
+        **train: Fields of ``TrainSettings`` that differ from these.
     """
-    runs = []
+    runs, limit = [], {"epochs": options.epochs} if options.epochs else {}
     for name in [encoders] if isinstance(encoders, str) else encoders:
-        settings = TrainSettings.for_data(problem, name, **({"epochs": options.epochs} | train))
-        runs += _trained(problem, name, tuple(seeds), options.device, at, settings)
+        chosen = TrainSettings.for_data(problem, name, settings, **(limit | train))
+        runs += _trained(problem, name, tuple(seeds), options.device, at, chosen)
     return runs
 
 

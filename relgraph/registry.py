@@ -258,6 +258,13 @@ SPLITS = Registry(
     },
 )
 
+# Targets: fields of relgraph.training.TrainSettings.
+SETTINGS = Registry(
+    "settings",
+    "relgraph.training.settings:",
+    {"kipf-welling": ("KIPF_WELLING", "200 epochs of Kipf and Welling (2017)")},
+)
+
 # Targets: None for features as stored, else a function of edge_index and the number of nodes.
 FEATURES = Registry(
     "features",

@@ -42,7 +42,7 @@ class OnUnitRows(Mapped):
 def measure(cell: Row, options: argparse.Namespace) -> Iterable[Row]:
     """Mean metric over all ordered pairs."""
     problem = make_problem(rg.load_dataset(cell["dataset"], options.data_root))
-    runs = trained_runs(problem, ("gcn", "gin"), range(options.seeds), options)
+    runs = trained_runs(problem, ("gcn", "gin"), range(options.seeds), options, settings=None)
     shrinkage = cell["shrinkage"] if cell["shrinkage"] == "loo" else float(cell["shrinkage"])
     method = (OnUnitRows if cell["unit_length"] == "yes" else Mapped)(cell["method"], shrinkage)
     anchors, row = problem.choose_anchors(cell["anchors"]), {"metric": problem.task.metric.name}

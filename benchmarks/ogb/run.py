@@ -50,7 +50,7 @@ def runs_of(problem: Problem, options: argparse.Namespace, inner: bool = False, 
     for encoder in options.encoders:
         at = None if not inner else 1 if encoder == "gat" else 2
         runs += trained_runs(
-            problem, encoder, range(options.first_seed, options.first_seed + options.seeds), options, at, **train
+            problem, encoder, range(options.first_seed, options.first_seed + options.seeds), options, at, None, **train
         )
     return runs
 

@@ -32,7 +32,7 @@ def measure(cell: Row, options: argparse.Namespace) -> Iterable[Row]:
     problem = node_problem("ogbn-arxiv", options.data_root, 0, "spectral")
     train = {name: cell[name] for name in ("hidden_channels", "dropout", "weight_decay")}
     if cell["part"] == "grid":
-        run = trained_runs(problem, cell["encoder"], [SEED], options, **train)[0].trained
+        run = trained_runs(problem, cell["encoder"], [SEED], options, settings=None, **train)[0].trained
         assert run is not None
         yield {"own": run.validation, "epoch": run.best_epoch}
         return

@@ -37,6 +37,7 @@ def measure(cell: Row, options: argparse.Namespace) -> Iterable[Row]:
         methods=METHODS,
         num_anchors=128,
         split="public",
+        train="kipf-welling",
         epochs=options.epochs,
     )
     experiment = run_experiment(rg.load_dataset(cell["dataset"], options.data_root), settings)

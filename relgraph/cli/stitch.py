@@ -34,6 +34,7 @@ HELP = "\n\n".join(
         listed("Anchor features (for farthest-point and kmeans)", registry.ANCHOR_FEATURES),
         listed("Splits", registry.SPLITS),
         listed("Features", registry.FEATURES),
+        listed("Settings of training (by default those of the kind of data)", registry.SETTINGS),
     ]
 )
 
@@ -65,9 +66,10 @@ def stitch(
         str | None, name_of(registry.SPLITS, "The split.", "public if there are masks, else random")
     ] = None,
     split_seed: Annotated[int, option("SEED", "Seed of a split that is drawn.", min=0, max=2**32 - 1)] = 0,
-    epochs: Annotated[
-        int | None, option("N", "Training epochs.", "200; 100 for OGB's nodes; 40 for molecules; 400 for links")
+    settings: Annotated[
+        str | None, name_of(registry.SETTINGS, "Published settings of training.", "of the data")
     ] = None,
+    epochs: Annotated[int | None, option("N", "Training epochs at most.", "until validation stops improving")] = None,
     methods: Annotated[str | None, option("A,B", "Only these methods.", "all that apply")] = None,
     out: Annotated[Path | None, option("DIR", "Folder for the results.", "runs/DATASET-ENCODERS")] = None,
     models: Annotated[
@@ -102,7 +104,7 @@ def stitch(
         from relgraph.stitching import StitchSettings, build_report, run_experiment
 
         place = find_device("cpu" if of_graphs else device)
-        settings = StitchSettings(
+        asked = StitchSettings(
             encoders=chosen,
             seeds=tuple(range(seeds)),
             methods=wanted,
@@ -112,6 +114,7 @@ def stitch(
             task=task,
             split=split,
             split_seed=split_seed,
+            train=settings,
             epochs=epochs,
             at=stitch_at,
         )
@@ -121,9 +124,9 @@ def stitch(
                 data = data.to(place)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", RelgraphWarning)  # the table shows them
-                experiment = run_experiment(data, settings, progress=tell)
+                experiment = run_experiment(data, asked, progress=tell)
             tell("write", 0, 0)
-            report = build_report(experiment, command=_command(experiment, dataset, features, str(place)))
+            report = build_report(experiment, command=_command(experiment, dataset, features, settings, str(place)))
             files = writers(report, experiment, models=models)
             if copy:
                 results.attempt(files["stitching.json"], copy, copy)
@@ -137,20 +140,21 @@ def stitch(
     results.finish()
 
 
-def _command(experiment: Experiment, dataset: str, features: str | None, device: str) -> str:
+def _command(experiment: Experiment, dataset: str, features: str | None, train: str | None, device: str) -> str:
     """The command that regenerates a result: every option that changes it, and none that names a folder."""
     settings, split = experiment.settings, experiment.problem.split
     named = split.name in registry.SPLITS
     options: dict[str, object] = {
         "dataset": dataset,
         "task": settings.task,
+        "features": features,
+        "settings": train,
         "encoders": ",".join(settings.encoders),
         "seeds": len(settings.seeds),
         "anchors": experiment.anchors.numel(),
         "anchor-strategy": settings.strategy,
         "anchor-features": settings.measured_in,
         "stitch-at": settings.at,
-        "features": features,
         "epochs": settings.epochs,
         "methods": ",".join(experiment.methods),
         "device": device,
