@@ -18,6 +18,7 @@ from relgraph.maps.matched import MatchedAnchors, centered
 from relgraph.maps.methods import require
 
 _LOW_AGREEMENT = 0.8  # lower agreement on left-out anchors is a warning
+_NO_BETTER = 0.95  # relative squared error of left-out anchors; with much shrinkage that of unrelated rows is about 1
 _CHUNK = 4_000_000  # distances held at once in the search for the nearest anchors
 
 
@@ -120,9 +121,13 @@ def diagnose(
     .. math:: \text{leave-one-out} = \frac{\sum_i \lVert e_i / (1 - h_{ii}) \rVert^2}{\sum_i \lVert L_i - l \rVert^2}
 
     with ``e`` the residuals of the ridge regression at the anchors and ``h`` the diagonal of its hat matrix
-    (:class:`relgraph.maps.leave_one_out.Smoother`). The effective rank is that of `Roy and Vetterli (2007)
-    <https://www.eurasip.org/Proceedings/Eusipco/Eusipco2007/Papers/a5p-h05.pdf>`_, of variances. A few anchors of very
-    large norm make it small without harm to a map, so that warnings depend on the degrees of freedom instead.
+    (:class:`relgraph.maps.leave_one_out.Smoother`). With a head, all of this is of rows ``A_c`` and ``L - l``
+    multiplied by the roots of their weights in the regression (:meth:`relgraph.maps.MatchedAnchors.weights`).
+
+    The effective rank is that of `Roy and Vetterli (2007)
+    <https://www.eurasip.org/Proceedings/Eusipco/Eusipco2007/Papers/a5p-h05.pdf>`_, of variances. Without
+    weights, a few anchors of very large norm make it small without harm to a map, so that warnings depend on the
+    degrees of freedom instead.
 
     Args:
         anchors: The anchors, as a run publishes them.
@@ -157,8 +162,9 @@ def diagnose(
         offsets = centered(anchors, torch.arange(len(anchors)))
         number = resolve_shrinkage(offsets, offsets, 0.01 if shrinkage is None else shrinkage)
     else:
-        anchors, offsets = anchors.take(matched.ids), matched.offsets
-        number = resolve_shrinkage(offsets, matched.targets, "loo" if shrinkage is None else shrinkage)
+        roots = matched.weights().sqrt().unsqueeze(1)
+        anchors, offsets = anchors.take(matched.ids), roots * matched.offsets
+        number = resolve_shrinkage(offsets, roots * matched.targets, "loo" if shrinkage is None else shrinkage)
     count, num_features = offsets.shape
     smoother = Smoother.of_rows(offsets)
     # Rounding of the stored numbers changes no singular value by more than this.
@@ -201,14 +207,16 @@ def _condition_number(variances: Tensor) -> float:
 
 def _left_out(smoother: Smoother, penalty: float, matched: MatchedAnchors) -> tuple[float | None, float | None]:
     """Relative squared error, infinite if a regression is not determined, and agreement, at left-out anchors."""
-    variance = matched.targets.square().sum()
+    roots = matched.weights().sqrt().unsqueeze(1)
+    goal = roots * matched.targets
+    variance = goal.square().sum()
     if variance == 0:
         return None, None
     spans = int((smoother.values > 0).sum()) in (0, matched.offsets.size(1))
     if (penalty == 0 and not spans) or bool((smoother.free(penalty) <= 64 * torch.finfo(torch.float64).eps).any()):
         return math.inf, None
-    errors = next(smoother.errors(matched.targets, [penalty]))
-    same = matched.predict(matched.values) == matched.predict(matched.values - errors)
+    errors = next(smoother.errors(goal, [penalty]))
+    same = matched.predict(matched.values) == matched.predict(matched.values - errors / roots)
     return float(errors.square().sum() / variance), float(same.double().mean()) if matched.decides else None
 
 
@@ -282,8 +290,8 @@ def _warnings(found: Diagnosis, repeats: int, rows_fit: Correspondence | None) -
         (found.suspicious_anchors is not None and error is None, "the head is constant: there is nothing to convert"),
         (not matching, f"rows do not correspond: {rows_fit}; check that ids name the same nodes in anchors and head"),
         (
-            matching and error is not None and error >= 1,
-            "left-out anchors are predicted no better than by the head's mean: use more anchors or shrinkage",
+            matching and error is not None and error >= _NO_BETTER,
+            "left-out anchors are predicted hardly better than by the head's mean: use more anchors or shrinkage",
         ),
         (
             matching and agreement is not None and agreement < _LOW_AGREEMENT,
