@@ -108,7 +108,9 @@ def stitch(
     ] = 0,
     epochs: Annotated[
         int | None,
-        typer.Option(metavar="N", help="Training epochs.", show_default="200; 100 of OGB's graphs; 40 of molecules"),
+        typer.Option(
+            metavar="N", help="Training epochs.", show_default="200; 150 of links; 100 of OGB's graphs; 40 of molecules"
+        ),
     ] = None,
     methods: Annotated[
         str | None,
