@@ -260,7 +260,7 @@ def matrices(
         "accuracy": values,
         "retention": task.retention(values, own_values[None, :], problem.chance),
         "fidelity": metrics.fidelity_matrix(task, found.outputs, own),
-        "seconds": np.full(values.shape, sum(found.seconds) / max(np.isfinite(values).sum(), 1)),
+        "seconds": np.full(values.shape, found.seconds / max(np.isfinite(values).sum(), 1)),
     }
     if decisive:
         result["decisive"] = metrics.decisive_matrix(task, found.outputs, own)

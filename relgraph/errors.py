@@ -48,11 +48,6 @@ class DataError(RuntimeError):
 def unknown_name(argument: str, got: object, valid: Iterable[str]) -> InputError:
     """The error for a name that is not registered: lists the valid names and suggests the nearest.
 
-    Args:
-        argument: Name of the argument.
-        got: The value that was given.
-        valid: All valid names.
-
     Example:
         >>> print(unknown_name("encoder", "gnc", ["sage", "gcn"]))
         'encoder' must be one of gcn, sage (got 'gnc'); did you mean 'gcn'?

@@ -21,10 +21,7 @@ if TYPE_CHECKING:
 
 
 def integer_ids(ids: Any, argument: str = "ids") -> Tensor:
-    """Ids as an integer tensor; unsigned ones become int64.
-
-    Raises:
-        InputError: If they are strings or other values that are no integers, or too large for int64.
+    """Ids as an integer tensor, unsigned ones as int64; an :class:`InputError` if they are none.
 
     Example:
         >>> integer_ids([3, 5])
@@ -35,11 +32,9 @@ def integer_ids(ids: Any, argument: str = "ids") -> Tensor:
     except (TypeError, ValueError, RuntimeError):
         found = torch.zeros(0)
     if found.is_floating_point() or found.is_complex() or found.dtype == torch.bool:
-        raise InputError(
-            argument,
-            f"must hold integers (got {found.dtype if isinstance(ids, Tensor) else type(ids).__name__}); number "
-            "strings once for all runs, by names, ids = numpy.unique(strings, return_inverse=True), and keep the names",
-        )
+        got = found.dtype if isinstance(ids, Tensor) else type(ids).__name__
+        way_out = "by names, ids = numpy.unique(strings, return_inverse=True), and keep the names"
+        raise InputError(argument, f"must hold integers (got {got}); number strings once for all runs, {way_out}")
     if found.dtype in (torch.uint16, torch.uint32, torch.uint64):
         found = found.to(torch.int64)
         if bool((found < 0).any()):
@@ -50,8 +45,7 @@ def integer_ids(ids: Any, argument: str = "ids") -> Tensor:
 def node_ids(data: GraphLike) -> Tensor:
     """Stable ids of the nodes, shape ``(N,)``: ``data.node_id`` if present, else ``data.n_id``, else the row numbers.
 
-    PyG's neighbor loaders write ``n_id``. :class:`relgraph.AddAnchors` writes ``node_id`` before any subgraph is taken,
-    so that nodes can be matched between two runs, or two versions of a graph.
+    :class:`relgraph.AddAnchors` writes ``node_id``, and PyG's neighbor loaders write ``n_id``.
 
     Example:
         >>> from torch_geometric.data import Data
@@ -77,17 +71,17 @@ def _given_ids(data: GraphLike) -> Tensor | None:
 
 
 def num_nodes(data: GraphLike) -> int:
-    """Number of nodes, or an error if the graph does not know it."""
+    """Number of nodes, or an error if it is unknown."""
     if (count := data.num_nodes) is None:
-        raise InputError("data", "must know its number of nodes (got a graph without features); set data.num_nodes")
+        raise InputError("data", "must have a number of nodes (got a graph without features); set data.num_nodes")
     return int(count)
 
 
 def graph_edges(data: GraphLike) -> tuple[Tensor | None, Tensor | None]:
     """Edges ``(2, E)`` and their weights ``(E,)`` of a graph; ``None`` for what is missing.
 
-    They are read from ``edge_index`` and ``edge_weight``, or from the transposed adjacency ``adj_t`` that
-    ``ToSparseTensor`` writes in their place. An adjacency whose values are all 1 has no weights.
+    They are read from ``edge_index`` and ``edge_weight``, or from the transposed adjacency ``adj_t`` of
+    ``ToSparseTensor``, which has no weights if its values are all 1.
 
     Example:
         >>> from torch_geometric.data import Data
@@ -104,6 +98,19 @@ def graph_edges(data: GraphLike) -> tuple[Tensor | None, Tensor | None]:
     ends, value = to_edge_index(adjacency)
     weighted = value.dim() == 1 and not bool((value == 1).all())
     return ends.flip(0), value if weighted else None
+
+
+def check_edges(edge_index: Tensor, count: int) -> None:
+    """Refuse edges that are no integers ``(2, E)``, or that name nodes that are not there.
+
+    Raises:
+        InputError: If they are.
+    """
+    if edge_index.dim() != 2 or edge_index.size(0) != 2 or edge_index.is_floating_point():
+        raise InputError("edge_index", f"must have shape (2, E) of integers (got {tuple(edge_index.shape)})")
+    first, last = (int(edge_index.min()), int(edge_index.max())) if edge_index.numel() else (0, 0)
+    if edge_index.numel() and (first < 0 or last >= count):
+        raise InputError("edge_index", f"must name nodes from 0 to {count - 1} (got {first} to {last})")
 
 
 def fingerprint(data: Data) -> str:
@@ -176,10 +183,11 @@ def anchor_index(data: GraphLike) -> Tensor:
         >>> anchor_index(data)
         tensor([2, 0])
     """
+    if hasattr(data, "node_types"):
+        types = ", ".join(data.node_types)
+        raise InputError("data", f"must hold one type of nodes (got {types}); pass data[node_type]")
     if "anchor_rank" not in data:
-        raise InputError(
-            "data", "must carry anchors (got a graph without 'anchor_rank'); apply relgraph.AddAnchors first"
-        )
+        raise InputError("data", "must carry anchors (got no 'anchor_rank'); apply relgraph.AddAnchors first")
     rank: Tensor = data.anchor_rank
     rows = (rank >= 0).nonzero().view(-1)
     found = rank[rows]

@@ -7,7 +7,6 @@ import json
 import os
 import secrets
 import shutil
-import stat
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -51,12 +50,13 @@ def atomic_path(path: PathLike) -> Iterator[Path]:
         ...     os.listdir(folder)
         ['a.txt']
     """
-    if _is_special(Path(path)):  # asked before links are resolved: that of a pipe in /dev/fd names no file
-        yield Path(path)
-        return
     target = Path(os.path.realpath(path))
     temporary = target.with_name(f"{_work_name()}{target.suffix}")
     try:
+        plain = Path(path)  # asked before links are resolved: that of a pipe in /dev/fd names no file
+        if plain.exists() and not (plain.is_file() or plain.is_dir()):
+            yield plain
+            return
         yield temporary
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
@@ -69,31 +69,17 @@ def atomic_path(path: PathLike) -> Iterator[Path]:
 
 
 def write_atomic(path: PathLike, content: str | bytes) -> None:
-    """Write a file, whole or not at all.
-
-    Raises:
-        DataError: If the file cannot be written; a file that was there before is unchanged then.
-    """
-    data = content.encode() if isinstance(content, str) else content
-    try:
-        if _is_special(Path(path)):
-            with Path(path).open("wb", buffering=0) as file:
-                file.write(data)
-            return
-    except OSError as error:
-        raise unwritable("file", path, error) from error
+    """Write a file, whole or not at all; on a :class:`DataError` an old file is unchanged."""
     with atomic_path(path) as temporary:
-        temporary.write_bytes(data)
+        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
 @contextmanager
-def work_folder(folder: Path) -> Iterator[Path]:
-    """A new empty folder inside ``folder``, which is made if missing; removed at the end with all that is left in it.
+def output_folder(folder: Path) -> Iterator[Path]:
+    """A new work folder inside ``folder``, whose files move up together at the end; if the job fails, none does.
 
-    Work folders that a process which no longer runs left behind more than a day ago are removed as well.
-
-    Raises:
-        DataError: If the folder cannot be made or written to.
+    The folder is made, and tried, on entering, so that a long job fails early with a :class:`DataError`. Work folders
+    that a process which no longer runs left behind more than a day ago are removed.
     """
     made: list[Path] = []
     work = folder / _work_name()
@@ -108,25 +94,6 @@ def work_folder(folder: Path) -> Iterator[Path]:
             raise unwritable("folder", folder, error) from error
         _remove_stale(folder)
         yield work
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-        with suppress(OSError):  # a folder that holds something stays, and so do those above it
-            for parent in reversed(made):
-                parent.rmdir()
-
-
-@contextmanager
-def output_folder(folder: Path) -> Iterator[Path]:
-    """A work folder whose files move up into ``folder`` together if all went well.
-
-    The folder is made, and tried, on entering, so that a long job fails early. If the job fails, files that were in the
-    folder before are unchanged.
-
-    Raises:
-        DataError: If the folder cannot be made or written to.
-    """
-    with work_folder(folder) as work:
-        yield work
         try:
             for file in sorted(work.rglob("*")):
                 if file.is_file():
@@ -135,6 +102,11 @@ def output_folder(folder: Path) -> Iterator[Path]:
                     os.replace(file, place)
         except OSError as error:
             raise unwritable("folder", folder, error) from error
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+        with suppress(OSError):  # a folder that holds something stays, and so do those above it
+            for parent in reversed(made):
+                parent.rmdir()
 
 
 def unwritable(kind: str, path: PathLike, error: OSError) -> DataError:
@@ -142,6 +114,18 @@ def unwritable(kind: str, path: PathLike, error: OSError) -> DataError:
     return DataError(
         f"the {kind} for output must be writable (got '{os.fspath(path)}': {error.strerror or error}); choose another"
     )
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those above it, unless it is there.
+
+    Raises:
+        DataError: If it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unwritable("folder", folder, error) from error
 
 
 def digest(*parts: Any) -> str:
@@ -178,8 +162,7 @@ def save_record(path: PathLike, kind: str, tensors: Mapping[str, Tensor], header
     Args:
         path: The file to write or to replace; its folder must exist.
         kind: What the file holds and the version of that, such as ``"relgraph.anchors/2"``.
-        tensors: By name.
-        header: Strings by name, beside the tensors.
+        tensors, header: By name.
 
     Raises:
         DataError: If the file cannot be written.
@@ -191,18 +174,10 @@ def save_record(path: PathLike, kind: str, tensors: Mapping[str, Tensor], header
 
 
 def load_record(path: PathLike, kind: str, names: Sequence[str] = ()) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Read what :func:`save_record` wrote.
-
-    Args:
-        path: The file.
-        kind: What it must hold.
-        names: Tensors that must be in it.
-
-    Returns:
-        The tensors by name, on the CPU, and the header.
+    """Read what :func:`save_record` wrote: the tensors by name, on the CPU, and the header.
 
     Raises:
-        DataError: If the file is missing, damaged, or of another kind.
+        DataError: If the file is missing or damaged, of another kind, or lacks one of the tensors ``names``.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -223,33 +198,17 @@ def load_record(path: PathLike, kind: str, names: Sequence[str] = ()) -> tuple[d
     return tensors, header
 
 
-def _is_special(path: Path) -> bool:
-    """Whether the path is there and is neither a regular file nor a folder."""
-    try:
-        mode = path.stat().st_mode
-    except OSError:
-        return False
-    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
-
-
 def _work_name() -> str:
     return f"{_WORK}{os.getpid()}-{secrets.token_hex(6)}"
 
 
-def _runs(process: str) -> bool:
-    """Whether a process of this number runs here; its work folder may be old because the job is long."""
-    try:
-        os.kill(int(process), 0)
-    except PermissionError:
-        return True
-    except (ValueError, OverflowError, OSError):
-        return False
-    return True
-
-
 def _remove_stale(folder: Path) -> None:
+    import psutil
+
     oldest = time.time() - _STALE_SECONDS
     for entry in folder.glob(f"{_WORK}*"):
-        with suppress(OSError):
-            if entry.stat().st_mtime < oldest and not _runs(entry.name.removeprefix(_WORK).rpartition("-")[0]):
+        process = entry.name.removeprefix(_WORK).partition("-")[0]
+        with suppress(OSError, OverflowError):
+            # A job may be long: what belongs to a process that runs is no leftover.
+            if entry.stat().st_mtime < oldest and not (process.isdecimal() and psutil.pid_exists(int(process))):
                 shutil.rmtree(entry, ignore_errors=True) if entry.is_dir() else entry.unlink()

@@ -49,11 +49,6 @@ class Metric:
         """Which values are better."""
         return "higher" if self.higher_is_better else "lower"
 
-    @property
-    def is_share(self) -> bool:
-        """Whether values are shares, which tables print in percent."""
-        return self.higher_is_better
-
 
 def accuracy(y: Array, outputs: Array) -> float:
     """Share of labeled rows ``y >= 0`` whose class is predicted: ``y`` ``(n,)``, ``outputs`` ``(n,)`` classes."""
@@ -65,41 +60,39 @@ def rocauc(y: Array, outputs: Array) -> float:
     """Area under the ROC curve, mean over the labels that show both classes; ``(n, T)`` each."""
     from sklearn.metrics import roc_auc_score
 
-    return _over_labels(roc_auc_score, y, outputs)
+    return _mean(roc_auc_score, y, outputs, classes=True)
 
 
 def average_precision(y: Array, outputs: Array) -> float:
     """Average precision, mean over the labels that show both classes; ``(n, T)`` each."""
     from sklearn.metrics import average_precision_score
 
-    return _over_labels(average_precision_score, y, outputs)
+    return _mean(average_precision_score, y, outputs, classes=True)
 
 
 def hits_at_100(y: Array, outputs: Array) -> float:
     """Share of positives scored above the 100th highest negative, as OGB's evaluator has it; mean over labels."""
-    values = []
-    for t, known in _known(y):
-        positive = outputs[known & (y[:, t] == 1), t]
-        negative = outputs[known & (y[:, t] == 0), t]
-        if len(positive) and len(negative) >= 100:
-            values.append((positive > np.partition(negative, -100)[-100]).mean(dtype=np.float64))
-    return float(np.mean(values)) if values else float("nan")
+
+    def hits(y: Array, scores: Array) -> float | None:
+        negative = scores[y == 0]
+        if len(negative) < 100:
+            return None
+        return float((scores[y == 1] > np.partition(negative, -100)[-100]).mean(dtype=np.float64))
+
+    return _mean(hits, y, outputs, classes=True)
 
 
 def rmse(y: Array, outputs: Array) -> float:
     """Root mean squared error, mean over the targets; ``(n, T)`` each."""
-    values = [np.sqrt(np.mean((outputs[known, t] - y[known, t]) ** 2)) for t, known in _known(y)]
-    return float(np.mean(values)) if values else float("nan")
+    return _mean(lambda y, values: np.sqrt(np.mean((values - y) ** 2)), y, outputs)
 
 
-def _known(y: Array) -> list[tuple[int, NDArray[np.bool_]]]:
-    known = ~np.isnan(y)
-    return [(t, known[:, t]) for t in range(y.shape[1]) if known[:, t].any()]
-
-
-def _over_labels(score: Callable[..., float], y: Array, outputs: Array) -> float:
-    values = [score(y[known, t], outputs[known, t]) for t, known in _known(y) if 0 < y[known, t].mean(dtype=float) < 1]
-    return float(np.mean(values)) if values else float("nan")
+def _mean(score: Callable[[Array, Array], Any], y: Array, outputs: Array, *, classes: bool = False) -> float:
+    """Mean of a score over the columns that have one; with ``classes`` their known targets must show both classes."""
+    columns = ((y[known, t], outputs[known, t]) for t, known in enumerate(~np.isnan(y).T) if known.any())
+    values = [score(*one) for one in columns if not classes or 0 < one[0].mean(dtype=float) < 1]
+    found = [value for value in values if value is not None]
+    return float(np.mean(found)) if found else float("nan")
 
 
 def _zero(y_train: Array, y: Array) -> float:

@@ -23,14 +23,10 @@ COLLAPSED_BELOW = 0.05
 _METRIC = {"multiclass": "accuracy", "multilabel": "rocauc", "regression": "rmse"}
 
 
-def check_mode(mode: object, argument: str = "mode") -> Mode:
-    """The mode itself, if it is one.
-
-    Raises:
-        InputError: If it is none.
-    """
+def check_mode(mode: object) -> Mode:
+    """The mode itself, or an :class:`InputError` if it is none."""
     if mode not in get_args(Mode):
-        raise unknown_name(argument, mode, get_args(Mode))
+        raise unknown_name("mode", mode, get_args(Mode))
     return mode  # type: ignore[return-value]
 
 
@@ -95,7 +91,7 @@ class Task:
 
     def value(self, y: Tensor | Array, recorded: Array) -> float:
         """The metric of recorded outputs."""
-        return self.metric.value(_array(y), recorded)
+        return self.metric.value(y.detach().cpu().numpy() if isinstance(y, Tensor) else y, recorded)
 
     def agreement(self, one: Array, other: Array) -> float:
         """Agreement of two records on the same rows.
@@ -158,24 +154,15 @@ class Task:
         return mean, torch.where(scale > 0, scale, 1.0)
 
     def check_targets(self, y: Tensor, rows: int) -> None:
-        """Refuse targets whose shape or type does not fit the mode.
-
-        Raises:
-            InputError: If they do not.
-        """
+        """Refuse targets whose shape or type does not fit the mode with an :class:`InputError`."""
+        got = f"(got shape {tuple(y.shape)} of {y.dtype})"
         if self.mode == "multiclass":
             if y.dim() != 1 or y.numel() != rows or y.is_floating_point() or y.dtype == torch.bool:
-                raise InputError("y", f"must hold one integer class per row (got shape {tuple(y.shape)} of {y.dtype})")
+                raise InputError("y", f"must hold one integer class per row {got}")
         elif y.dim() != 2 or y.size(0) != rows or not y.is_floating_point():
-            raise InputError(
-                "y", f"must hold one row of floating-point targets per row (got shape {tuple(y.shape)} of {y.dtype})"
-            )
+            raise InputError("y", f"must hold one row of floating-point targets per row {got}")
         elif self.mode == "multilabel" and not bool(((y == 0) | (y == 1) | y.isnan()).all()):
             raise InputError("y", "must hold labels 0 or 1, or NaN where unknown, for a multilabel task")
-
-
-def _array(y: Tensor | Array) -> Array:
-    return np.asarray(y.detach().cpu().numpy()) if isinstance(y, Tensor) else y
 
 
 def _kappa(one: Array, other: Array) -> float:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch_geometric.data import Data, HeteroData
+from torch_geometric.data.storage import NodeStorage
 from torch_geometric.transforms import BaseTransform
 
 from relgraph.anchors import labels_used, select_anchors, shared_ids
@@ -16,30 +17,24 @@ from relgraph.anchors.values import checked_ids, shortened
 from relgraph.errors import InputError, unknown_name
 from relgraph.graph import node_ids, num_nodes
 
-if TYPE_CHECKING:
-    from torch_geometric.data.storage import NodeStorage
-
 
 class AddAnchors(BaseTransform):  # type: ignore[misc]
     """Give a graph its anchors, as attributes that survive subgraphs, shuffling and mini-batches.
 
     Writes ``anchor_rank`` (``(N,)``, int64: 0..K-1 for anchors, -1 elsewhere), ``num_anchors``, and ``node_id`` where
     there is none. :func:`relgraph.anchor_index` reads the anchors back, in rank order. The graph passed in is not
-    changed, and the same graph gets the same anchors at every call, since a dataset applies its transform at every
-    access. A networkx graph is converted by PyG's ``from_networkx`` first, with its node attributes.
+    changed, and the same graph gets the same anchors at every call. A networkx graph is converted by PyG's
+    ``from_networkx`` first, with its node attributes.
 
     Args:
-        num_anchors: Number of anchors.
-        strategy: A name in :data:`relgraph.registry.STRATEGIES`.
-        seed: Seed of the choice.
+        num_anchors, strategy, seed: How many, a name in :data:`relgraph.registry.STRATEGIES`, and its seed.
         node_type: Node type of the anchors, for a heterogeneous graph. Strategies that read edges do not apply to it,
             and those that measure distances use that type's own features.
         features: Where strategies that measure distances do so (:func:`relgraph.select_anchors`): ``"propagated"``,
             ``"input"``, or one run's embeddings of this graph, shape ``(N, F)``.
         among: Nodes that may become anchors, such as ``data.train_mask``: a mask ``(N,)`` or rows; by default all.
 
-    Attributes:
-        labels_used: ``"none"``, ``"run-embeddings"``, ``"labels"``, or ``None`` for given ids.
+    The attribute ``labels_used`` is ``"none"``, ``"run-embeddings"``, ``"labels"``, or ``None`` for given ids.
 
     Raises:
         InputError: If a setting, or a graph, does not allow the choice.
@@ -51,8 +46,6 @@ class AddAnchors(BaseTransform):  # type: ignore[misc]
         Data(x=[5, 2], edge_index=[2, 3], node_id=[5], anchor_rank=[5], num_anchors=2)
         >>> anchor_index(AddAnchors(2, "degree")(data))
         tensor([4, 0])
-        >>> AddAnchors(2, "degree")
-        AddAnchors(2, 'degree', seed=0)
         >>> AddAnchors(2, "kmeans", features="input")
         AddAnchors(2, 'kmeans', seed=0, features='input')
     """
@@ -70,24 +63,15 @@ class AddAnchors(BaseTransform):  # type: ignore[misc]
         self.labels_used: LabelsUsed | None = labels_used(strategy, features)
         if num_anchors < 1:
             raise InputError("num_anchors", f"must be at least 1 (got {num_anchors})")
-        self.num_anchors = num_anchors
-        self.strategy = strategy
-        self.seed = seed
-        self.node_type = node_type
-        self.features = features
-        self.among = among
+        self.num_anchors, self.strategy, self.seed = num_anchors, strategy, seed
+        self.node_type, self.features, self.among = node_type, features, among
         self.ids: Tensor | None = None
 
     @classmethod
     def from_ids(cls, ids: Tensor, node_type: str | None = None) -> AddAnchors:
-        """The transform that makes these nodes the anchors, in this order: two teams, or two runs, agree on them so.
+        """The transform that makes the nodes with these stable ids ``(K,)`` the anchors, in this order.
 
-        Args:
-            ids: Stable node ids (:func:`relgraph.graph.node_ids`), shape ``(K,)``, integers without repeats.
-            node_type: Their node type, for a heterogeneous graph.
-
-        Raises:
-            InputError: If an id is repeated; when called, if one is missing in the graph.
+        Two teams, or two runs, agree on anchors so. A repeated id is an error; when called, so is a missing one.
 
         Example:
             >>> AddAnchors.from_ids(torch.tensor([2, 0]))(Data(x=torch.zeros(4, 1))).anchor_rank
@@ -112,31 +96,20 @@ class AddAnchors(BaseTransform):  # type: ignore[misc]
     def forward(self, data: Data | HeteroData) -> Data | HeteroData:
         """Write the anchors to ``data``, which PyG has copied by then."""
         nodes = self._nodes(data)
-        index = self._choose(nodes)
-        rank = torch.full((num_nodes(nodes),), -1, dtype=torch.int64, device=index.device)
-        rank[index] = torch.arange(index.numel(), device=index.device)
-        nodes.node_id = node_ids(nodes)
-        nodes.anchor_rank = rank
-        nodes.num_anchors = index.numel()
+        write_anchors(nodes, self._choose(nodes))
         return data
 
     def _nodes(self, data: Data | HeteroData) -> Data | NodeStorage:
-        if not isinstance(data, HeteroData):
-            if self.node_type is not None:
-                raise InputError(
-                    "node_type",
-                    f"must be left out for a graph of one node type (got '{self.node_type}'); "
-                    "it selects one of several types",
-                )
-            return data
-        if self.node_type is None:
-            raise InputError(
-                "node_type",
-                f"must be the type of the anchor nodes, one of {', '.join(sorted(data.node_types))} (got none)",
-            )
-        if self.node_type not in data.node_types:
-            raise unknown_name("node_type", self.node_type, data.node_types)
-        return data[self.node_type]
+        if isinstance(data, HeteroData):
+            if self.node_type is None:
+                types = ", ".join(sorted(data.node_types))
+                raise InputError("node_type", f"must be the type of the anchor nodes, one of {types} (got none)")
+            if self.node_type not in data.node_types:
+                raise unknown_name("node_type", self.node_type, data.node_types)
+            return data[self.node_type]
+        if self.node_type is not None:
+            raise InputError("node_type", f"must be left out for a graph of one node type (got '{self.node_type}')")
+        return data
 
     def _choose(self, nodes: Data | NodeStorage) -> Tensor:
         if self.ids is None:
@@ -148,12 +121,9 @@ class AddAnchors(BaseTransform):  # type: ignore[misc]
         present = node_ids(nodes)
         asked, rows = shared_ids(self.ids, present)
         if asked.numel() != self.ids.numel():
-            missing = self.ids[~torch.isin(self.ids, present.cpu())].tolist()
-            raise InputError(
-                "ids",
-                f"must all be nodes of the graph (missing: {shortened(missing)}); "
-                "take anchors that both graphs have, or set data.node_id",
-            )
+            missing = shortened(self.ids[~torch.isin(self.ids, present.cpu())].tolist())
+            hint = "take anchors that both graphs have, or set data.node_id"
+            raise InputError("ids", f"must all be nodes of the graph (missing: {missing}); {hint}")
         return rows
 
     def __repr__(self) -> str:
@@ -164,3 +134,10 @@ class AddAnchors(BaseTransform):  # type: ignore[misc]
         features = "" if name == "propagated" else f", features={name!r}"
         some = "" if self.among is None else ", among=..."
         return f"AddAnchors({self.num_anchors}, {self.strategy!r}, seed={self.seed}{where}{features}{some})"
+
+
+def write_anchors(nodes: Data | NodeStorage, rows: Tensor) -> None:
+    """Make these rows, ``(K,)`` in rank order, the anchors of a graph, or of one of its node types."""
+    rank = torch.full((num_nodes(nodes),), -1, dtype=torch.int64, device=rows.device)
+    rank[rows] = torch.arange(rows.numel(), device=rows.device)
+    nodes.node_id, nodes.anchor_rank, nodes.num_anchors = node_ids(nodes), rank, rows.numel()

@@ -37,3 +37,8 @@ def looped(names: str, values: Iterable[Any]) -> Callable[[Callable[..., None]],
         return run
 
     return decorate
+
+
+PAIRS = [(s, n) for s in SIMILARITIES for n in NORMALIZATIONS if n == "none" or not SIMILARITIES[s].whitens]
+WHITENING = [(s, n) for s, n in PAIRS if SIMILARITIES[s].whitens or n == "whiten"]
+EVERY_PAIR = looped("similarity, normalization", PAIRS)

@@ -75,5 +75,7 @@ def changed(z: Tensor, change: str, seed: int = 0) -> Tensor:
         return z + 3 * normal(width, seed=seed)
     if change == "affine":
         return changed(changed(changed(z, "rotation", seed), "coordinate-scaling", seed), "translation", seed)
-    shape = {"scaling": (1,), "coordinate-scaling": (width,), "node-scaling": (len(z), 1)}[change]
+    if change == "scaling":
+        return z * (1.5 + 2 * torch.rand(1, generator=draw, dtype=F64))
+    shape = {"coordinate-scaling": (width,), "node-scaling": (len(z), 1)}[change]
     return z * (0.2 + 3 * torch.rand(shape, generator=draw, dtype=F64))

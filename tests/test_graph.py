@@ -109,7 +109,7 @@ def test_ids_are_integers_of_any_width() -> None:
 def test_a_graph_without_a_size_is_refused_with_a_way_out() -> None:
     with (
         pytest.warns(UserWarning, match="num_nodes"),
-        pytest.raises(InputError, match="'data' must know its number of nodes .*; set data.num_nodes"),
+        pytest.raises(InputError, match="'data' must have a number of nodes .*; set data.num_nodes"),
     ):
         num_nodes(Data())
     assert num_nodes(Data(num_nodes=4)) == 4

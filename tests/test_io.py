@@ -18,7 +18,6 @@ from relgraph.io import (
     load_record,
     output_folder,
     save_record,
-    work_folder,
     write_atomic,
 )
 
@@ -111,13 +110,13 @@ def test_work_folders_of_killed_processes_are_removed_after_a_day(tmp_path):
     earlier = time.time() - 2 * 24 * 3600
     for folder in (old, running):
         os.utime(folder, (earlier, earlier))
-    with work_folder(tmp_path):
+    with output_folder(tmp_path):
         assert not old.exists() and young.exists() and running.exists()
 
 
 def test_a_folder_that_is_a_file_is_one_sentence(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(DataError, match="folder for output must be writable"), work_folder(tmp_path / "file"):
+    with pytest.raises(DataError, match="folder for output must be writable"), output_folder(tmp_path / "file"):
         pass
 
 

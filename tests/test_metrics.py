@@ -42,6 +42,11 @@ def test_rmse_is_the_mean_over_targets():
     assert RMSE.value(y, outputs) == pytest.approx((np.sqrt(0.5) + 4.0) / 2)
 
 
+def test_an_output_that_is_no_number_is_not_left_out():
+    y = np.array([[1.0, 0.0], [3.0, 1.0]])
+    assert np.isnan(RMSE.value(y, np.array([[2.0, NAN], [3.0, 1.0]])))
+
+
 def test_what_trivial_predictions_get_is_measured_on_evaluated_rows():
     assert ACCURACY.chance(np.array([0]), np.array([1, 1, 0])) == 0
     assert ACCURACY.constant(np.array([0, 0, 0]), np.array([1, 1, 0, -1])) == pytest.approx(2 / 3)

@@ -18,9 +18,10 @@ import numpy as np
 import relgraph as rg
 from benchmarks.common import columns
 from benchmarks.study import Row, Study
+from relgraph.io import write_atomic
 from relgraph.stitching import StitchSettings, build_report, run_experiment
 from relgraph.stitching.plots import draw_matrix
-from relgraph.stitching.report import save
+from relgraph.stitching.report import to_json
 
 METHODS = (
     "absolute", "relative-cosine", "relative-cosine-posthoc", "ridge-0.01", "ridge", "procrustes", "class-centroid",
@@ -41,7 +42,7 @@ def measure(cell: Row, options: argparse.Namespace) -> Iterable[Row]:
     experiment = run_experiment(rg.load_dataset(cell["dataset"], options.data_root), settings)
     report = build_report(experiment, command="python -m benchmarks.stitching.run --data-root DIR")
     folder = Path(options.out).parent
-    save(rounded(report), folder / f"{cell['dataset']}.json")
+    write_atomic(folder / f"{cell['dataset']}.json", to_json(rounded(report)))
     draw_matrix(report, folder / f"{cell['dataset']}-matrix.png")
     yield from rows_of(report)
 

@@ -45,6 +45,12 @@ def repeated_id(ids: Tensor) -> int | None:
     return int(repeated[0]) if repeated.numel() else None
 
 
+def check_tensor(argument: str, value: object) -> None:
+    """Refuse what is no tensor, such as a list or an array."""
+    if not isinstance(value, Tensor):
+        raise InputError(argument, f"must be a tensor (got {type(value).__name__}); pass torch.as_tensor(...)")
+
+
 def row_numbers(argument: str, rows: Tensor, count: int) -> Tensor:
     """Row numbers from a mask ``(count,)`` or from row numbers.
 
@@ -55,6 +61,7 @@ def row_numbers(argument: str, rows: Tensor, count: int) -> Tensor:
         >>> row_numbers("among", torch.tensor([True, False, True]), 3)
         tensor([0, 2])
     """
+    check_tensor(argument, rows)
     mask = rows.dtype == torch.bool
     if rows.dim() != 1 or (mask and rows.numel() != count) or rows.is_floating_point() or rows.is_complex():
         raise InputError(

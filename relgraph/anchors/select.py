@@ -10,7 +10,7 @@ from torch import Tensor
 from relgraph.anchors.coverage import checked_features
 from relgraph.anchors.matching import repeated_id, row_numbers
 from relgraph.errors import InputError
-from relgraph.graph import graph_edges, node_ids, num_nodes
+from relgraph.graph import check_edges, graph_edges, node_ids, num_nodes
 from relgraph.registry import ANCHOR_FEATURES, STRATEGIES
 
 if TYPE_CHECKING:
@@ -123,7 +123,13 @@ def _size(source: Source) -> int:
         raise InputError(
             "data_or_x", f"must hold one type of nodes (got {', '.join(source.node_types)}); pass data[node_type]"
         )
-    return num_nodes(source)
+    if not hasattr(source, "num_nodes"):
+        found = f"got {type(source).__name__}"
+        raise InputError("data_or_x", f"must be a graph or a tensor of points (N, F) ({found}); try torch.as_tensor")
+    size, (edge_index, _) = num_nodes(source), graph_edges(source)
+    if edge_index is not None:
+        check_edges(edge_index, size)
+    return size
 
 
 def _points(source: Source, size: int, features: AnchorFeatures, generator: torch.Generator | None) -> Tensor:

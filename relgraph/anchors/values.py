@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, get_args
 import torch
 from torch import Tensor
 
-from relgraph.anchors.matching import repeated_id, row_numbers, shared_ids
+from relgraph.anchors.matching import check_tensor, repeated_id, row_numbers, shared_ids
 from relgraph.errors import DataError, InputError, unknown_name
 from relgraph.graph import anchor_index, integer_ids, node_ids, num_nodes
 from relgraph.graph import fingerprint as graph_fingerprint
@@ -51,6 +51,7 @@ class AnchorValues:
         count, width = self.values.shape
         if count != ids.numel():
             raise InputError(rows, f"must hold one row per id (got {count} rows for {ids.numel()} ids); pass its ids")
+        check_tensor(mean, self.mean)
         if self.mean.shape != (width,):
             raise InputError(mean, f"must have shape ({width},), as wide as '{rows}' (got {tuple(self.mean.shape)})")
         check_rows(mean, self.mean.unsqueeze(0))
@@ -192,7 +193,12 @@ class AnchorSet(AnchorValues):
             )
         if fingerprint is None:
             fingerprint = graph_fingerprint(data) if hasattr(data, "edge_index") else ""
-        return cls._of(z, anchor_index(data), node_ids(data), center_over, fingerprint)
+        rows, ids = anchor_index(data), node_ids(data)
+        if (repeated := repeated_id(ids[rows])) is not None:
+            name = "node_id" if data.get("node_id") is not None else "n_id"
+            found = f"got {repeated} for several anchors"
+            raise InputError(name, f"must not repeat an id ({found}); give every node of the graph an id of its own")
+        return cls._of(z, rows, ids, center_over, fingerprint)
 
     @classmethod
     def from_rows(
@@ -331,6 +337,7 @@ def checked_ids(ids: Any) -> Tensor:
 
 def check_rows(argument: str, rows: Tensor) -> None:
     """Refuse what is not a matrix of finite floating-point numbers, and name the first row that is not finite."""
+    check_tensor(argument, rows)
     if rows.dim() != 2 or not rows.is_floating_point():
         raise InputError(
             argument, f"must be a matrix of floating-point numbers (got {rows.dtype} of shape {tuple(rows.shape)})"

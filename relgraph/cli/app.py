@@ -11,15 +11,17 @@ from typing import Annotated
 import typer
 
 from relgraph import __version__
-from relgraph.cli.options import OPTIONS
+from relgraph.cli.options import OPTIONS, WIDTH
 from relgraph.cli.process import Stopped, prepare_process, stop_orderly
-from relgraph.cli.stitch import HELP, stitch
+from relgraph.cli.stitch import HELP, SUMMARY, stitch
 from relgraph.errors import DataError, InputError
 
 USAGE, FAILURE, INTERRUPTED = 2, 1, 130
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
-app.command(help=HELP)(stitch)
+CONTEXT = {"max_content_width": WIDTH, "help_option_names": ["-h", "--help"]}
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None, context_settings=CONTEXT)
+app.command(help=HELP, short_help=SUMMARY)(stitch)
 
 
 def _version(wanted: bool) -> None:
@@ -51,10 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return the exit status: 0, 1 (failure), 2 (usage), 130 (interrupted) or 128 + N (signal N).
 
     Every error is one line on standard error; ``--debug`` adds the traceback. The state of the calling process is not
-    changed.
-
-    Args:
-        arguments: The words after ``relgraph`` on the command line; ``None`` takes them from there.
+    changed. ``arguments`` are the words after ``relgraph``, by default those of the command line.
 
     Example:
         >>> main(["--version"])

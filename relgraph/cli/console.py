@@ -13,10 +13,14 @@ if TYPE_CHECKING:
 
 Progress = Callable[[str, int, int], None]
 
-STAGES = {"load": "loading", "train": "training", "stitch": "stitching", "write": "writing"}
-_UNITS = {"train": "epochs", "stitch": "methods"}
-_ESTIMATE_AFTER = 2.0
-"""Seconds of a stage after which its whole time is estimated."""
+# The name of every stage, and of its steps if they are counted.
+STAGES = {
+    "load": ("loading", ""),
+    "train": ("training", "epochs"),
+    "stitch": ("stitching", "methods"),
+    "write": ("writing", ""),
+}
+_ESTIMATE_AFTER = 2.0  # seconds of a stage, after which its whole time is estimated
 
 
 def console(*, stderr: bool) -> Console:
@@ -51,11 +55,7 @@ def progress() -> Iterator[Progress]:
 
 
 class StageLines:
-    """One line at the start of every stage, one with an estimate of its time, and one at its end.
-
-    Args:
-        write: Called with every line.
-        clock: Seconds that pass.
+    """One line at the start of every stage, and for a long one its estimated and its true time.
 
     Example:
         >>> seconds = iter([0.0, 3.0, 30.0])
@@ -69,44 +69,42 @@ class StageLines:
 
     def __init__(self, write: Callable[[str], object], clock: Callable[[], float] = time.perf_counter) -> None:
         self._write, self._clock = write, clock
-        self._stage, self._start, self._done, self._told = "", 0.0, 0, False
+        self._stage, self._start, self._done, self._estimated = "", 0.0, 0, False
 
     def advance(self, stage: str, done: int, total: int) -> None:
         """Count some steps of a stage."""
         now = self._clock()
+        name, unit = STAGES[stage]
         if stage != self._stage:
             self._end(now)
-            self._stage, self._start, self._done, self._told = stage, now, 0, False
-            steps = f" ({total:,} {_UNITS[stage]})" if total and stage in _UNITS else ""
-            self._line(f"{STAGES.get(stage, stage)}{steps}")
+            self._stage, self._start, self._done, self._estimated = stage, now, 0, False
+            self._write(f"relgraph: {name}{f' ({total:,} {unit})' if total and unit else ''}\n")
         self._done += done
         spent = now - self._start
-        if not self._told and spent > _ESTIMATE_AFTER and 0 < self._done < total:
-            self._told = True
-            self._line(f"{STAGES.get(stage, stage)} takes about {spent * total / self._done:.0f} s")
+        if not self._estimated and spent > _ESTIMATE_AFTER and 0 < self._done < total:
+            self._estimated = True
+            self._write(f"relgraph: {name} takes about {spent * total / self._done:.0f} s\n")
 
     def finish(self) -> None:
         """End the last stage."""
         self._end(self._clock())
 
     def _end(self, now: float) -> None:
-        if self._told:
-            self._line(f"{STAGES.get(self._stage, self._stage)} took {now - self._start:.1f} s")
-
-    def _line(self, text: str) -> None:
-        self._write(f"relgraph: {text}\n")
+        if self._estimated:
+            self._write(f"relgraph: {STAGES[self._stage][0]} took {now - self._start:.1f} s\n")
 
 
 @contextlib.contextmanager
 def _bar(errors: Console) -> Iterator[Progress]:
     from rich import progress as rich
 
+    name, left = rich.TextColumn("{task.description}"), rich.TextColumn("left:")
     columns = (
         rich.SpinnerColumn(),
-        rich.TextColumn("{task.description}"),
+        name,
         rich.BarColumn(),
         rich.MofNCompleteColumn(),
-        rich.TextColumn("left:"),
+        left,
         rich.TimeRemainingColumn(),
     )
     with rich.Progress(*columns, console=errors, transient=True) as bar:
@@ -117,8 +115,8 @@ def _bar(errors: Console) -> Iterator[Progress]:
                 bar.refresh()  # a short stage can be over before the bar's own clock has ticked: show its end
                 for task in tasks.values():
                     bar.update(task, visible=False)
-                unit = f" ({_UNITS[stage]})" if stage in _UNITS else ""
-                tasks[stage] = bar.add_task(f"{STAGES.get(stage, stage)}{unit}", total=total or None)
+                name, unit = STAGES[stage]
+                tasks[stage] = bar.add_task(f"{name} ({unit})" if unit else name, total=total or None)
             bar.advance(tasks[stage], done)
 
         yield tell

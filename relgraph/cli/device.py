@@ -20,13 +20,9 @@ def check_device_name(name: str) -> None:
 
 
 def find_device(name: str) -> torch.device:
-    """The device of this name; ``auto`` takes CUDA where there is some, else the CPU.
+    """The device of a checked name, or a :class:`DataError` if it is not there.
 
-    Apple's ``mps`` is never chosen by itself, because it has no float64.
-
-    Raises:
-        InputError: If the name is not understood.
-        DataError: If the device is not there.
+    ``auto`` takes CUDA where there is some, else the CPU: never Apple's ``mps``, which has no float64.
 
     Example:
         >>> find_device("cpu")
@@ -34,15 +30,13 @@ def find_device(name: str) -> torch.device:
     """
     import torch
 
-    check_device_name(name)
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    device = torch.device(name)
     there = ["cpu"]
     if torch.cuda.is_available():
         there += ["cuda", *(f"cuda:{number}" for number in range(torch.cuda.device_count()))]
     if torch.backends.mps.is_available():
         there.append("mps")
+    if name == "auto":
+        name = "cuda" if "cuda" in there else "cpu"
     if name not in there:
         raise DataError(f"'--device' must be there (got '{name}', this machine has {', '.join(there)}); try auto")
-    return device
+    return torch.device(name)

@@ -1,37 +1,49 @@
-"""Parsing of options that hold names, and the option of every library argument."""
+"""Options that take names, and the option of every library argument."""
 
 from __future__ import annotations
+
+import shutil
+import textwrap
+from typing import Any
+
+import typer
 
 from relgraph.errors import InputError
 from relgraph.registry import Registry
 
-# The option that sets an argument of the library, for errors that name the argument.
-OPTIONS = {
-    "dataset": "--dataset",
+WIDTH = max(50, min(shutil.get_terminal_size().columns, 100))
+
+# The option that sets an argument of the library, where it is not the argument with two dashes before it.
+_OTHERS = {
     "name": "--dataset",
     "root": "--data-root",
-    "task": "--task",
-    "features": "--features",
     "encoder": "--encoders",
-    "encoders": "--encoders",
-    "seeds": "--seeds",
     "method": "--methods",
-    "methods": "--methods",
     "num_anchors": "--anchors",
     "strategy": "--anchor-strategy",
     "anchor_features": "--anchor-features",
     "at": "--stitch-at",
-    "split": "--split",
-    "epochs": "--epochs",
-    "device": "--device",
 }
+_SAME = ("dataset", "task", "features", "encoders", "seeds", "methods", "split", "epochs", "device")
+OPTIONS = {**{argument: f"--{argument}" for argument in _SAME}, **_OTHERS}
 
 
-def names(option: str, text: str, registry: Registry) -> tuple[str, ...]:
-    """The names that an option was given, separated by commas.
+def option(metavar: str, meaning: str, default: str | bool = True, **more: Any) -> Any:
+    """An option with a value; ``default`` says in words what happens without it."""
+    return typer.Option(metavar=metavar, help=meaning, show_default=default, **more)
 
-    Raises:
-        InputError: If one is not registered, or there is none.
+
+def name_of(registry: Registry, meaning: str, default: str | bool = True) -> Any:
+    """An option that takes one name of a registry, and refuses others at once."""
+
+    def check(param: typer.CallbackParam, value: str | None) -> str | None:
+        return None if value is None else registry.check(value, param.opts[0])
+
+    return option("NAME", meaning, default, callback=check)
+
+
+def names(given: str, text: str, registry: Registry) -> tuple[str, ...]:
+    """The names that an option was given, separated by commas; all must be registered, and there must be one.
 
     Example:
         >>> from relgraph.registry import ENCODERS
@@ -40,12 +52,13 @@ def names(option: str, text: str, registry: Registry) -> tuple[str, ...]:
     """
     found = tuple(part.strip() for part in text.split(",") if part.strip())
     if not found:
-        raise InputError(option, f"must name at least one of {', '.join(sorted(registry))} (got {text!r})")
-    return tuple(registry.check(name, option) for name in found)
+        raise InputError(given, f"must name at least one of {', '.join(sorted(registry))} (got {text!r})")
+    return tuple(registry.check(name, given) for name in found)
 
 
 def listed(title: str, registry: Registry) -> str:
-    """The block of a help text that lists a registry."""
-    width = max(map(len, registry)) + 2
-    rows = (f"  {name:<{width}}{meaning}" for name, meaning in registry.meanings().items())
+    """The block of a help text that lists a registry, as wide as the terminal."""
+    column = max(map(len, registry)) + 4
+    wrap = textwrap.TextWrapper(WIDTH - 4, subsequent_indent=" " * column, break_on_hyphens=False)
+    rows = (line for name, entry in registry.items() for line in wrap.wrap(f"  {name:<{column - 2}}{entry.meaning}"))
     return "\n".join(["\b", f"{title}:", *rows])

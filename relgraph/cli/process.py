@@ -44,14 +44,10 @@ class Stopped(SystemExit):
 
 
 def keep_freed_memory() -> bool:
-    """Let this process keep the memory of large tensors that it has freed, instead of asking for new pages each time.
+    """Let glibc keep the memory of large tensors that were freed; returns whether there is a glibc that understood.
 
-    glibc gives every large block back to the system when it is freed and has it cleared again when the next one is
-    needed: a good part of the time of training on a large graph. In return the most that is used at once grows. Where
-    there is no glibc nothing happens; for the process of a command only, not for a library.
-
-    Returns:
-        Whether the allocator understood.
+    It would else return every large block to the system, which clears it before its next use: a good part of the time
+    of training on a large graph. In return the peak grows, so that this is for a command, not for a library.
     """
     if not sys.platform.startswith("linux"):
         return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,28 +28,18 @@ COLUMNS = {
 
 
 def show(report: dict[str, Any], console: Console, files: Sequence[Path] = ()) -> None:
-    """Print the data, the table of methods, remarks, and the files written.
-
-    Args:
-        report: What :func:`relgraph.stitching.build_report` returns.
-        console: Where to.
-        files: The files to name.
-    """
-    for line in _heading(report):
-        console.print(line, markup=False)
-    for table in method_tables(report, console):
+    """Print the data, the tables of methods, remarks, and the files written."""
+    console.print("\n".join(_heading(report)), markup=False)
+    tables, intervals = method_tables(report, console)
+    for table in tables:
         console.print()
         console.print(table)
-    console.print()
-    lines = [*_legend(report), "", *_remarks(report)]
-    if files:
-        lines.append(f"Written: {', '.join(map(str, files))}")
-    for line in lines:
-        console.print(line, markup=False)
+    written = [f"Written: {', '.join(map(str, files))}"] if files else []
+    console.print("\n".join(["", *_legend(report, intervals), "", *_remarks(report), *written]), markup=False)
 
 
-def method_tables(report: dict[str, Any], console: Console) -> list[Table]:
-    """The figures of all methods in as few tables as the width allows; intervals are shown where all fit in one."""
+def method_tables(report: dict[str, Any], console: Console) -> tuple[list[Table], bool]:
+    """The figures of all methods in as few tables as the width allows, and whether intervals are shown: if all fit."""
     keys = [key for key in COLUMNS if any(_figure(method, key) for method in report["methods"].values())]
     unlimited = console.options.update(max_width=1000)
 
@@ -62,27 +53,21 @@ def method_tables(report: dict[str, Any], console: Console) -> list[Table]:
         if groups[-1] and not fits([*groups[-1], key], intervals):
             groups.append([])
         groups[-1].append(key)
-    return [method_table(report, group, intervals=intervals) for group in groups]
+    return [method_table(report, group, intervals=intervals) for group in groups], intervals
 
 
 def method_table(report: dict[str, Any], keys: Sequence[str], *, intervals: bool = True) -> Table:
-    """A row for each method, methods first, intervals under the means; shares in percent.
-
-    Args:
-        report: The report.
-        keys: The figures, one column for each.
-        intervals: Whether to show intervals.
-    """
+    """A row for each method, methods first, and a column for each key, with intervals under the means."""
     table = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False, show_edge=False)
     table.add_column("method", no_wrap=True)
     for key in keys:
         table.add_column(COLUMNS[key], justify="right", no_wrap=True)
-    ordered = sorted(report["methods"].items(), key=lambda item: KINDS.index(item[1]["kind"]))
-    for place, (name, method) in enumerate(ordered):
-        label = name if method["kind"] == "method" else f"{name}\n({method['kind']})"
-        cells = [_cell(report, method, key, intervals=intervals) for key in keys]
-        last = place + 1 < len(ordered) and ordered[place + 1][1]["kind"] != method["kind"]
-        table.add_row(label, *cells, end_section=last)
+    for kind in KINDS:
+        for name, method in report["methods"].items():
+            if method["kind"] == kind:
+                label = name if kind == "method" else f"{name}\n({kind})"
+                table.add_row(label, *(_cell(report, method, key, intervals=intervals) for key in keys))
+        table.add_section()
     return table
 
 
@@ -95,35 +80,26 @@ def _cell(report: dict[str, Any], method: dict[str, Any], key: str, *, intervals
     figure = _figure(method, key)
     if figure is None:
         return "-"
-    unit = key in VALUES
-    if key == "worst":
-        return _number(report, figure["worst"], unit)
-    mean = _number(report, figure["mean"], unit)
-    if figure["interval"] is None or not intervals:
-        return mean
-    low, high = (_number(report, bound, unit) for bound in figure["interval"])
-    return f"{mean}\n\\[{low}, {high}]"
+    value = figure["worst" if key == "worst" else "mean"]
+    bounds = figure["interval"] if intervals and key != "worst" else None
+    show = partial(_number, report) if key in VALUES else _percent
+    return f"{show(value)}\n\\[{show(bounds[0])}, {show(bounds[1])}]" if bounds else show(value)
 
 
-def _number(report: dict[str, Any], value: float, unit: bool) -> str:
-    """A value of the metric, in percent if it is a share; retention and agreement always in percent."""
-    share = report["metric"]["direction"] == "higher" or not unit
-    return f"{100 * value:.1f}" if share else f"{value:.3f}"
+def _number(report: dict[str, Any], value: float) -> str:
+    """A value of the metric, in percent if it is a share."""
+    return _percent(value) if report["metric"]["direction"] == "higher" else f"{value:.3f}"
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.1f}"
 
 
 def _heading(report: dict[str, Any]) -> list[str]:
     data, split, anchors = report["dataset"], report["split"], report["anchors"]
-    sizes = [
-        f"{data[key]:,} {word if data[key] != 1 else word[:-1]}"
-        for key, word in (
-            ("num_graphs", "graphs"),
-            ("num_nodes", "nodes"),
-            ("num_edges", "edges"),
-            ("num_features", "features"),
-            ("num_outputs", "outputs"),
-        )
-        if data.get(key) is not None
-    ]
+    counted = ("graphs", "nodes", "edges", "features", "outputs")
+    counts = [(data.get(f"num_{what}"), what) for what in counted]
+    sizes = [f"{count:,} {what if count != 1 else what[:-1]}" for count, what in counts if count is not None]
     made = f"; features: {data['features']}" if data.get("features") else ""
     seed = "" if split["seed"] is None else f" (seed {split['seed']})"
     rows = f"{split['train']:,} training, {split['validation']:,} validation, {split['test']:,} test rows"
@@ -139,10 +115,11 @@ def _heading(report: dict[str, Any]) -> list[str]:
     ]
 
 
-def _legend(report: dict[str, Any]) -> list[str]:
+def _legend(report: dict[str, Any], shown: bool) -> list[str]:
     metric, level = report["metric"], f"{100 * report['intervals']['level']:.0f} %"
     intervals = any(m["cross_seed"] and m["cross_seed"]["interval"] for m in report["methods"].values())
-    brackets = f"brackets: {level} intervals over runs" if intervals else "no intervals under five seeds"
+    place = "in brackets" if shown else "in stitching.json"
+    brackets = f"{level} intervals over runs are {place}" if intervals else "no intervals under five seeds"
     agreement = {
         "multiclass": "share of test rows with the prediction of the head's own model",
         "multilabel": "Cohen's kappa with the labels of the head's own model, mean over labels",
@@ -150,17 +127,15 @@ def _legend(report: dict[str, Any]) -> list[str]:
         "edge": "rank correlation with the scores of the head's own model",
     }["edge" if report["task"]["level"] == "edge" else report["task"]["mode"]]
     unit = " in percent" if metric["direction"] == "higher" else ""
-    constant = _number(report, metric["constant"], True)
-    return [
+    constant = _number(report, metric["constant"])
+    lines = [
         f"{metric['name']}{unit}, {metric['direction']} is better; a constant prediction gets {constant}; {brackets}.",
         "retention: (stitched - chance) / (own - chance) of the head's own model, in percent",
         f"fidelity:  {agreement}, in percent",
-        *(
-            ["decisive:  fidelity on rows where the two own models differ"]
-            if any(method.get("decisive_cross_seed") for method in report["methods"].values())
-            else []
-        ),
     ]
+    if any(method.get("decisive_cross_seed") for method in report["methods"].values()):
+        lines.append("decisive:  fidelity on rows where the two own models differ")
+    return lines
 
 
 def _remarks(report: dict[str, Any]) -> list[str]:
@@ -171,7 +146,7 @@ def _remarks(report: dict[str, Any]) -> list[str]:
         lines.append(f"Collapsed: {collapsed} of {len(runs)} runs are no better than a constant prediction.")
     for name, method in report["methods"].items():
         if draws := method.get("draws"):
-            mean, std, best = (_number(report, draws[key], True) for key in ("mean", "std", "best"))
+            mean, std, best = (_number(report, draws[key]) for key in ("mean", "std", "best"))
             lines.append(f"{name}: mean {mean} over {draws['count']} draws (std {std}, best {best}).")
     robust = report.get("robustness") or {}
     if robust.get("disagreement"):

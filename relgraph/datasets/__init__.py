@@ -23,9 +23,9 @@ def load_dataset(
     """Load a dataset by its name, a saved PyG ``Data`` by its path, or a graph of networkx.
 
     The raw files of a named dataset are read from ``root``, else from the folder that the environment variable
-    ``RELGRAPH_DATA`` names. If that folder has none of them, they are read from relgraph's cache (``RELGRAPH_CACHE``,
-    else the user's cache folder), and downloaded into it if they are missing there; of OGB's node datasets only
-    ``ogbn-arxiv`` is downloaded. Nothing is written to the folder, and a damaged or incomplete copy in it is an error.
+    ``RELGRAPH_DATA`` names. Nothing is written there, and a damaged or incomplete copy is an error. If the folder has
+    none of them, they are read from relgraph's cache (``RELGRAPH_CACHE``, else the user's cache folder), and downloaded
+    into it if they are missing there; of OGB's node datasets only ``ogbn-arxiv`` is downloaded.
 
     OGB's datasets come with OGB's own split. Its node datasets are undirected; of ``ogbn-mag`` the papers and the
     citations between them are loaded. A node whose class is missing has label -1 and is in no mask.
@@ -36,15 +36,13 @@ def load_dataset(
             ``networkx.Graph`` with the node attribute ``x`` and optionally ``y`` and masks.
         root: Folder of raw files, as ``ROOT/Cora/raw``, ``ROOT/Planetoid/Cora/raw`` or ``ROOT/raw``; of OGB's, as
             ``ROOT/ogbn_arxiv/raw`` with ``split`` and the release note beside.
-        features: ``None`` for the usual features: bags of words with rows that sum to one, everything else as stored;
-            else one of :data:`relgraph.registry.FEATURES`. ``"raw"`` are features as stored. ``"spectral"`` and
-            ``"fastrp"`` are made from the edges; OGB's file of features is not needed then.
+        features: One of :data:`relgraph.registry.FEATURES`, of which those made from the edges need no file of
+            features; ``None`` for bags of words with rows that sum to one, and everything else as stored.
 
     Returns:
         Of one graph, a ``Data`` with ``x`` float32 ``(N, F)``, ``edge_index`` int64 ``(2, E)``, ``y`` int64 ``(N,)``
         (a saved graph may have none), boolean masks ``(N,)`` if the dataset has a split, and the strings
-        ``dataset_name``, ``source`` and ``features``. Of many graphs, a
-        :class:`GraphDataset`.
+        ``dataset_name``, ``source`` and ``features``. Of many graphs, a :class:`GraphDataset`.
 
     Raises:
         InputError: If a name is unknown, ``root`` is no folder, or a saved graph cannot be used as it is.

@@ -18,14 +18,9 @@ PROPERTIES = ([1, 3, 5, 7, 9], [2, 3, 5, 7], [5, 6, 7, 8, 9], [0, 6, 8, 9])
 def load(name: str = "digits", root: str | os.PathLike[str] | None = None, features: str | None = None) -> Data:
     """scikit-learn's 1,797 images of digits as a symmetric graph of nearest neighbors.
 
-    Every image is joined to the 10 others at the smallest Euclidean distance of pixels; an edge that only one end
-    chose counts for both. There is no split and no loop.
-    ``"digits-properties"`` has four labels in place of the class: odd, prime, at least 5, drawn with a closed loop.
-    Arguments are those of :func:`relgraph.load_dataset`; ``root`` and ``features`` are not used.
-
-    Returns:
-        A graph with ``x`` ``(1797, 64)`` in ``[0, 1]``, ``edge_index`` sorted by source, and ``y`` in 0..9, or labels
-        ``(1797, 4)``.
+    Every image is joined to the 10 others at the smallest Euclidean distance of pixels, in both directions. ``x``
+    ``(1797, 64)`` is in ``[0, 1]``, ``y`` in 0..9; ``"digits-properties"`` has four labels ``(1797, 4)`` instead: odd,
+    prime, at least 5, drawn with a closed loop. There is no split. ``root`` and ``features`` are not used.
 
     Example:
         >>> load().is_undirected()

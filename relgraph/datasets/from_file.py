@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import pickle
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,14 +25,8 @@ def load_file(path: Path) -> Data:
     """Load a saved PyG ``Data``, or a saved dictionary of its tensors.
 
     The file is read with ``weights_only=True``; beyond tensors, only the classes that make up a ``Data`` are known
-    while it is read, and there is no second attempt with more trust. Other attributes (``node_id``, ...) are kept.
-
-    Args:
-        path: The file.
-
-    Returns:
-        The graph on the CPU, with ``x`` float32 ``(N, F)``, ``edge_index`` int64 ``(2, E)``, ``y`` int64 ``(N,)`` if
-        there are labels (-1 where one is missing), and masks ``(N,)``, boolean.
+    while it is read, and there is no second attempt with more trust. The graph is on the CPU, and its ``x``,
+    ``edge_index``, ``y`` and masks are those of :func:`relgraph.load_dataset`; other attributes are kept.
 
     Raises:
         DataError: If there is no such file, or it cannot be read without running foreign code.
@@ -97,29 +89,20 @@ def from_networkx(graph: networkx.Graph[Any]) -> Data:
     return data
 
 
-@contextmanager
-def _pyg_classes() -> Iterator[None]:
-    """Let ``torch.load(weights_only=True)`` read a ``Data`` inside this block only.
-
-    On leaving it, torch forgets the classes given to it, so those that were registered before are not given again.
-    """
+def _read(path: Path) -> object:
+    """What a file of ``torch.save`` holds; the classes of a PyG ``Data`` are known to torch meanwhile only."""
     from torch_geometric.data import Data
     from torch_geometric.data.data import DataEdgeAttr, DataTensorAttr
     from torch_geometric.data.storage import GlobalStorage
 
-    before = torch.serialization.get_safe_globals()
-    needed = [kind for kind in (Data, DataEdgeAttr, DataTensorAttr, GlobalStorage) if kind not in before]
-    with torch.serialization.safe_globals(needed):
-        yield
-
-
-def _read(path: Path) -> object:
     if path.is_dir():
         raise DataError(f"'{path}' must be a file (got a folder); pass a folder of raw files as root (--data-root)")
     if not path.is_file():
         raise DataError(f"'{path}' must be a file that exists; write one with torch.save(data, path)")
+    before = torch.serialization.get_safe_globals()  # torch forgets those given, so these are not given again
+    needed = [kind for kind in (Data, DataEdgeAttr, DataTensorAttr, GlobalStorage) if kind not in before]
     try:
-        with _pyg_classes(), warnings.catch_warnings():
+        with torch.serialization.safe_globals(needed), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -155,15 +138,15 @@ def _checked(given: dict[str, Any], graph: str) -> Data:
         values |= {} if weight is None else {"edge_weight": weight}
     values |= {"x": x.to(torch.float32), "edge_index": _edges(_tensor(values, "edge_index", graph), num_nodes, graph)}
     if "y" in values:
-        values["y"] = _labels(_column(values, "y", graph), num_nodes, graph)
+        values["y"] = _labels(_tensor(values, "y", graph, column=True), num_nodes, graph)
     if "edge_weight" in values:
-        weight = values["edge_weight"] = _column(values, "edge_weight", graph)
+        weight = values["edge_weight"] = _tensor(values, "edge_weight", graph, column=True)
         if weight.shape != values["edge_index"].shape[1:]:
             raise _wrong(graph, "one 'edge_weight' per edge", _looks(weight))
         _check_finite("edge_weight", weight, graph)
     for name in _MASKS:
         if name in values:
-            values[name] = _mask(name, _column(values, name, graph), num_nodes, graph)
+            values[name] = _mask(name, _tensor(values, name, graph, column=True), num_nodes, graph)
     for name in _STRINGS:
         if not isinstance(values.get(name, ""), str):
             raise _wrong(graph, f"a string as '{name}'", f"a {type(values[name]).__name__}", "; rename it")
@@ -198,19 +181,14 @@ def _mask(name: str, mask: Tensor, num_nodes: int, graph: str) -> Tensor:
     return mask.to(torch.bool)
 
 
-def _tensor(values: dict[str, Any], name: str, graph: str) -> Tensor:
+def _tensor(values: dict[str, Any], name: str, graph: str, *, column: bool = False) -> Tensor:
+    """One tensor; a ``column`` without its second dimension if that has size 1."""
     if name not in values:
         raise _wrong(graph, f"'{name}'", ", ".join(sorted(values)) or "nothing")
     value = values[name]
     if not isinstance(value, Tensor):
         raise _wrong(graph, f"a tensor as '{name}'", f"a {type(value).__name__}")
-    return value.detach()
-
-
-def _column(values: dict[str, Any], name: str, graph: str) -> Tensor:
-    """A tensor, without its second dimension if that has size 1."""
-    value = _tensor(values, name, graph)
-    return value.squeeze(1) if value.dim() == 2 and value.size(1) == 1 else value
+    return value.detach().squeeze(1) if column and value.dim() == 2 and value.size(1) == 1 else value.detach()
 
 
 def _check_finite(name: str, value: Tensor, graph: str) -> None:

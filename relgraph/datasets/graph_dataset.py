@@ -16,18 +16,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class GraphDataset:
-    """A dataset whose rows are whole graphs, with its split and its task.
-
-    A graph is known by its position: an :class:`~relgraph.anchors.AnchorSet` of graphs holds positions as ids.
+    """A dataset whose rows are whole graphs, known by their positions, with its split and its task.
 
     Args:
         name: Its name, such as ``"ogbg-molbace"``.
         graphs: PyG ``Data`` with ``x`` ``(n, 9)`` and ``edge_attr`` ``(m, 3)``, integers that OGB's encoders embed, and
             ``edge_index`` ``(2, m)``.
         y: Targets ``(G, T)``, float32; NaN where one is missing.
-        train: Positions for training, ``(n,)`` int64.
-        validation: Positions for model selection.
-        test: Positions for testing.
+        train, validation, test: Positions for training, model selection and testing, ``(n,)`` int64.
         task: Level ``"graph"``, with mode and metric.
         source: Where it was found, in words.
     """

@@ -71,10 +71,7 @@ COUNTS = {
 
 
 def load_graphs(name: str, root: str | os.PathLike[str] | None = None, features: str | None = None) -> GraphDataset:
-    """Load one of the molecule datasets from a folder, from the cache or from the network, in this order.
-
-    Arguments and errors are those of :func:`relgraph.load_dataset`; features are integers that OGB's encoders embed.
-    """
+    """Load one of the molecule datasets; arguments and errors are those of :func:`relgraph.load_dataset`."""
     from torch_geometric.data import Data, InMemoryDataset
 
     meta = _meta(name)
@@ -94,15 +91,11 @@ def load_nodes(name: str, root: str | os.PathLike[str] | None = None, features: 
     """Load one of OGB's node datasets from a folder, from the cache or, if it is small, from the network.
 
     Directed graphs are made undirected and repeated edges removed. ``ogbn-proteins`` has features on its edges only:
-    ``x`` is their mean over the edges of a node, and ``y`` holds 112 labels, each 0 or 1, as float32. Of ``ogbn-mag``
-    the papers and the citations between them are loaded.
-    ``node_year`` and ``node_species`` are kept. Nodes whose class is missing have label -1 and are in no mask.
-
-    Arguments and errors are those of :func:`relgraph.load_dataset`. If the features are not those stored, their file is
-    not read and not needed.
+    ``x`` is their mean over the edges of a node, and ``y`` holds 112 labels, each 0 or 1, as float32. ``node_year`` and
+    ``node_species`` are kept. Arguments and errors are those of :func:`relgraph.load_dataset`.
     """
     from torch_geometric.data import Data
-    from torch_geometric.utils import scatter, to_undirected
+    from torch_geometric.utils import index_to_mask, scatter, to_undirected
 
     tables, source = _find(name, root, features=features in _AS_STORED)
     num_nodes, edges, y = int(tables["nodes"].sum()), tables["edge_index"], tables["y"]
@@ -114,16 +107,12 @@ def load_nodes(name: str, root: str | os.PathLike[str] | None = None, features: 
         data.features = "edge-mean"
     directed = _meta(name)["add_inverse_edge"] != "True"
     data.edge_index = to_undirected(edges, num_nodes=num_nodes) if directed else edges
-    labeled = torch.ones(num_nodes, dtype=torch.bool)
-    if y.size(1) == 1:
-        labeled = ~y.squeeze(1).isnan()
-        data.y = y.squeeze(1).nan_to_num(-1).to(torch.int64)
-    else:
-        data.y = y.to(torch.float32)
+    classes = y.size(1) == 1
+    data.y = y.squeeze(1).nan_to_num(-1).to(torch.int64) if classes else y.to(torch.float32)
     for part, mask in zip(PARTS, ("train_mask", "val_mask", "test_mask"), strict=True):
-        data[mask] = torch.zeros(num_nodes, dtype=torch.bool)
-        data[mask][tables[part]] = True
-        data[mask] &= labeled
+        data[mask] = index_to_mask(tables[part], num_nodes)
+        if classes:
+            data[mask] &= data.y >= 0
     for extra in _extras(_meta(name)):
         data[extra] = tables[extra].squeeze(1)
     return data

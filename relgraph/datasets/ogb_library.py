@@ -19,9 +19,6 @@ def import_ogb(part: str) -> ModuleType:
     On import ogb starts a thread that asks the package index for a newer version, and the interpreter waits for that
     thread when it ends. The module that asks is hidden during the import, so that there is no thread.
 
-    Args:
-        part: ``"nodeproppred"``, ``"graphproppred"`` or any other module of ogb.
-
     Example:
         >>> import_ogb("nodeproppred").__name__
         'ogb.nodeproppred'
@@ -39,10 +36,7 @@ def import_ogb(part: str) -> ModuleType:
 
 @cache
 def ogb_table(part: str) -> dict[str, dict[str, str]]:
-    """The rows of ogb's ``master.csv``, which describes its datasets, by their names.
-
-    Args:
-        part: ``"nodeproppred"`` or ``"graphproppred"``.
+    """The rows of ogb's ``master.csv``, which describes the datasets of a part, by their names.
 
     Example:
         >>> ogb_table("nodeproppred")["ogbn-arxiv"]["eval metric"]

@@ -34,10 +34,9 @@ def data_place(root: str | os.PathLike[str] | None) -> Place | None:
 
 
 def candidates(root: Path, family: str, names: Iterable[str]) -> list[Path]:
-    """Folders with a folder ``raw`` that may be those of a dataset, likeliest first.
+    """Folders with a folder ``raw`` that may be those of a dataset: ``root/NAME``, ``root/FAMILY/NAME`` and ``root``.
 
-    These are ``root/NAME``, ``root/FAMILY/NAME`` and ``root``, in any mixture of capitals. Two datasets of one name
-    (Planetoid's Cora, CitationFull's Cora) share candidates: their raw files tell them apart.
+    Capitals do not count. Datasets of one name (Planetoid's and CitationFull's Cora) are told apart by their raw files.
     """
     wanted = {name.casefold() for name in names}
     parents = [root, *_children(root, {family.casefold()})]
@@ -51,16 +50,11 @@ def missing_files(folder: Path, files: Iterable[str]) -> list[str]:
 
 
 def complete(name: str, folder: Path, files: Sequence[str], way_out: str) -> bool:
-    """Whether a folder holds the files of a dataset: all of them, or none, even as a broken link.
-
-    Raises:
-        DataError: If it holds a part of them.
-    """
+    """Whether a folder holds all files of a dataset; if it holds only a part, a broken link included, an error."""
     missing = missing_files(folder, files)
     if missing and any(os.path.lexists(folder / file) for file in files):
-        raise DataError(
-            f"the folder '{folder}' must hold all files of '{name}' (it lacks {', '.join(missing)}); {way_out}"
-        )
+        lacks = ", ".join(missing)
+        raise DataError(f"the folder '{folder}' must hold all files of '{name}' (it lacks {lacks}); {way_out}")
     return not missing
 
 
@@ -79,20 +73,12 @@ def first_line(error: Exception) -> str:
 
 
 def files_digest(folder: Path, files: Iterable[str]) -> str:
-    """Sixteen hexadecimal digits of the names and contents of files.
-
-    Raises:
-        DataError: If a file cannot be read.
-    """
+    """Sixteen hexadecimal digits of the names and contents of files."""
     return hashlib.sha256("\n".join(f"{name}:{sha256(folder / name)}" for name in files).encode()).hexdigest()[:16]
 
 
 def sha256(path: Path) -> str:
-    """SHA-256 of a file.
-
-    Raises:
-        DataError: If it cannot be read.
-    """
+    """SHA-256 of a file, or a :class:`DataError` if it cannot be read."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -101,10 +87,7 @@ def sha256(path: Path) -> str:
 
 
 def cached(entry: Path, kind: str, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
-    """Tensors from a file of the cache, made and saved there if it is missing or damaged.
-
-    A cache that cannot be written only costs the time to make them again.
-    """
+    """Tensors from a file of the cache, made if it is missing or damaged, and saved there if that is possible."""
     with suppress(DataError):
         return load_record(entry, kind)[0]
     made = make()

@@ -20,6 +20,8 @@ from relgraph.io import cache_folder, digest
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
+    Make = Callable[[csr_array, int], np.ndarray]
+
 WIDTH = 128
 _KIND = "relgraph.structural/2"  # raised when the same graph gets other features
 # FastRP: the weight of each of the one to four steps, and the exponent of the degree that scales the random vectors.
@@ -38,14 +40,11 @@ def spectral(edge_index: Tensor, num_nodes: int, width: int = WIDTH) -> Tensor:
 
     Args:
         edge_index: Edges in both directions, ``(2, E)``; loops are ignored.
-        num_nodes: Number of nodes ``N``.
+        num_nodes: Number of nodes ``N``, at least three.
         width: Directions that are kept, at most ``N - 1``.
 
     Returns:
         ``(N, 2 * width + 1)``, float32, of size about 1; deterministic, and kept in relgraph's cache.
-
-    Raises:
-        InputError: If the graph has fewer than three nodes.
 
     Example:
         >>> ring = torch.stack([torch.arange(12), (torch.arange(12) + 1) % 12])
@@ -64,9 +63,7 @@ def fastrp(edge_index: Tensor, num_nodes: int, width: int = WIDTH) -> Tensor:
     return _features(_fastrp, "fastrp", edge_index, num_nodes, width)
 
 
-def _features(
-    make: Callable[[csr_array, int], np.ndarray], name: str, edge_index: Tensor, num_nodes: int, width: int
-) -> Tensor:
+def _features(make: Make, name: str, edge_index: Tensor, num_nodes: int, width: int) -> Tensor:
     if num_nodes < 3:
         raise InputError("num_nodes", f"must be at least 3 for structural features (got {num_nodes})")
     width = min(width, num_nodes - 1)

@@ -1,8 +1,7 @@
 """Checks of raw files before anything uses them: whole, of the right dataset, and without foreign code.
 
-Planetoid's files are pickles by their format, and a pickle can name any function to be called. PyG unpickles the files
-without a check, so every name is compared with the few that the format needs. OGB's compressed tables are checked for
-their numbers of rows and columns.
+Planetoid's files are pickles, which can name any function to be called, and PyG unpickles them without a check: every
+name is compared with the few that the format needs. OGB's compressed tables are checked for their sizes and values.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,34 +24,6 @@ from relgraph.errors import DataError
 
 if TYPE_CHECKING:
     from torch_geometric.data import Data
-
-# SHA-256 of Planetoid's files as their repository, kimiyoung/planetoid, holds them.
-_PUBLISHED = {
-    "ind.citeseer.allx": "2ac30345d95c9ec933a817ee0bdd6a5f077f8c184a20e696910192d534414668",
-    "ind.citeseer.ally": "f704b2d986dde6c2669934de1f3ae5696a6cf9455c0f6b2646a2d135ea0a1c95",
-    "ind.citeseer.graph": "d79a4ef9d3e7169aee8946145f6b7306e35bc79bffad26346cfb94e10e9912a7",
-    "ind.citeseer.test.index": "2af990671580b6b2df5d158d1038f8292e30c9cd821b5453f399659b25b723d4",
-    "ind.citeseer.tx": "539a8906a2da97628d212f2fdd668c109a8b3f0d36574b59e5d3fd5b5303da21",
-    "ind.citeseer.ty": "55e5bd1ba1e733a04598753ad1a8d57957f4b8f89e74519f41f4f4938767e4ce",
-    "ind.citeseer.x": "d20de19150741e555de0ed037195630fc194114ebc7fd72ced62810148aa22f6",
-    "ind.citeseer.y": "8ba87e515d8e3ee3cf52f6d2c5b86aa73f11ecad825a808455209ec26cd54924",
-    "ind.cora.allx": "9419ba2f26f5c35243db64aba110e0f35a04851609e0dc5433450676ca6b8543",
-    "ind.cora.ally": "2b998f5cc7fedc86e7f97ca2498f47a1ffc1462c29e2d578b23bf3f62b6e7d71",
-    "ind.cora.graph": "58f13302f39dde8852dad6fe6d15b89b077b6d7f837626bce671ef80344b383d",
-    "ind.cora.test.index": "297ce89af2b51a6a194181c7dbe1796c6a1cf9cd9349a88383b1b1e227867875",
-    "ind.cora.tx": "b9afbaa4a400df991f6f02ef677e1e44da55ffc04801fd02f9e673987829226a",
-    "ind.cora.ty": "41f5ac76596a1699cc33f53084a2419e92961c42bb75f36fc38e616d348532ad",
-    "ind.cora.x": "23cfa55d91c6f624233f5eb7b6e3f141f1bd2b2ae39608a63cf5d084bb27baab",
-    "ind.cora.y": "94465c14eb53e04ca262198dcbb2521ee8af60fb3f3d546cd6ca24a511b0e7d1",
-    "ind.pubmed.allx": "508e538e2abdccdd54c4d3e9f49d638b4af7107d85845f66ddea5a5152658b7e",
-    "ind.pubmed.ally": "0c37bbe3b5014ec365e9d393cf4791925e5ed94fb194305d74f064a8d7b50f0e",
-    "ind.pubmed.graph": "5b89f0036ca22909471f1e6558eb42fa06e0c730a577bde5b058b40638f81dc9",
-    "ind.pubmed.test.index": "b101d421688bbaecbd82e8a18f1e282378d6830f3a37666f28ebc47f844341b5",
-    "ind.pubmed.tx": "4eb5f5d0f30f26497eb0ac6ac9719d09c67e284f1ed0385c93f3ef27a671da3d",
-    "ind.pubmed.ty": "ee2e0d4819d9fbcc403689c3bf2e49face401b605932f093bc58ab6461130fdd",
-    "ind.pubmed.x": "fbe9cb5c47200d1b7769a26e579be3b7130b556831f9d850e77c4c74f2599b33",
-    "ind.pubmed.y": "e6c807633307a07ed659249006536a147c7999c797f11a2560752990181b41b3",
-}
 
 # Names in the published files (Python 2, early numpy and scipy), and the names that new libraries write instead.
 _ALLOWED_GLOBALS = {
@@ -72,12 +44,9 @@ _NPZ_ERRORS = (OSError, ValueError, LookupError, EOFError, TypeError, AttributeE
 
 
 def check_raw_file(path: Path, shown: str) -> None:
-    """Refuse a raw file that is damaged or would run foreign code; it is only read, never executed.
+    """Refuse a raw file, called ``shown``, that is damaged or would run foreign code; it is read, never executed.
 
-    The file is an ``.npz`` archive, a pickle of Planetoid, or a text, which is not checked; errors call it ``shown``.
-
-    Raises:
-        DataError: If the file is cut short or otherwise damaged, or names anything outside the allow-list.
+    The file is an ``.npz`` archive, a pickle of Planetoid, or a text, which is not checked.
     """
     if path.suffix == ".npz":
         _check_npz(path, shown)
@@ -88,13 +57,12 @@ def check_raw_file(path: Path, shown: str) -> None:
 def check_published(raw: Path, files: Sequence[str], origin: str) -> None:
     """Refuse files of Planetoid if most are the published ones and some are not: those are damaged.
 
-    A pickle has no checksum of its own. If more than half of the files differ, they are another release, of which only
-    the contents can be checked.
-
-    Raises:
-        DataError: Naming the first such file in the folder ``raw``, which is called ``origin``.
+    A pickle has no checksum of its own; ``planetoid.sha256`` holds those of the files in kimiyoung/planetoid. If more
+    than half of the files differ, they are another release, of which only the contents can be checked.
     """
-    different = [name for name in files if name in _PUBLISHED and sha256(raw / name) != _PUBLISHED[name]]
+    listed = resources.files("relgraph.datasets").joinpath("planetoid.sha256").read_text(encoding="utf-8")
+    published = {name: digest for digest, name in map(str.split, listed.splitlines())}
+    different = [name for name in files if name in published and sha256(raw / name) != published[name]]
     if different and 2 * len(different) <= len(files):
         raise DataError(
             f"the file '{different[0]}' in {origin} must be the published one, as most of the files beside it are "
@@ -103,11 +71,7 @@ def check_published(raw: Path, files: Sequence[str], origin: str) -> None:
 
 
 def check_citations(data: Data, *, binary: bool, origin: str) -> None:
-    """Refuse a graph that Planetoid's files cannot hold; only the published files have a checksum.
-
-    Raises:
-        DataError: Naming the fault and the folder, which is called ``origin``.
-    """
+    """Refuse a graph that Planetoid's files cannot hold; only the published files have a checksum."""
     x, y, fault = data.x, data.y, None
     if not data.is_undirected():
         fault = "an edge without its reverse"
@@ -123,12 +87,9 @@ def check_citations(data: Data, *, binary: bool, origin: str) -> None:
 
 @dataclass(frozen=True)
 class RawTables:
-    """The compressed tables of one dataset of OGB.
+    """The compressed tables of one dataset of OGB, in a folder that holds ``raw`` and ``split``.
 
-    Args:
-        folder: The folder that holds ``raw`` and ``split``.
-        dataset: The name of the dataset, for errors.
-        url: The address of its archive, for errors.
+    Every method raises a :class:`DataError` that names the file if it is damaged or has other content than it must.
     """
 
     folder: Path
@@ -136,19 +97,9 @@ class RawTables:
     url: str
 
     def table(
-        self,
-        file: str,
-        rows: int | None = None,
-        columns: int | None = None,
-        *,
-        integers: bool = False,
-        finite: bool = False,
+        self, file: str, rows: int | None, columns: int | None, *, integers: bool = False, finite: bool = False
     ) -> Tensor:
-        """A table as int64 or float32, ``(rows, columns)``; an empty cell is NaN.
-
-        Raises:
-            DataError: If the file is damaged, has another size, or other values than those allowed.
-        """
+        """A table as int64 or float32, ``(rows, columns)``; an empty cell is NaN."""
         found = self._read(file).to_numpy()
         height, width = found.shape
         if rows not in (None, height) or columns not in (None, width):
@@ -164,7 +115,7 @@ class RawTables:
     def integers(self, file: str, *, column: str | None = None) -> Tensor:
         """A table of one integer per row, ``(rows,)``; or one column, by the name in its first row."""
         if column is None:
-            values = self.table(file, columns=1, integers=True).view(-1)
+            values = self.table(file, None, 1, integers=True).view(-1)
             if bool((values < 0).any()):
                 raise self.refusal(file, "integers from 0", "a negative one")
             return values
@@ -183,8 +134,7 @@ class RawTables:
                 raise self.refusal(files[part], f"numbers from 0 to {rows - 1:,}", f"{int(chosen.max()):,}")
         together = torch.cat(list(parts.values()))
         if len(torch.unique(together)) != together.numel():
-            last = list(files.values())[-1]
-            raise self.refusal(last, "no row of another part, and none twice", "repeated rows")
+            raise self.refusal([*files.values()][-1], "no row of another part, and none twice", "repeated rows")
         return parts
 
     def check_labels(self, file: str, y: Tensor, classes: int | None) -> None:

@@ -15,8 +15,7 @@ def disagreement(p: Tensor, q: Tensor, *, mode: Mode = "multiclass") -> float:
     """Share of nodes on which two runs predict different classes; of labels, share of (node, label) pairs.
 
     Args:
-        p: Predicted classes, shape ``(N,)``, or outputs, shape ``(N, C)``.
-        q: Those of the other run, in either form.
+        p, q: Predicted classes, shape ``(N,)``, or outputs, shape ``(N, C)``, in either form.
         mode: What outputs are: ``"multiclass"``, or ``"multilabel"``, where the sign of each is the prediction.
 
     Raises:
@@ -62,8 +61,6 @@ def matched_cosine(x: Tensor, y: Tensor) -> float:
     if x.shape != y.shape or x.size(0) == 0:
         shapes = f"{tuple(x.shape)} and {tuple(y.shape)}"
         raise InputError("x", f"and 'y' must have the same shape with at least one row (got shapes {shapes})")
-    x, y = x.detach(), y.detach().to(x)
-    if x.dtype in (torch.float16, torch.bfloat16):
-        x, y = x.float(), y.float()
+    x, y = (rows.detach().to(x.device, torch.promote_types(x.dtype, torch.float32)) for rows in (x, y))
     cosines = (functional.normalize(x, dim=1, eps=1e-8) * functional.normalize(y, dim=1, eps=1e-8)).sum(dim=1)
     return float(cosines.cpu().double().mean())

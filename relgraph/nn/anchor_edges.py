@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+import numpy as np
 import torch
 from torch import Tensor
 
+from relgraph.anchors import AnchorSet
 from relgraph.errors import InputError
 from relgraph.nn.relative import given_anchors
 from relgraph.similarity import relative, resolve
 
-if TYPE_CHECKING:
-    from relgraph.anchors import AnchorSet
-
-_CHUNK = 1 << 22  # similarities, or pairs of anchor and node, held at once
+_CHUNK = 1 << 22  # similarities held at once
 
 
 def complete_edges(num_anchors: int, num_nodes: int, *, device: torch.device | str | None = None) -> Tensor:
@@ -39,9 +36,8 @@ def nearest_anchor_edges(
 
     Args:
         z: Embeddings ``(N, F)``.
-        anchors: An AnchorSet or embeddings ``(K, F)``.
-        k: Number of anchors per node, 1..K.
-        similarity, normalization: As of :class:`RelativeLayer`.
+        anchors, similarity, normalization: As of :class:`RelativeLayer`.
+        k: Number of anchors per node, from 1 to K.
 
     Raises:
         InputError: If ``k`` is out of range, a name is unknown, or the shapes do not fit.
@@ -65,11 +61,8 @@ def nearest_anchor_edges(
 def within_hops_edges(edge_index: Tensor, anchor_index: Tensor, num_hops: int, num_nodes: int) -> Tensor:
     """Edges from each anchor to the nodes that it reaches in at most ``num_hops`` steps, itself included.
 
-    Steps follow the edges from source to target, as messages do: a node is joined to the anchors whose messages reach
-    it in ``num_hops`` layers. This is a breadth-first search from a chunk of anchors at a time.
-
-    Shapes:
-        edges of the graph ``(2, M)``, rows of the anchors in rank order ``(K,)`` -> edges ``(2, E)``.
+    Steps follow the edges ``(2, M)`` of the graph from source to target: a node is joined to the anchors, rows ``(K,)``
+    in rank order, whose messages reach it in ``num_hops`` layers.
 
     Raises:
         InputError: If ``num_hops`` is negative, or an edge or an anchor is out of range.
@@ -80,35 +73,21 @@ def within_hops_edges(edge_index: Tensor, anchor_index: Tensor, num_hops: int, n
         tensor([[0, 0, 1],
                 [1, 2, 3]])
     """
+    from scipy.sparse import csr_array
+
     if num_hops < 0:
         raise InputError("num_hops", f"must be 0 or more (got {num_hops}); 0 joins each anchor to itself only")
     for name, rows in (("edge_index", edge_index), ("anchor_index", anchor_index)):
         if rows.numel() and not 0 <= int(rows.min()) <= int(rows.max()) < num_nodes:
             got = int(rows.min()) if int(rows.min()) < 0 else int(rows.max())
             raise InputError(name, f"must hold rows of nodes from 0 to {num_nodes - 1} (got {got}); check num_nodes")
-    order = edge_index[0].argsort()
-    targets, degree = edge_index[1][order], torch.bincount(edge_index[0], minlength=num_nodes)
-    first = degree.cumsum(0) - degree
-    group = max(1, _CHUNK // max(targets.numel(), num_nodes, 1))
-    found = []
-    for start in range(0, anchor_index.numel(), group):
-        seeds = anchor_index[start : start + group]
-        ranks = torch.arange(seeds.numel(), device=seeds.device)
-        reached = torch.zeros(seeds.numel() * num_nodes, dtype=torch.bool, device=seeds.device)
-        front = ranks * num_nodes + seeds  # pairs of anchor and node, each as one number
-        reached[front] = True
-        for _ in range(num_hops):
-            nodes = front % num_nodes
-            count = degree[nodes]
-            step = torch.arange(int(count.sum()), device=seeds.device)
-            step = step - (count.cumsum(0) - count).repeat_interleave(count)
-            follow = targets[first[nodes].repeat_interleave(count) + step]
-            after = (front - nodes).repeat_interleave(count) + follow
-            front = torch.unique(after[~reached[after]])
-            if not front.numel():
-                break
-            reached[front] = True
-        pairs = reached.nonzero().view(-1)
-        found.append(torch.stack([pairs // num_nodes + start, pairs % num_nodes]))
-    pairs = torch.cat(found, 1) if found else edge_index.new_empty(2, 0)
-    return pairs[:, (pairs[1] * max(1, anchor_index.numel()) + pairs[0]).argsort()]
+    edges, count = edge_index.cpu().numpy(), anchor_index.numel()
+    adjacency = csr_array((np.ones(edges.shape[1]), edges), shape=(num_nodes, num_nodes))
+    reached = csr_array((np.ones(count), (np.arange(count), anchor_index.cpu().numpy())), shape=(count, num_nodes))
+    for _ in range(num_hops):
+        before, reached = reached.nnz, reached + reached @ adjacency
+        reached.data[:] = 1
+        if reached.nnz == before:
+            break
+    nodes, ranks = reached.T.tocsr().nonzero()
+    return torch.from_numpy(np.stack([ranks, nodes])).to(edge_index)

@@ -12,9 +12,8 @@ from torch import Tensor
 def dropout(x: Tensor, p: float, training: bool) -> Tensor:
     """Inverted dropout, as ``torch.nn.functional.dropout``, and several times faster on a CPU.
 
-    On other devices, in compiled functions and under ``torch.func`` it is ``torch.nn.functional.dropout``.
-
-    The probability ``p`` is exact to 1/131,072 on a CPU.
+    The probability ``p`` is exact to 1/131,072 there. On other devices, in compiled functions and under ``torch.func``
+    it is ``torch.nn.functional.dropout``.
 
     Example:
         >>> with torch.random.fork_rng(devices=[]):
@@ -34,11 +33,10 @@ def dropout(x: Tensor, p: float, training: bool) -> Tensor:
 def keep_mask(shape: torch.Size, p: float, generators: Sequence[torch.Generator], like: Tensor) -> Tensor:
     """Factors of dropout, 0 with probability ``p`` and ``1 / (1 - p)`` otherwise, shape ``(S, *shape)``.
 
-    Each of the ``S`` masks is drawn from a generator of its own, so it does not depend on the others. One draw of 64
-    bits decides about four values, which is several times faster than ``bernoulli_``. Type and device are those of
-    ``like``.
+    Each of the ``S`` masks has a generator of its own. Type and device are those of ``like``.
     """
     count = shape.numel()
+    # One draw of 64 bits decides about four values, which is several times faster than ``bernoulli_``.
     bits = torch.empty(len(generators), (count + 3) // 4, dtype=torch.int64, device=like.device)
     for row, generator in zip(bits, generators, strict=True):
         row.random_(-(2**63), None, generator=generator)

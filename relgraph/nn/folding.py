@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import skip_init
 
+from relgraph.anchors import AnchorSet, PublishedHead, shared_ids
 from relgraph.errors import InputError
 from relgraph.nn.relative import RelativeLayer, given_anchors
 from relgraph.registry import SIMILARITIES
 from relgraph.similarity import apply_map, normalizing_map, resolve, safe_norm, whitened_projection
 from relgraph.similarity.checks import exact
-
-if TYPE_CHECKING:
-    from relgraph.anchors import AnchorSet, PublishedHead
 
 Linear = TypeVar("Linear", bound=nn.Linear)
 
@@ -28,22 +26,19 @@ class FoldedCosine(nn.Module):
     .. math:: \mathrm{logits} = \frac{z' M}{\|z'\|} + b, \qquad z' = (z - m) \, T
 
     The division by the norm follows the product, so without normalization no copy of ``z`` is made, and memory is O(N)
-    beyond the logits unless a gradient is needed. Otherwise ``z'`` is a copy ``(N, F)``. On a CPU many rows are
-    processed in parts, so that ``z`` is read from memory once and only a part is copied.
+    beyond the logits unless a gradient is needed. On a CPU many rows are processed in parts, so that ``z`` is read from
+    memory once.
 
-    Args:
-        weight: The matrix ``M`` ``(F, C)``.
-        bias: The constants ``b`` ``(C,)``.
-        shift: The center ``m`` ``(F,)``, or ``None``.
-        scale: The matrix ``T`` ``(F, F)`` or its diagonal ``(F,)``, or ``None``.
+    Arguments: ``M`` ``(F, C)``, ``b`` ``(C,)``, ``m`` ``(F,)``, and ``T`` ``(F, F)`` or its diagonal ``(F,)``.
     """
+
+    shift: Tensor | None
+    scale: Tensor | None
 
     def __init__(self, weight: Tensor, bias: Tensor, shift: Tensor | None = None, scale: Tensor | None = None) -> None:
         super().__init__()
         self.weight = nn.Parameter(weight, requires_grad=False)
         self.bias = nn.Parameter(bias, requires_grad=False)
-        self.shift: Tensor | None
-        self.scale: Tensor | None
         self.register_buffer("shift", shift)
         self.register_buffer("scale", scale)
 
@@ -86,11 +81,9 @@ def fold(head: nn.Module, layer: RelativeLayer, anchors: AnchorSet | Tensor | No
 
     Args:
         head: A ``torch.nn.Linear`` from K to C on relative representations.
-        layer: Their layer, with a similarity that is bilinear up to one factor per node, such as cosine.
+        layer: Their layer, with a similarity that is bilinear up to one factor per node, such as cosine; if it divides
+            by norms, the result is a :class:`FoldedCosine`.
         anchors: The AnchorSet or the embeddings ``(K, F)`` that the layer is given; left out for a frozen layer.
-
-    Returns:
-        A ``torch.nn.Linear`` from F to C, or a :class:`FoldedCosine` if the similarity divides by norms.
 
     Raises:
         InputError: If the head is not linear, the similarity is not bilinear, the anchors of head and layer differ, or
@@ -105,20 +98,16 @@ def fold(head: nn.Module, layer: RelativeLayer, anchors: AnchorSet | Tensor | No
         >>> torch.allclose(folded(z), head(layer(z, anchors=z[:6])), atol=1e-5)
         True
     """
+    apart = "keep layer and head apart"
     if not isinstance(head, nn.Linear):
-        raise InputError(
-            "head", f"must be a torch.nn.Linear to be folded (got {type(head).__name__}); keep layer and head apart"
-        )
+        raise InputError("head", f"must be a torch.nn.Linear to be folded (got {type(head).__name__}); {apart}")
     if isinstance(head, RelativeHead):
         head.check(layer, anchors)
     similarity, _ = resolve(layer.similarity, layer.normalization)
     if not similarity.bilinear:
         bilinear = ", ".join(sorted(name for name in SIMILARITIES if SIMILARITIES.resolve(name).bilinear))
-        raise InputError(
-            "layer",
-            f"must have a bilinear similarity to be folded: {bilinear} (got '{similarity.name}'); "
-            "keep layer and head apart",
-        )
+        found = f"{bilinear} (got '{similarity.name}')"
+        raise InputError("layer", f"must have a bilinear similarity to be folded: {found}; {apart}")
     rows, center = layer.frozen_anchors, layer.frozen_center
     if (rows is None) == (anchors is None):
         got, hint = ("none", "pass them, or freeze the layer") if rows is None else ("both", "leave them out")
@@ -126,11 +115,8 @@ def fold(head: nn.Module, layer: RelativeLayer, anchors: AnchorSet | Tensor | No
     if rows is None:
         rows, center = given_anchors(None, None, anchors)
     if head.in_features != rows.size(0):
-        raise InputError(
-            "head",
-            f"must read one coordinate per anchor, {rows.size(0)} (got {head.in_features}); "
-            "pass the anchors it was made for",
-        )
+        found = f"{rows.size(0)} (got {head.in_features})"
+        raise InputError("head", f"must read one coordinate per anchor, {found}; pass the anchors it was made for")
     rows = rows.to(head.weight.device)
     center = None if center is None else center.to(rows.device)
     precise = exact(rows.device)
@@ -138,12 +124,11 @@ def fold(head: nn.Module, layer: RelativeLayer, anchors: AnchorSet | Tensor | No
     weight = matrix.to(precise) @ head.weight.to(precise).T
     bias = torch.zeros_like(head.weight[:, 0]) if head.bias is None else head.bias.clone()
     if similarity.normed:
-        return FoldedCosine(
-            weight.to(bias), bias, *(None if part is None else part.to(bias) for part in (shift, scale))
-        )
+        shift, scale = (None if part is None else part.to(bias) for part in (shift, scale))
+        return FoldedCosine(weight.to(bias), bias, shift, scale)
     if scale is not None:
-        weight = torch.diag(scale).to(weight) @ weight if scale.dim() == 1 else scale.to(weight) @ weight
-    return _linear(nn.Linear, weight.T, bias if shift is None else (bias - shift.to(precise) @ weight).to(bias))
+        weight = (torch.diag(scale) if scale.dim() == 1 else scale).to(weight) @ weight
+    return frozen_linear(nn.Linear, weight.T, bias if shift is None else (bias - shift.to(precise) @ weight).to(bias))
 
 
 def _parts(rows: Tensor, center: Tensor | None, layer: RelativeLayer) -> tuple[Tensor | None, Tensor | None, Tensor]:
@@ -168,17 +153,13 @@ class RelativeHead(nn.Linear):
     def check(self, layer: RelativeLayer, anchors: AnchorSet | Tensor | None = None) -> None:
         """Refuse a layer with another similarity, and an AnchorSet of other anchors or in another order."""
         if layer.similarity != self.similarity:
-            raise InputError(
-                "layer",
-                f"must have the similarity that the head reads, '{self.similarity}' (got '{layer.similarity}'); "
-                f"make it with RelativeLayer('{self.similarity}')",
-            )
+            found = f"'{self.similarity}' (got '{layer.similarity}'); make it with RelativeLayer('{self.similarity}')"
+            raise InputError("layer", f"must have the similarity that the head reads, {found}")
         ids = getattr(anchors, "ids", None)
         if ids is not None and ids.tolist() != self.anchor_ids.tolist():
+            hint = "make the head with relative_head(published, anchors)"
             raise InputError(
-                "anchors",
-                "must be those of the head in the same order (got others, or another order); "
-                "make the head with relative_head(published, anchors)",
+                "anchors", f"must be those of the head in the same order (got others, or another order); {hint}"
             )
 
     def extra_repr(self) -> str:
@@ -192,15 +173,12 @@ def relative_head(head: PublishedHead, anchors: AnchorSet | None = None) -> Rela
     .. math:: \mathrm{logits} = r \, (L - \mathbf 1 \, \bar l^\top) + \bar l
 
     with the outputs of the head on its own anchors :math:`L` and their mean over all nodes :math:`\bar l`. On the
-    whitened relative representation of *any* run with the same anchors in the same order it equals that run's
-    :func:`relgraph.convert`.
+    whitened relative representation ``(N, K)`` of *any* run with the same anchors in the same order it equals that
+    run's :func:`relgraph.convert`. It is frozen; ``anchor_ids`` names the anchor of each coordinate.
 
     Args:
         head: A published head with ``K`` anchors and ``C`` outputs.
         anchors: The anchors of the relative representations, in their order; by default those of ``head``.
-
-    Returns:
-        A frozen linear map from ``(N, K)`` to ``(N, C)`` with ``anchor_ids``, the anchor of each coordinate.
 
     Raises:
         InputError: If ``anchors`` are not those of the head.
@@ -212,29 +190,26 @@ def relative_head(head: PublishedHead, anchors: AnchorSet | None = None) -> Rela
         >>> relative_head(publish(nn.Linear(4, 3), space))
         RelativeHead(in_features=20, out_features=3, bias=True, similarity='whitened')
     """
+    from relgraph.anchors import PublishedHead
+    from relgraph.maps.methods import require
+
+    require("head", head, PublishedHead, "make one with relgraph.publish")
     logits, ids = head.outputs, head.ids
     if anchors is not None:
-        from relgraph.anchors import shared_ids
-
         _, rows = shared_ids(anchors.ids, ids)
         if not len(rows) == len(ids) == len(anchors):
-            raise InputError(
-                "anchors",
-                f"must be those of the head, {len(ids)} (got {len(anchors)}, {len(rows)} of them the head's); "
-                "relgraph.convert needs only some of them",
-            )
+            found = f"{len(ids)} (got {len(anchors)}, {len(rows)} of them the head's)"
+            raise InputError("anchors", f"must be those of the head, {found}; relgraph.convert needs only some of them")
         logits, ids = logits[rows], ids[rows]
-    linear = _linear(RelativeHead, (logits - head.mean).mT, head.mean)
+    linear = frozen_linear(RelativeHead, (logits - head.mean).mT, head.mean)
     linear.register_buffer("anchor_ids", ids.clone())
     return linear
 
 
-def _linear(kind: type[Linear], weight: Tensor, bias: Tensor) -> Linear:
+def frozen_linear(kind: type[Linear], weight: Tensor, bias: Tensor) -> Linear:
     """A frozen linear map; ``kind(...)`` would draw initial values from the global generator."""
-    linear: Linear = skip_init(  # type: ignore[no-untyped-call]
-        kind, weight.size(1), weight.size(0), dtype=bias.dtype, device=bias.device
-    )
-    with torch.no_grad():
-        linear.weight.copy_(weight)
-        linear.bias.copy_(bias)
-    return linear.requires_grad_(False)
+    size, like = (weight.size(1), weight.size(0)), {"dtype": bias.dtype, "device": bias.device}
+    linear: Linear = skip_init(kind, *size, **like)  # type: ignore[no-untyped-call]
+    linear.requires_grad_(False).weight.copy_(weight)
+    linear.bias.copy_(bias)
+    return linear

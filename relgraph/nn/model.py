@@ -5,10 +5,12 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 from torch import Tensor, nn
+from torch_geometric.data import Data
 
+from relgraph.anchors import AnchorSet
 from relgraph.errors import InputError
 from relgraph.graph import anchor_index
 from relgraph.modes import eval_mode
@@ -17,12 +19,7 @@ from relgraph.nn.folding import RelativeHead, fold
 from relgraph.nn.relative import RelativeLayer
 from relgraph.similarity import resolve
 
-if TYPE_CHECKING:
-    from torch_geometric.data import Data
-
-    from relgraph.anchors import AnchorSet
-
-    Graph: TypeAlias = Data | Mapping[str, Any]
+Graph: TypeAlias = Data | Mapping[str, Any]
 
 
 class Model(nn.Module):
@@ -35,7 +32,6 @@ class Model(nn.Module):
 
     Example:
         >>> import torch
-        >>> from torch_geometric.data import Data
         >>> from relgraph.nn import GCNEncoder
         >>> data = Data(x=torch.rand(4, 3), edge_index=torch.tensor([[0, 1], [1, 0]]))
         >>> model = Model(GCNEncoder(3, 8), nn.Linear(8, 2))
@@ -45,19 +41,14 @@ class Model(nn.Module):
 
     def __init__(self, encoder: nn.Module, head: nn.Module) -> None:
         super().__init__()
-        self.encoder = encoder
-        self.head = head
+        self.encoder, self.head = encoder, head
 
     def forward(self, x: Tensor | Data, edge_index: Tensor | None = None, **graph: Any) -> Tensor:
         """Outputs of the head ``(N, C)``, with gradients and in the current mode.
 
-        Args:
-            x: Features ``(N, D)``, or a whole graph in place of all arguments.
-            edge_index: Edges ``(2, E)``.
-            **graph: Further attributes of the graph, such as ``edge_weight`` or ``batch``.
-
-        Raises:
-            InputError: If the encoder or the head requires an argument that is missing.
+        Arguments are features ``(N, D)``, edges ``(2, E)`` and any further attributes of the graph, such as
+        ``edge_weight`` or ``batch``, or a whole graph in place of all. What the encoder or the head requires and is not
+        there is an InputError.
         """
         parts = _graph(x, edge_index, graph)
         return self._outputs(call_with_graph(self.encoder, parts), parts)
@@ -82,25 +73,15 @@ class Model(nn.Module):
 
 
 class TailHead(nn.Module):
-    """The rest of a network behind an inner layer: message passing on the given graph, then the head.
+    """The rest of a network behind an inner layer as a head: the remaining layers on the graph, then the head.
 
-    It needs the states of *all* nodes of a graph, since the output of a node depends on its neighbors. The remaining
-    layers, such as ``encoder[1:]``, and the head are shared, not copied.
-
-    Example:
-        >>> import torch
-        >>> from relgraph.nn import GCNEncoder
-        >>> encoder, head = GCNEncoder(3, 8).eval(), nn.Linear(8, 2)
-        >>> x, edge_index = torch.rand(4, 3), torch.tensor([[0, 1], [1, 0]])
-        >>> tail = TailHead(encoder[1:], head)
-        >>> torch.equal(tail(encoder[:1](x, edge_index), edge_index), head(encoder(x, edge_index)))
-        True
+    It needs the states of *all* nodes of a graph, since the output of a node depends on its neighbors. With an encoder
+    of layers, ``TailHead(encoder[1:], head)`` on the states of ``encoder[:1]`` equals ``head`` on ``encoder``.
     """
 
     def __init__(self, encoder: Encoder, head: nn.Module) -> None:
         super().__init__()
-        self.encoder = encoder
-        self.head = head
+        self.encoder, self.head = encoder, head
         self.training = encoder.training and head.training
 
     @property
@@ -116,6 +97,30 @@ class TailHead(nn.Module):
         return outputs
 
 
+def cut_model(model: Model, at: int | None, name: str = "") -> tuple[nn.Module, nn.Module]:
+    """The encoder up to layer ``at``, from 1, and the head of its states: the rest of the network, both shared.
+
+    Behind the last layer, or for ``None``, that is the head alone, else a :class:`TailHead`.
+
+    Raises:
+        InputError: If there is no such layer, the encoder is no list of layers, or the head reads relative
+            representations; ``name`` is the argument that holds the model.
+    """
+    encoder = model.encoder
+    if at is None:
+        return encoder, model.head
+    if isinstance(model, RelativeModel):
+        raise InputError(name or "model", "must have a head on embeddings (got one on relative representations)")
+    kind = type(encoder).__name__
+    if not isinstance(encoder, Encoder):
+        found = f"(got a {kind}); subclass relgraph.nn.Encoder"
+        raise InputError(name or "model", f"must have an encoder with layers {found}")
+    if isinstance(at, bool) or not isinstance(at, int) or not 1 <= at <= len(encoder):
+        whose = f"'{name}'" if name else kind
+        raise InputError("at", f"must be from 1 to {len(encoder)}, the layers of {whose} (got {at!r})")
+    return encoder[:at], model.head if at == len(encoder) else TailHead(encoder[at:], model.head)
+
+
 class RelativeModel(Model):
     """A model with a head on relative representations: encoder, then :class:`RelativeLayer`, then head.
 
@@ -124,7 +129,6 @@ class RelativeModel(Model):
 
     Example:
         >>> import torch
-        >>> from torch_geometric.data import Data
         >>> from relgraph.nn import GCNEncoder
         >>> data = Data(x=torch.rand(4, 3), edge_index=torch.tensor([[0, 1], [1, 0]]))
         >>> data.anchor_rank, data.num_anchors = torch.tensor([0, -1, 1, -1]), 2
@@ -138,32 +142,19 @@ class RelativeModel(Model):
             head.check(layer)
         self.layer: RelativeLayer = layer
 
-    def relative(self, x: Tensor | Data, edge_index: Tensor | None = None, **graph: Any) -> Tensor:
-        """Relative representations ``(N, K)``, with gradients and in the current mode."""
-        parts = _graph(x, edge_index, graph)
-        return self._relative(call_with_graph(self.encoder, parts), parts)
-
     def _outputs(self, z: Tensor, graph: Graph) -> Tensor:
-        return super()._outputs(self._relative(z, graph), graph)
-
-    def _relative(self, z: Tensor, graph: Graph) -> Tensor:
         rows = None
         if not self.layer.frozen:
             rows = graph.get("anchor_index") if isinstance(graph, Mapping) else anchor_index(graph)
-        r: Tensor = self.layer(z, anchor_index=rows)
-        return r
+        return super()._outputs(self.layer(z, anchor_index=rows), graph)
 
     def freeze(self, anchors: AnchorSet | Tensor | None = None) -> Model:
-        """The same model for inference with these anchors on any graph.
+        """A frozen copy for inference with these anchors on any graph.
 
-        A linear head behind a bilinear similarity is folded (:func:`relgraph.fold`); the relative representation is
-        then never computed. Other heads keep a frozen layer.
+        A linear head behind a bilinear similarity is folded (:func:`relgraph.fold`); other heads keep a frozen layer.
 
         Args:
             anchors: An AnchorSet or embeddings ``(K, F)``; by default those stored in the layer, frozen or averaged.
-
-        Returns:
-            A copy in evaluation mode whose parameters require no gradient.
         """
         encoder, layer, head = copy.deepcopy(self.encoder), copy.deepcopy(self.layer), copy.deepcopy(self.head)
         if anchors is not None or not layer.frozen:
@@ -177,22 +168,21 @@ def call_with_graph(module: nn.Module, graph: Graph) -> Tensor:
     """Call a module with the parts of a graph that its ``forward`` names.
 
     A first parameter named ``data``, ``graph`` or ``batch`` is given the whole graph. Otherwise arguments are passed by
-    name, as far as the graph has them: ``x``, ``edge_index``, ``edge_weight``, ``edge_attr``, ``batch`` and any
-    further attribute. A first parameter of another name is given the features, and a required second one of another
-    name the edges; ``*args`` is given both.
-
-    Raises:
-        InputError: If a required argument has no value in the graph.
+    name, as far as the graph has them; a required one that it lacks is an InputError. A first parameter of another name
+    is given the features, and a required second one of another name the edges; ``*args`` is given both.
 
     Example:
         >>> import torch
-        >>> from torch_geometric.data import Data
         >>> data = Data(x=torch.ones(2, 3), edge_index=torch.tensor([[0], [1]]))
         >>> call_with_graph(nn.Identity(), data).shape
         torch.Size([2, 3])
     """
     parameters = _parameters(module)
-    if not isinstance(graph, Mapping) and parameters and parameters[0].name in ("data", "graph", "batch"):
+    whole = bool(parameters) and parameters[0].name in ("data", "graph", "batch")
+    if hasattr(graph, "node_types") and not whole:
+        types = ", ".join(graph.node_types)
+        raise InputError("data", f"must hold one type of nodes (got {types}); convert it by data.to_homogeneous()")
+    if not isinstance(graph, Mapping) and whole:
         out: Tensor = module(graph)
         return out
     placed, named = [], {}
@@ -213,14 +203,10 @@ def head_arguments(head: nn.Module, graph: Graph) -> dict[str, Any]:
     """The arguments of a head beside the embeddings, by name, from a graph.
 
     Their names are the head's attribute ``graph_arguments`` if it has one, else the parameters of its ``forward`` after
-    the first.
-
-    Raises:
-        InputError: If a required argument has no value in the graph.
+    the first; a required one that the graph lacks is an InputError.
 
     Example:
         >>> import torch
-        >>> from torch_geometric.data import Data
         >>> from torch_geometric.nn import GCNConv
         >>> data = Data(x=torch.ones(2, 3), edge_index=torch.tensor([[0], [1]]))
         >>> list(head_arguments(GCNConv(3, 2), data)), head_arguments(nn.Linear(3, 2), data)
@@ -259,9 +245,7 @@ def _value(module: nn.Module, role: str, graph: Graph, parameter: inspect.Parame
     if value is None and parameter.name not in _PARTS and (place == 0 or (place == 1 and required)):
         value = graph.get("edge_index" if place else "x")
     if value is None and required:
-        raise InputError(
-            role,
-            f"must need nothing that the graph lacks (got a {type(module).__name__} that needs '{parameter.name}'); "
-            f"set data.{parameter.name}, or give the argument a default",
-        )
+        found = f"got a {type(module).__name__} that needs '{parameter.name}'"
+        hint = f"set data.{parameter.name}, or give the argument a default"
+        raise InputError(role, f"must need nothing that the graph lacks ({found}); {hint}")
     return value

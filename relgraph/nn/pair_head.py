@@ -10,12 +10,11 @@ class PairHead(nn.Module):
 
     .. math:: s_{uv} = w' \, \mathrm{ReLU}(W (z_u \odot z_v) + b) + c
 
-    The product is symmetric in the two nodes, and not linear in the embeddings, so that the head cannot be published by
-    its outputs on anchors: it is published with its own input space, into which other spaces are translated.
+    It is not linear in the embeddings, so that it cannot be published by its outputs on anchors: it is published with
+    its own input space, into which other spaces are translated.
 
     Args:
-        in_channels: Width of the embeddings.
-        hidden_channels: Width of the hidden layer.
+        in_channels, hidden_channels: Width of the embeddings and of the hidden layer.
 
     Example:
         >>> import torch

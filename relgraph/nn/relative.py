@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from relgraph.anchors import AnchorSet
 from relgraph.errors import InputError
 from relgraph.similarity import check_shrinkage, relative, resolve
 from relgraph.similarity.checks import check_pair, exact, wide
-
-if TYPE_CHECKING:
-    from relgraph.anchors import AnchorSet
 
 _BUFFERS = ("ema_anchors", "ema_center", "frozen_anchors", "frozen_center")
 
@@ -24,17 +22,13 @@ class RelativeLayer(nn.Module):
 
     with a similarity :math:`s` and a normalization of the space :math:`\nu` by its anchors. Cosine without
     normalization is the relative representation of Moschella et al. 2023 ("Relative representations enable zero-shot
-    latent space communication", arXiv 2209.15430); ``"whitened"`` is :func:`relgraph.similarity.whitened_similarity`,
-    which head conversion uses. :func:`relgraph.similarity.invariances` lists the invariances of each choice. The layer
-    has no parameters. Zero rows, duplicate rows, a constant space and an empty batch give finite numbers.
-
-    The *anchor sets* of P-GNN (You et al. 2019) and the *relative position encodings* of graph transformers are
-    unrelated, since they do not compare embeddings.
+    latent space communication", arXiv 2209.15430); head conversion uses ``"whitened"``.
+    :func:`relgraph.similarity.invariances` lists the invariances of each choice. The layer has no parameters. Zero
+    rows, duplicate rows, a constant space and an empty batch give finite numbers.
 
     With ``ema``, training replaces the anchors by a moving average of their embeddings, updated at every forward call,
     and evaluation uses the average unchanged. :meth:`freeze` stores anchors and center, for nodes that arrive later in
-    batches without anchors. Both are buffers, saved and moved with the model, and have no gradient; anchors that are
-    passed to a frozen layer are ignored.
+    batches without anchors. Both are buffers without gradient, saved with the model.
 
     Args:
         similarity: A name of :data:`relgraph.registry.SIMILARITIES`, such as ``"cosine"`` or ``"whitened"``.
@@ -76,11 +70,8 @@ class RelativeLayer(nn.Module):
         check_shrinkage(shrinkage)
         if ema is not None and not 0 <= ema < 1:
             raise InputError("ema", f"must be at least 0 and below 1 (got {ema}); 0.9 averages over about ten steps")
-        self.similarity = similarity
-        self.normalization = normalization
-        self.shrinkage = shrinkage
-        self.detach_anchors = detach_anchors
-        self.ema = ema
+        self.similarity, self.normalization, self.shrinkage = similarity, normalization, shrinkage
+        self.detach_anchors, self.ema = detach_anchors, ema
         for name in _BUFFERS:
             self.register_buffer(name, None)
 
@@ -96,22 +87,13 @@ class RelativeLayer(nn.Module):
 
     @torch.no_grad()
     def freeze(self, anchors: AnchorSet | Tensor | None = None) -> RelativeLayer:
-        """Store anchors and center, compare with these only from now on, and return the layer itself.
+        """Store anchors and center, ignore all others from now on, and return the layer itself.
 
-        Args:
-            anchors: An AnchorSet with its center, or embeddings ``(K, F)``, centered on their mean; by default the
-                moving average of training.
-
-        Raises:
-            InputError: If there is neither an argument nor an average, or the anchors are no matrix of numbers.
+        By default the anchors are the moving average of training; without one, no argument is an InputError.
         """
-        rows, center = self.ema_anchors, self.ema_center
-        if anchors is not None:
-            rows, center = given_anchors(None, None, anchors)
+        rows, center = (self.ema_anchors, self.ema_center) if anchors is None else given_anchors(None, None, anchors)
         if rows is None:
-            raise InputError(
-                "anchors", "must be given where no average was trained (got None); pass an AnchorSet or embeddings"
-            )
+            raise InputError("anchors", "must be given where no average was trained (got None); pass an AnchorSet")
         check_pair(rows, rows, center)
         if center is None:
             center = rows.mean(0, dtype=exact(rows.device))
@@ -126,28 +108,22 @@ class RelativeLayer(nn.Module):
         Args:
             z: Embeddings ``(N, F)``.
             anchor_index: Rows of the anchors in ``z``, ``(K,)``, in rank order.
-            anchors: In place of ``anchor_index``, an AnchorSet with its center, or embeddings ``(K, F)``, centered on
-                their mean.
+            anchors: In their place, an AnchorSet with its center, or embeddings ``(K, F)``, centered on their mean.
 
         Raises:
             InputError: If not exactly one of the two is given (a frozen layer needs neither), or shapes, types or
                 devices do not fit.
         """
-        rows, center = self._anchors(z, anchor_index, anchors)
-        return relative(z, rows, *self._resolved, center=center, shrinkage=self.shrinkage)
-
-    def _anchors(self, z: Tensor, anchor_index: Any, anchors: Any) -> tuple[Tensor, Tensor | None]:
         rows, center = self.frozen_anchors, self.frozen_center
         if rows is None and self.ema is not None:
             if self.training:
                 self._average(*given_anchors(z, anchor_index, anchors))
             rows, center = self.ema_anchors, self.ema_center
-        if rows is not None:
-            return rows.to(z), None if center is None else center.to(z.device)
-        rows, center = given_anchors(z, anchor_index, anchors)
-        if self.detach_anchors:
-            rows, center = rows.detach(), None if center is None else center.detach()
-        return rows, center
+        if rows is None:
+            rows, center = given_anchors(z, anchor_index, anchors, detach=self.detach_anchors)
+        else:
+            rows, center = rows.to(z), None if center is None else center.to(z.device)
+        return relative(z, rows, *self._resolved, center=center, shrinkage=self.shrinkage)
 
     @torch.no_grad()
     def _average(self, rows: Tensor, center: Tensor | None) -> None:
@@ -159,11 +135,8 @@ class RelativeLayer(nn.Module):
             self.ema_anchors, self.ema_center = rows.clone(), center
             return
         if rows.shape != self.ema_anchors.shape:
-            raise InputError(
-                "anchors",
-                f"must keep the shape of their average, {tuple(self.ema_anchors.shape)} "
-                f"(got {tuple(rows.shape)}); call reset_parameters() to start a new one",
-            )
+            found = f"{tuple(self.ema_anchors.shape)} (got {tuple(rows.shape)})"
+            raise InputError("anchors", f"must keep the shape of their average, {found}; call reset_parameters() first")
         self.ema_anchors = torch.lerp(rows, self.ema_anchors.to(rows), self.ema)
         if center is not None and self.ema_center is not None:
             center = torch.lerp(center, self.ema_center.to(center), self.ema)
@@ -179,38 +152,38 @@ class RelativeLayer(nn.Module):
 
     def extra_repr(self) -> str:
         """The options of the constructor, and whether the layer is frozen."""
-        options = f"similarity={self.similarity!r}, normalization={self.normalization!r}"
-        if self._resolved[0].whitens or self.normalization == "whiten":
-            options += f", shrinkage={self.shrinkage}"
-        if self.detach_anchors:
-            options += ", detach_anchors=True"
-        if self.ema is not None:
-            options += f", ema={self.ema}"
-        return options + (f", frozen={len(self.frozen_anchors)} anchors" if self.frozen_anchors is not None else "")
+        options = shown_options(self) + ("" if self.ema is None else f", ema={self.ema}")
+        return options + ("" if self.frozen_anchors is None else f", frozen={len(self.frozen_anchors)} anchors")
+
+
+def shown_options(module: Any, more: str = "") -> str:
+    """The options that the layer and its message-passing form share, for their representations as text."""
+    options = f"similarity={module.similarity!r}, normalization={module.normalization!r}{more}"
+    if module._resolved[0].whitens or module.normalization == "whiten":
+        options += f", shrinkage={module.shrinkage}"
+    return options + (", detach_anchors=True" if module.detach_anchors else "")
 
 
 def given_anchors(
-    z: Tensor | None, anchor_index: Tensor | None, anchors: AnchorSet | Tensor | None
+    z: Tensor | None, anchor_index: Tensor | None, anchors: AnchorSet | Tensor | None, *, detach: bool = False
 ) -> tuple[Tensor, Tensor | None]:
-    """Embeddings ``(K, F)`` and center ``(F,)``, or ``None``, of anchors given as rows of ``z`` or as ``anchors``.
-
-    Raises:
-        InputError: If not exactly one of the two is given, or ``anchor_index`` is no vector of row numbers.
-    """
+    """Embeddings ``(K, F)`` and center ``(F,)``, or ``None``, of anchors given as rows of ``z`` or as ``anchors``."""
     if (anchor_index is None) == (anchors is None):
         got = "neither" if anchors is None else "both"
-        raise InputError(
-            "",
-            f"exactly one of 'anchor_index' and 'anchors' must be given (got {got}); "
-            "pass rows of z as 'anchor_index', or an AnchorSet or embeddings as 'anchors'",
-        )
-    if anchors is not None:
-        return (anchors, None) if isinstance(anchors, Tensor) else (anchors.embeddings, anchors.center)
-    assert anchor_index is not None and z is not None
-    if anchor_index.dim() != 1 or anchor_index.dtype not in (torch.int64, torch.int32):
-        raise InputError(
-            "anchor_index",
-            f"must be a vector of row numbers (got {anchor_index.dtype} of shape "
-            f"{tuple(anchor_index.shape)}); pass embeddings as 'anchors', and a mask as mask.nonzero().view(-1)",
-        )
-    return z[anchor_index], None
+        hint = "pass rows of z as 'anchor_index', or an AnchorSet or embeddings as 'anchors'"
+        raise InputError("", f"exactly one of 'anchor_index' and 'anchors' must be given (got {got}); {hint}")
+    center: Tensor | None = None
+    if isinstance(anchors, Tensor):
+        rows = anchors
+    elif anchors is not None:
+        rows, center = anchors.embeddings, anchors.center
+    else:
+        assert anchor_index is not None and z is not None
+        if anchor_index.dim() != 1 or anchor_index.dtype not in (torch.int64, torch.int32):
+            found = f"{anchor_index.dtype} of shape {tuple(anchor_index.shape)}"
+            hint = "pass embeddings as 'anchors', and a mask as mask.nonzero().view(-1)"
+            raise InputError("anchor_index", f"must be a vector of row numbers (got {found}); {hint}")
+        rows = z[anchor_index]
+    if detach:
+        rows, center = rows.detach(), None if center is None else center.detach()
+    return rows, center

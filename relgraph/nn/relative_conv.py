@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor
 from torch_geometric.nn import MessagePassing
 
-from relgraph.nn.relative import given_anchors
+from relgraph.anchors import AnchorSet
+from relgraph.nn.relative import given_anchors, shown_options
 from relgraph.similarity import check_shrinkage, edge_similarity, resolve
-
-if TYPE_CHECKING:
-    from relgraph.anchors import AnchorSet
 
 
 class RelativeConv(MessagePassing):  # type: ignore[misc]  # PyG has no types
@@ -23,8 +19,7 @@ class RelativeConv(MessagePassing):  # type: ignore[misc]  # PyG has no types
     The message of an edge is one number, coordinate ``k`` of node ``i``; repeated edges count once. With
     :func:`complete_edges` the result is that of :class:`RelativeLayer` up to rounding; for fewer edges see
     :func:`nearest_anchor_edges` and :func:`within_hops_edges`. Time is O(E F + N K), memory O(E + N K) beyond the
-    embeddings, since the vectors of few edges are gathered at a time. The relative representation is that of Moschella
-    et al. 2023 (arXiv 2209.15430), message passing that of Gilmer et al. 2017.
+    embeddings, since the vectors of few edges are gathered at a time.
 
     Args:
         similarity, normalization, shrinkage, detach_anchors: As of :class:`RelativeLayer`.
@@ -57,10 +52,8 @@ class RelativeConv(MessagePassing):  # type: ignore[misc]  # PyG has no types
         super().__init__(aggr=None)
         self._resolved = resolve(similarity, normalization)
         check_shrinkage(shrinkage)
-        self.similarity = similarity
-        self.normalization = normalization
+        self.similarity, self.normalization, self.shrinkage = similarity, normalization, shrinkage
         self.fill = self._resolved[0].fill if fill is None else float(fill)
-        self.shrinkage = shrinkage
         self.detach_anchors = detach_anchors
 
     def reset_parameters(self) -> None:
@@ -73,19 +66,11 @@ class RelativeConv(MessagePassing):  # type: ignore[misc]  # PyG has no types
         anchor_index: Tensor | None = None,
         anchors: AnchorSet | Tensor | None = None,
     ) -> Tensor:
-        """Relative representation ``(N, K)`` of embeddings ``(N, F)``, in their precision.
+        """Relative representation ``(N, K)`` of embeddings ``(N, F)``; arguments and errors as of the layer's.
 
-        Args:
-            z: Embeddings ``(N, F)``.
-            edge_index: Edges ``(2, E)``: row 0 the rank of an anchor, 0..K-1; row 1 the row of a node, 0..N-1.
-            anchor_index, anchors: The anchors, as of :class:`RelativeLayer`.
-
-        Raises:
-            InputError: If not exactly one of the two is given, or shapes, types, devices or edges do not fit.
+        The edges ``(2, E)`` have the rank of an anchor, 0..K-1, in row 0 and the row of a node, 0..N-1, in row 1.
         """
-        rows, center = given_anchors(z, anchor_index, anchors)
-        if self.detach_anchors:
-            rows, center = rows.detach(), None if center is None else center.detach()
+        rows, center = given_anchors(z, anchor_index, anchors, detach=self.detach_anchors)
         values = edge_similarity(z, rows, edge_index, *self._resolved, center=center, shrinkage=self.shrinkage)
         out: Tensor = self.propagate(edge_index, size=(rows.size(0), z.size(0)), values=values)
         return out
@@ -114,7 +99,4 @@ class RelativeConv(MessagePassing):  # type: ignore[misc]  # PyG has no types
         return inputs.new_full((size_i * size_j,), self.fill).scatter_(0, place, inputs).view(size_i, size_j)
 
     def __repr__(self) -> str:
-        options = f"similarity={self.similarity!r}, normalization={self.normalization!r}, fill={self.fill}"
-        if self._resolved[0].whitens or self.normalization == "whiten":
-            options += f", shrinkage={self.shrinkage}"
-        return f"{type(self).__name__}({options}{', detach_anchors=True' if self.detach_anchors else ''})"
+        return f"{type(self).__name__}({shown_options(self, f', fill={self.fill}')})"

@@ -19,9 +19,6 @@ def make_problem(data: Any, task: str | None = None, *, split: str | None = None
         split: Name of the split; ``None`` for the one that comes with the data, else a random one.
         seed: Seed of a split that is drawn.
 
-    Raises:
-        InputError: If a name is unknown, or the data do not fit the task.
-
     Example:
         >>> import relgraph as rg
         >>> make_problem(rg.load_dataset("digits"), split="paper").split.note

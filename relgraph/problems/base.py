@@ -37,9 +37,8 @@ class Problem(ABC):
         name: Name of the data.
         data: The data, with the masks of the split and, for ``"relative-cosine"`` heads, the anchors.
         y: Targets of all predicted rows.
-        train: Labeled predicted rows for training, ``(n,)`` int64.
-        validation: Rows that epochs and constants are chosen on.
-        test: Rows that results are computed on; they choose nothing.
+        train, validation, test: Labeled predicted rows for training, ``(n,)`` int64; those that epochs and constants
+            are chosen on; and those that results are computed on, which choose nothing.
         num_outputs: Outputs of a head.
         split: Name and sizes of the split.
         ids: Stable ids of the embeddable rows.
@@ -74,14 +73,8 @@ class Problem(ABC):
     def build(self, encoder: EncoderLike, seed: int, settings: TrainSettings, head: Head = "linear") -> Model:
         """An untrained model, initialized from the seed; torch's global generator is left as it was.
 
-        Args:
-            encoder: Name of an encoder, a module (copied, and reset if it has ``reset_parameters``), or a function.
-            seed: Seed of the initialization.
-            settings: Width, depth and dropout of encoders given by name.
-            head: ``"linear"``, or ``"relative-cosine"`` for a linear head on cosines with the anchors.
-
-        Raises:
-            InputError: If a name is unknown, the encoder does not embed every row, or anchors are missing.
+        The encoder is a name, whose width, depth and dropout are in the settings, a module (copied, and reset if it has
+        ``reset_parameters``), or a function. A ``"relative-cosine"`` head is linear on cosines with the anchors.
         """
         with seeded(seed, self.device):
             return self.initialize(encoder, settings, head)
@@ -91,10 +84,8 @@ class Problem(ABC):
         if head not in get_args(Head):
             raise unknown_name("head", head, get_args(Head))
         if not isinstance(encoder, str) and settings.num_layers is not None:
-            raise InputError(
-                "num_layers",
-                f"must be left out for an encoder of your own (got {settings.num_layers}); set its depth yourself",
-            )
+            found = f"(got {settings.num_layers}); set its depth yourself"
+            raise InputError("num_layers", f"must be left out for an encoder of your own {found}")
         if isinstance(encoder, str):
             module = self._make_encoder(encoder, settings)
         elif isinstance(encoder, nn.Module):
@@ -140,15 +131,11 @@ class Problem(ABC):
     def embed(self, model: Model, at: int | None = None) -> Tensor:
         """States ``(N, F)`` of all embeddable rows behind a layer; ``None`` for the representation."""
 
-    def head(self, model: Model, at: int | None = None) -> nn.Module:
-        """The part of a model behind a layer; ``None`` for the head alone."""
-        self.check_layer(model, at)
-        return model.head
-
-    def check_layer(self, model: Model, at: int | None, argument: str = "at") -> None:
-        """Refuse a layer behind which a model cannot be cut."""
+    def cut(self, model: Model, at: int | None = None) -> tuple[nn.Module, nn.Module]:
+        """The encoder of a model up to a layer, and the rest of the model; ``None`` for encoder and head."""
         if at is not None:
-            raise InputError(argument, f"must be left out for a {self.task.level}-level task (got {at!r})")
+            raise InputError("at", f"must be left out for a {self.task.level}-level task (got {at!r})")
+        return model.encoder, model.head
 
     def pointwise(self, at: int | None = None) -> bool:
         """Whether what is behind the layer reads one row at a time."""
@@ -166,14 +153,8 @@ class Problem(ABC):
     ) -> Tensor:
         """Embeddable rows of anchors, ``(K,)`` without repeats, chosen among the candidates.
 
-        Args:
-            num_anchors: How many, ``K``.
-            strategy: A name in :data:`relgraph.registry.STRATEGIES`.
-            features: ``"propagated"``, ``"input"``, or embeddings of a run ``(N, F)``: where distances are measured.
-            seed: Seed of the choice.
-
-        Raises:
-            InputError: If there are not that many candidates, or the strategy does not apply.
+        Arguments are those of :func:`relgraph.select_anchors`; an error if there are not that many candidates, or the
+        strategy does not apply.
         """
 
     def with_anchors(self, rows: Tensor) -> Problem:
@@ -206,9 +187,15 @@ class Problem(ABC):
         about = [self.task.level, self.task.mode, self.task.metric.name, self.num_outputs, list(found)]
         return digest(about, *found.values())
 
-    @abstractmethod
     def describe(self) -> dict[str, Any]:
         """Name, sizes, source and fingerprint of the data as plain values for JSON."""
+        source = getattr(self.data, "source", None) or "given in memory"
+        about = {"num_outputs": self.num_outputs, "source": source, "fingerprint": self.fingerprint}
+        return {"name": self.name} | self._sizes() | about
+
+    @abstractmethod
+    def _sizes(self) -> dict[str, Any]:
+        """Sizes of the data, and what its features are."""
 
     def check_rows(self, least: int = 1) -> None:
         """Refuse a split with too few rows for training or none for validation."""

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch_geometric.data import Batch, Data
+from torch_geometric.loader import DataLoader
 
 from relgraph.anchors import select_anchors
 from relgraph.errors import InputError
 from relgraph.graph import fingerprint
-from relgraph.nn.encoders.pooled import make_graph_encoder
+from relgraph.nn.encoders.pooled import GraphEncoder
 from relgraph.nn.model import Model
 from relgraph.problems.base import Head, Problem
 from relgraph.problems.splits import Split
-from relgraph.registry import STRATEGIES
+from relgraph.registry import GRAPH_ENCODERS, STRATEGIES
 
 if TYPE_CHECKING:
-    from torch_geometric.data import Data
-
     from relgraph.datasets.graph_dataset import GraphDataset
     from relgraph.training.settings import TrainSettings
 
@@ -33,12 +33,7 @@ class GraphProblem(Problem):
     """Labels or values of whole graphs, trained in mini-batches.
 
     Anchors are training graphs, known by their positions, and the center of a space is the mean of the training graphs:
-    nothing of validation or test graphs is in a published space.
-
-    Args:
-        data: Graphs, targets, split and task.
-        split: ``None``, or the name of the dataset's own split.
-        seed: Unused, since the split comes with the dataset.
+    nothing of validation or test graphs is in a published space. The split is that of the dataset.
 
     Raises:
         InputError: If there are fewer than two training graphs or no validation graph, a target has no training label,
@@ -78,8 +73,6 @@ class GraphProblem(Problem):
 
     def batches(self, model: Model, settings: TrainSettings) -> Iterator[tuple[Tensor, Tensor]]:
         """Mini-batches of training graphs in random order."""
-        from torch_geometric.loader import DataLoader
-
         # Batch norm has nothing to normalize in a batch of one graph of one node.
         lone = self.train.numel() % settings.batch_size == 1
         for batch in DataLoader(self._training_graphs, settings.batch_size, shuffle=True, drop_last=lone):
@@ -94,7 +87,7 @@ class GraphProblem(Problem):
 
     def embed(self, model: Model, at: int | None = None) -> Tensor:
         """Embeddings ``(G, F)`` of all graphs; they have no inner layers."""
-        self.check_layer(model, at)
+        self.cut(model, at)
         return torch.cat([model.embed(batch) for batch in self._batched(range(len(self.data)))])
 
     def choose_anchors(
@@ -106,9 +99,8 @@ class GraphProblem(Problem):
             most = f"{self.train.numel()}, the number of training graphs"
             raise InputError("num_anchors", f"must be from 1 to {most} (got {num_anchors})")
         if not traits.get("points") and traits.get("level") != "any":
-            raise InputError(
-                "strategy", f"must be random, kmeans or farthest-point for whole graphs (got '{strategy}')"
-            )
+            able = "random, kmeans or farthest-point"
+            raise InputError("strategy", f"must be {able} for whole graphs (got '{strategy}')")
         points = torch.empty(len(self.data), 1)
         if traits.get("points"):
             points = features if isinstance(features, Tensor) else graph_features(self.data)
@@ -118,35 +110,23 @@ class GraphProblem(Problem):
     @cached_property
     def fingerprint(self) -> str:
         """Sixteen hexadecimal digits that name the graphs in their order, by their nodes and edges."""
-        from torch_geometric.data import Batch, Data
-
-        graphs = [Data(edge_index=graph.edge_index, num_nodes=graph.num_nodes) for graph in self.data.graphs]
-        return fingerprint(Batch.from_data_list(graphs))
+        return fingerprint(_collated(self.data.graphs))
 
     def tensors(self, head: Head = "linear") -> dict[str, Tensor]:
         """Nodes, edges and features of all graphs, concatenated."""
-        from torch_geometric.data import Batch
+        found = _collated(self.data.graphs).to_dict().items()
+        return {name: value for name, value in found if isinstance(value, Tensor)}
 
-        batch = Batch.from_data_list([_bare(graph) for graph in self.data.graphs])
-        return {name: value for name, value in batch.to_dict().items() if isinstance(value, Tensor)}
-
-    def describe(self) -> dict[str, Any]:
-        """Name, sizes, source and fingerprint of the graphs as plain values for JSON."""
-        return {
-            "name": self.name,
-            "num_graphs": len(self.data),
-            "num_outputs": self.num_outputs,
-            "source": self.data.source,
-            "fingerprint": self.fingerprint,
-        }
+    def _sizes(self) -> dict[str, Any]:
+        return {"num_graphs": len(self.data)}
 
     def _make_encoder(self, name: str, settings: TrainSettings) -> nn.Module:
         from relgraph.datasets.ogb_library import import_ogb
 
-        parts = import_ogb("graphproppred.mol_encoder")
+        parts, conv = import_ogb("graphproppred.mol_encoder"), GRAPH_ENCODERS.resolve(name)
         depth = {} if settings.num_layers is None else {"num_layers": settings.num_layers}
-        return make_graph_encoder(
-            name, parts.AtomEncoder, parts.BondEncoder, settings.hidden_channels, dropout=settings.dropout, **depth
+        return GraphEncoder(
+            conv, parts.AtomEncoder, parts.BondEncoder, settings.hidden_channels, dropout=settings.dropout, **depth
         )
 
     def _sample(self, model: Model) -> tuple[Tensor, int]:
@@ -157,22 +137,17 @@ class GraphProblem(Problem):
         return [_bare(self.data.graphs[row], self.y[row].unsqueeze(0)) for row in self.train.tolist()]
 
     def _batched(self, rows: Sequence[int]) -> Iterator[Data]:
-        from torch_geometric.data import Batch
-
         for start in range(0, len(rows), GRAPHS_AT_ONCE):
-            graphs = [_bare(self.data.graphs[row]) for row in rows[start : start + GRAPHS_AT_ONCE]]
-            yield Batch.from_data_list(graphs).to(self.device)
+            graphs = (self.data.graphs[row] for row in rows[start : start + GRAPHS_AT_ONCE])
+            yield _collated(graphs).to(self.device)
 
 
 def graph_features(dataset: GraphDataset) -> Tensor:
-    """Composition of every graph, ``(G, D)``: how often each feature takes each value, over its nodes and its edges.
+    """Composition of every graph, ``(G, D)``: its size, and how often each feature of nodes and edges takes each value.
 
-    Shares of the nodes and of the edges, and the logarithm of the number of nodes; constant columns are left out, and
-    the others have variance 1.
+    Constant columns are left out, and the others have variance 1.
     """
-    from torch_geometric.data import Batch
-
-    batch = Batch.from_data_list([_bare(graph) for graph in dataset.graphs])
+    batch = _collated(dataset.graphs)
     owners = (batch.batch, batch.batch[batch.edge_index[0]])
     blocks = [torch.bincount(batch.batch, minlength=len(dataset)).log1p().unsqueeze(1)]
     for values, owner in zip((batch.x, batch.edge_attr), owners, strict=True):
@@ -186,9 +161,11 @@ def graph_features(dataset: GraphDataset) -> Tensor:
     return features[:, spread > 1e-6] / spread[spread > 1e-6]
 
 
+def _collated(graphs: Iterable[Data]) -> Batch:
+    return Batch.from_data_list([_bare(graph) for graph in graphs])
+
+
 def _bare(graph: Data, y: Tensor | None = None) -> Data:
     """One graph with these targets and nothing else that would have to be collated."""
-    from torch_geometric.data import Data
-
     parts = {"x": graph.x, "edge_index": graph.edge_index, "edge_attr": graph.edge_attr, "num_nodes": graph.num_nodes}
     return Data(**parts) if y is None else Data(**parts, y=y)

@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+from torch_geometric.data import Data
 
 from relgraph.anchors import select_anchors
 from relgraph.errors import InputError
-from relgraph.graph import anchor_index, fingerprint, graph_edges, node_ids, num_nodes
+from relgraph.graph import anchor_index, check_edges, fingerprint, graph_edges, node_ids, num_nodes
 from relgraph.nn.encoders import make_encoder
-from relgraph.nn.encoders.base import Encoder
-from relgraph.nn.model import Model, RelativeModel, TailHead, head_arguments
+from relgraph.nn.encoders.base import normalized_edges
+from relgraph.nn.model import Model, RelativeModel, cut_model, head_arguments
 from relgraph.nn.relative import RelativeLayer
 from relgraph.problems.base import Head, Problem
 from relgraph.problems.splits import MASKS, apply_split, class_labels, label_matrix
 from relgraph.task import Task
+from relgraph.transforms import write_anchors
 
 if TYPE_CHECKING:
-    from torch_geometric.data import Data
-
     from relgraph.training.settings import TrainSettings
 
 
@@ -32,18 +33,13 @@ class NodeProblem(Problem):
 
     Args:
         data: The graph, with features ``x`` ``(N, D)``, edges and classes ``y`` ``(N,)``, -1 where unknown, or
-            labels 0 and 1 ``(N, T)``, NaN where unknown. It is not changed.
+            labels 0 and 1 ``(N, T)``, NaN where unknown; ``(N, 1)`` in floating point is one label, whose metric is
+            ROC-AUC. It is not changed.
         split: A name in :data:`relgraph.registry.SPLITS`; see :func:`relgraph.problems.splits.apply_split`.
         seed: Seed of a split that is drawn.
 
     Raises:
         InputError: If features, edges, labels or masks are missing or break a rule.
-
-    Example:
-        >>> import relgraph as rg
-        >>> problem = NodeProblem(rg.load_dataset("digits"))
-        >>> problem.task.metric.name, problem.num_outputs, problem.split.name, len(problem.train)
-        ('accuracy', 10, 'random', 200)
     """
 
     def __init__(self, data: Data, split: str | None = None, *, seed: int = 0) -> None:
@@ -73,28 +69,11 @@ class NodeProblem(Problem):
 
     def embed(self, model: Model, at: int | None = None) -> Tensor:
         """States ``(N, F)`` of all nodes behind a layer; ``None`` for the representation."""
-        self.check_layer(model, at)
-        return (model if at is None else Model(model.encoder[:at], model.head)).embed(self.data)  # type: ignore[index]
+        return Model(self.cut(model, at)[0], model.head).embed(self.data)
 
-    def head(self, model: Model, at: int | None = None) -> nn.Module:
-        """The rest of a model behind a layer, message passing included; ``None`` for the head alone."""
-        self.check_layer(model, at)
-        encoder = model.encoder
-        if at is None or at == len(encoder):  # type: ignore[arg-type]
-            return model.head
-        return TailHead(encoder[at:], model.head)  # type: ignore[index]
-
-    def check_layer(self, model: Model, at: int | None, argument: str = "at") -> None:
-        """Refuse a layer that the encoder does not have, and models that cannot be cut."""
-        if at is None:
-            return
-        encoder, name = model.encoder, type(model.encoder).__name__
-        if isinstance(model, RelativeModel):
-            raise InputError("model", "must have a head on embeddings (got one on relative representations)")
-        if not isinstance(encoder, Encoder):
-            raise InputError("model", f"must have an encoder with layers (got a {name}); subclass relgraph.nn.Encoder")
-        if isinstance(at, bool) or not isinstance(at, int) or not 1 <= at <= len(encoder):
-            raise InputError(argument, f"must be from 1 to {len(encoder)}, the layers of {name} (got {at!r})")
+    def cut(self, model: Model, at: int | None = None) -> tuple[nn.Module, nn.Module]:
+        """The encoder of a model up to a layer, and the rest of the model, message passing included."""
+        return cut_model(model, at)
 
     @torch.no_grad()
     def read(self, head: nn.Module, z: Tensor, rows: Tensor) -> Tensor:
@@ -114,9 +93,7 @@ class NodeProblem(Problem):
         """The same problem with these nodes as anchors of models with a ``"relative-cosine"`` head."""
         problem = copy.copy(self)
         problem.data = copy.copy(self.data)
-        rank = torch.full((num_nodes(self.data),), -1, dtype=torch.int64, device=self.device)
-        rank[rows] = torch.arange(rows.numel(), device=self.device)
-        problem.data.node_id, problem.data.anchor_rank, problem.data.num_anchors = self.ids, rank, rows.numel()
+        write_anchors(problem.data, rows)
         return problem
 
     @cached_property
@@ -130,29 +107,17 @@ class NodeProblem(Problem):
         found = self.data.to_dict().items()
         return {name: value for name, value in found if isinstance(value, Tensor) and name not in others}
 
-    def describe(self) -> dict[str, Any]:
-        """Name, sizes, source and fingerprint of the graph as plain values for JSON."""
+    def _sizes(self) -> dict[str, Any]:
         data = self.data
-        return {
-            "name": self.name,
-            "num_nodes": num_nodes(data),
-            "num_edges": int(data.edge_index.size(1)),
-            "num_features": int(data.x.size(1)),
-            "features": data.get("features") or "as given",
-            "num_outputs": self.num_outputs,
-            "source": data.get("source") or "given in memory",
-            "fingerprint": self.fingerprint,
-        }
+        sizes = {"num_nodes": num_nodes(data), "num_edges": data.edge_index.size(1), "num_features": data.x.size(1)}
+        return sizes | {"features": data.get("features") or "as given"}
 
     def _make_encoder(self, name: str, settings: TrainSettings) -> nn.Module:
-        return make_encoder(
-            name,
-            self.data.x.size(1),
-            num_layers=settings.num_layers,
-            hidden_channels=settings.hidden_channels,
-            dropout=settings.dropout,
-            input_dropout=settings.input_dropout,
-        )
+        fields = ("num_layers", "hidden_channels", "dropout", "input_dropout")
+        module = make_encoder(name, self.data.x.size(1), **{field: getattr(settings, field) for field in fields})
+        if module.shared is normalized_edges and self.data.get("edge_weight") is not None:
+            _check_weights(self.data.edge_weight, least=0)  # the root of a negative degree is NaN
+        return module
 
     def _sample(self, model: Model) -> tuple[Tensor, int]:
         return model(self.data), num_nodes(self.data)
@@ -166,11 +131,9 @@ class NodeProblem(Problem):
 
 def checked_graph(data: Data) -> Data:
     """A graph whose features and edges can be trained on; edges in ``adj_t`` are turned into ``edge_index``."""
-    from torch_geometric.data import Data as Graph
-
     if hasattr(data, "graphs"):
         raise InputError("task", "must be 'graph' for a set of graphs (got one of a single graph); leave it out")
-    if not isinstance(data, Graph):
+    if not isinstance(data, Data):
         found = f"got {type(data).__name__}"
         raise InputError("data", f"must be a PyG Data of one node type ({found}); convert it by data.to_homogeneous()")
     x, (edge_index, edge_weight) = data.get("x"), graph_edges(data)
@@ -179,22 +142,23 @@ def checked_graph(data: Data) -> Data:
     if data.get("edge_index") is None:
         data = copy.copy(data)
         data.edge_index, data.edge_weight = edge_index, edge_weight
-    _check_features(x)
-    count, ends = num_nodes(data), [int(edge_index.min()), int(edge_index.max())] if edge_index.numel() else [0, 0]
-    if edge_index.dim() != 2 or edge_index.size(0) != 2 or edge_index.is_floating_point():
-        raise InputError("edge_index", f"must have shape (2, E) of integers (got {tuple(edge_index.shape)})")
-    if ends[0] < 0 or ends[1] >= count:
-        raise InputError("edge_index", f"must name nodes from 0 to {count - 1} (got {ends[0]} to {ends[1]})")
-    return data
-
-
-def _check_features(x: Tensor) -> None:
-    """Refuse features that are no dense matrix of finite numbers, and name the first row that is not finite."""
     if x.layout != torch.strided or x.dim() != 2 or not x.is_floating_point():
         kind = "a sparse tensor" if x.layout != torch.strided else f"{x.dtype} of shape {tuple(x.shape)}"
         raise InputError("x", f"must be a dense floating-point matrix (N, D) (got {kind}); try x.to_dense().float()")
     bad = (~x.isfinite().all(dim=1)).nonzero().view(-1)
     if bad.numel():
-        row = int(bad[0])
-        found = f"{'NaN' if bool(x[row].isnan().any()) else 'infinity'} in row {row}"
+        found = f"{'NaN' if bool(x[bad[0]].isnan().any()) else 'infinity'} in row {int(bad[0])}"
         raise InputError("data", f"must have finite features 'x' (got {found}); fill it in or drop the node")
+    check_edges(edge_index, num_nodes(data))
+    if data.get("edge_weight") is not None:
+        _check_weights(data.edge_weight)
+    return data
+
+
+def _check_weights(weights: Tensor, *, least: float = -math.inf) -> None:
+    """Refuse edge weights that are not finite, or below the least value, and name the first edge."""
+    bad = (~(weights.isfinite() & (weights >= least))).nonzero()
+    if len(bad):
+        edge, rule = int(bad[0, 0]), "finite" if least < 0 else "finite and not negative for an encoder that normalizes"
+        found = f"got {float(weights.flatten()[edge]):g} at edge {edge}"
+        raise InputError("edge_weight", f"must be {rule} ({found}); drop the edge, or take another encoder")

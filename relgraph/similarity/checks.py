@@ -20,11 +20,7 @@ def check_shrinkage(shrinkage: float) -> None:
 def check_pair(x: Tensor, anchors: Tensor, center: Tensor | None = None, *, batched: bool = False) -> torch.dtype:
     """Check shapes, types and devices, never values; returns the precision to compute in.
 
-    With ``batched``, embeddings and anchors may have leading dimensions.
-
-    Raises:
-        InputError: If one is not a matrix of floating point numbers, or shapes, types or devices differ. Different
-            types are allowed under autocast.
+    With ``batched``, embeddings and anchors may have leading dimensions; under autocast their types may differ.
     """
     for name, tensor in (("embeddings", x), ("anchors", anchors)):
         if tensor.dim() != 2 and not (batched and tensor.dim() > 2):
@@ -32,20 +28,14 @@ def check_pair(x: Tensor, anchors: Tensor, center: Tensor | None = None, *, batc
         if not tensor.is_floating_point():
             raise InputError(name, f"must hold floating point numbers (got {tensor.dtype}); call .float() first")
     if anchors.size(-2) == 0 or anchors.size(-1) == 0:
-        raise InputError(
-            "anchors", f"must hold at least one row and one column (got {tuple(anchors.shape)}); choose some"
-        )
-    if x.size(-1) != anchors.size(-1):
-        raise InputError(
-            "anchors",
-            f"must have as many columns as the embeddings, {x.size(-1)} (got {anchors.size(-1)}); "
-            "take anchors from the same space",
-        )
+        raise InputError("anchors", f"must hold at least one row and column (got {tuple(anchors.shape)}); choose some")
+    wanted, got = x.size(-1), anchors.size(-1)
+    if wanted != got:
+        rule = f"must have as many columns as the embeddings, {wanted} (got {got})"
+        raise InputError("anchors", f"{rule}; take anchors from the same space")
     if center is not None and center.shape != anchors.shape[1:]:
-        raise InputError(
-            "center",
-            f"must have shape {tuple(anchors.shape[1:])} (got {tuple(center.shape)}); pass one mean per column",
-        )
+        rule = f"must have shape {tuple(anchors.shape[1:])} (got {tuple(center.shape)})"
+        raise InputError("center", f"{rule}; pass one mean per column")
     for name, other in (("anchors", anchors), ("center", x if center is None else center)):
         if other.device != x.device:
             raise InputError(name, f"must be on the embeddings' device {x.device} (got {other.device}); move it there")

@@ -25,14 +25,11 @@ def euclidean_distance(x: Tensor, anchors: Tensor) -> Tensor:
 
     The faster :math:`\|x\|^2 + \|a\|^2 - 2 x a'` loses all digits far from the origin. At distance 0 the gradient is 0.
 
-    Shapes:
-        embeddings ``(..., N, F)``, anchors ``(..., K, F)`` -> distances ``(..., N, K)``.
-
     Example:
         >>> euclidean_distance(torch.tensor([[1000.0, 1000.0]]), torch.tensor([[1000.0, 1000.0], [1003.0, 1004.0]]))
         tensor([[0., 5.]])
     """
-    return compare(euclidean, x, anchors)
+    return compare(_Euclidean.apply, x, anchors)
 
 
 def l1_distance(x: Tensor, anchors: Tensor) -> Tensor:
@@ -40,13 +37,11 @@ def l1_distance(x: Tensor, anchors: Tensor) -> Tensor:
 
     .. math:: r_{ik} = \sum_f |x_{if} - a_{kf}|
 
-    Shapes are those of :func:`euclidean_distance`.
-
     Example:
         >>> l1_distance(torch.tensor([[1.0, 2.0]]), torch.tensor([[1.0, 2.0], [4.0, -2.0]]))
         tensor([[0., 7.]])
     """
-    return compare(l1, x, anchors)
+    return compare(lambda x, anchors: _Minkowski.apply(x, anchors, 1.0), x, anchors)  # type: ignore[no-untyped-call]
 
 
 def linf_distance(x: Tensor, anchors: Tensor) -> Tensor:
@@ -54,13 +49,13 @@ def linf_distance(x: Tensor, anchors: Tensor) -> Tensor:
 
     .. math:: r_{ik} = \max_f |x_{if} - a_{kf}|
 
-    Coordinates that share the maximum share its gradient. Shapes are those of :func:`euclidean_distance`.
+    Coordinates that share the maximum share its gradient.
 
     Example:
         >>> linf_distance(torch.tensor([[1.0, 2.0]]), torch.tensor([[1.0, 2.0], [4.0, -2.0]]))
         tensor([[0., 4.]])
     """
-    return compare(linf, x, anchors)
+    return compare(lambda x, anchors: _Minkowski.apply(x, anchors, math.inf), x, anchors)  # type: ignore[no-untyped-call]
 
 
 def rbf_similarity(x: Tensor, anchors: Tensor, *, width: float | None = None) -> Tensor:
@@ -69,10 +64,7 @@ def rbf_similarity(x: Tensor, anchors: Tensor, *, width: float | None = None) ->
     .. math:: r_{ik} = \exp\left(-\frac{\|x_i - a_k\|^2}{2 w^2}\right)
 
     The default width is the median distance between anchors (Gretton et al. 2012, JMLR 13, "median heuristic"), which
-    makes the values invariant to scaling.
-
-    Shapes:
-        embeddings ``(..., N, F)``, anchors ``(..., K, F)`` -> values in [0, 1], ``(..., N, K)``.
+    makes the values, in [0, 1], invariant to scaling.
 
     Raises:
         InputError: If ``width`` is not positive.
@@ -84,49 +76,29 @@ def rbf_similarity(x: Tensor, anchors: Tensor, *, width: float | None = None) ->
     """
     if width is not None and not 0 < width < math.inf:
         raise InputError("width", f"must be positive and finite (got {width}); None takes the anchors' median distance")
-    return compare(lambda x, anchors: rbf(x, anchors, width), x, anchors)
+
+    def kernel(x: Tensor, anchors: Tensor) -> Tensor:
+        scale = median_distance(anchors)[..., None, None] if width is None else width
+        return (-(euclidean_distance(x, anchors) / scale).square() / 2).exp()
+
+    return compare(kernel, x, anchors)
 
 
 def median_distance(anchors: Tensor) -> Tensor:
-    """Median Euclidean distance between distinct anchors (of an even number, the lower one); 1 if none differ.
+    """Median Euclidean distance between distinct anchors ``(..., K, F)``, ``(...)``; 1 if none differ.
 
-    Pairs at distance 0 are left out, which keeps the width positive.
-
-    Shapes:
-        anchors ``(..., K, F)`` -> distances ``(...)``.
+    Of an even number of pairs it is the lower median. Pairs at distance 0 are left out, which keeps it positive.
 
     Example:
         >>> median_distance(torch.tensor([[0.0], [0.0], [3.0]]))
         tensor(3.)
     """
-    distance = euclidean(anchors, anchors.clone())  # torch.compile cannot trace a function of one tensor given twice
+    distance = euclidean_distance(
+        anchors, anchors.clone()
+    )  # torch.compile cannot trace a function of one tensor given twice
     apart = torch.where(distance > torch.finfo(distance.dtype).tiny, distance, math.nan).flatten(-2)
     median = apart.nanmedian(-1).values
     return torch.where(median.isnan(), 1, median)
-
-
-def euclidean(x: Tensor, anchors: Tensor) -> Tensor:
-    """:func:`euclidean_distance` without checks, as all functions below."""
-    distance: Tensor = _Euclidean.apply(x, anchors)  # type: ignore[no-untyped-call]
-    return distance
-
-
-def l1(x: Tensor, anchors: Tensor) -> Tensor:
-    """:func:`l1_distance` without checks."""
-    distance: Tensor = _Minkowski.apply(x, anchors, 1.0)  # type: ignore[no-untyped-call]
-    return distance
-
-
-def linf(x: Tensor, anchors: Tensor) -> Tensor:
-    """:func:`linf_distance` without checks."""
-    distance: Tensor = _Minkowski.apply(x, anchors, math.inf)  # type: ignore[no-untyped-call]
-    return distance
-
-
-def rbf(x: Tensor, anchors: Tensor, width: float | None = None) -> Tensor:
-    """:func:`rbf_similarity` without checks."""
-    scale = median_distance(anchors)[..., None, None] if width is None else width
-    return (-(euclidean(x, anchors) / scale).square() / 2).exp()
 
 
 class _Euclidean(torch.autograd.Function):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -12,8 +13,8 @@ from relgraph.errors import InputError
 from relgraph.similarity.checks import check_pair, no_autocast
 from relgraph.similarity.distances import CHUNK
 from relgraph.similarity.functional import Similarity
-from relgraph.similarity.normalization import Normalization, apply_map
-from relgraph.similarity.relative import resolve
+from relgraph.similarity.normalization import Normalization
+from relgraph.similarity.relative import placed, resolve
 
 
 def edge_similarity(
@@ -26,7 +27,7 @@ def edge_similarity(
     center: Tensor | None = None,
     shrinkage: float = 0.01,
 ) -> Tensor:
-    """One similarity per edge from an anchor to a node, equal to that entry of :func:`relative` up to rounding.
+    """One similarity ``(E,)`` per edge from an anchor to a node: that entry of :func:`relative`, up to rounding.
 
     Nodes and anchors are normalized once; an edge then costs O(F). Few edges are gathered at a time, and again for the
     gradient, so that only O(E) memory is held beyond the input.
@@ -34,9 +35,6 @@ def edge_similarity(
     Args:
         edge_index: Edges ``(2, E)``: row 0 the rank of an anchor, 0..K-1; row 1 the row of a node, 0..N-1.
         x, anchors, similarity, normalization, center, shrinkage: As of :func:`relative`.
-
-    Returns:
-        Similarities ``(E,)``, in the precision of ``x``.
 
     Raises:
         InputError: As :func:`relative`, or if the edges are no pairs of an anchor and a node.
@@ -50,28 +48,20 @@ def edge_similarity(
     dtype = check_pair(x, anchors, center)
     _check_edges(edge_index, anchors.size(0), x)
     with no_autocast(x):
-        nodes, rows = x.to(dtype), anchors.to(dtype)
-        if chosen.whitens:
-            nodes, rows = chosen.prepare(nodes, rows, center, shrinkage)
-        else:
-            shift, scale = normalized.function(rows, center, shrinkage)
-            nodes, rows = chosen.prepare(apply_map(nodes, shift, scale), apply_map(rows, shift, scale))
-        return _along(nodes, rows, edge_index, chosen.pairwise).to(x.dtype)
+        nodes, rows, options = placed(x.to(dtype), anchors.to(dtype), chosen, normalized, center, shrinkage)
+        return _along(*chosen.prepare(nodes, rows, **options), edge_index, chosen.pairwise).to(x.dtype)
 
 
 def _check_edges(edge_index: Tensor, num_anchors: int, x: Tensor) -> None:
     # Values are checked on the CPU only, where that needs no synchronization, and not in a compiled graph.
     whole = edge_index.dtype in (torch.int64, torch.int32)
     if edge_index.dim() != 2 or edge_index.size(0) != 2 or not whole:
-        raise InputError(
-            "edge_index",
-            f"must hold whole numbers of shape (2, E) (got {edge_index.dtype} of shape "
-            f"{tuple(edge_index.shape)}); put the anchors' ranks in row 0 and the nodes' rows in row 1",
-        )
+        got = f"{edge_index.dtype} of shape {tuple(edge_index.shape)}"
+        hint = "put the anchors' ranks in row 0 and the nodes' rows in row 1"
+        raise InputError("edge_index", f"must hold whole numbers of shape (2, E) (got {got}); {hint}")
     if edge_index.device != x.device:
-        raise InputError(
-            "edge_index", f"must be on the embeddings' device {x.device} (got {edge_index.device}); move it there"
-        )
+        where = f"{x.device} (got {edge_index.device})"
+        raise InputError("edge_index", f"must be on the embeddings' device {where}; move it there")
     if edge_index.numel() == 0 or edge_index.device.type != "cpu" or torch.compiler.is_compiling():
         return
     for row, count, what, hint in (
@@ -80,8 +70,8 @@ def _check_edges(edge_index: Tensor, num_anchors: int, x: Tensor) -> None:
     ):
         least, most = (int(end) for end in torch.aminmax(edge_index[row]))
         if least < 0 or most >= count:
-            got = least if least < 0 else most
-            raise InputError("edge_index", f"must hold {what} from 0 to {count - 1} in row {row} (got {got}); {hint}")
+            wrong = least if least < 0 else most
+            raise InputError("edge_index", f"must hold {what} from 0 to {count - 1} in row {row} (got {wrong}); {hint}")
 
 
 def _along(nodes: Tensor, rows: Tensor, edge_index: Tensor, pairwise: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
@@ -91,14 +81,8 @@ def _along(nodes: Tensor, rows: Tensor, edge_index: Tensor, pairwise: Callable[[
     def chunk(nodes: Tensor, rows: Tensor, ranks: Tensor, ends: Tensor) -> Tensor:
         return pairwise(nodes.index_select(0, ends), rows.index_select(0, ranks))
 
-    if edge_index.size(1) <= step:
-        return chunk(nodes, rows, edge_index[0], edge_index[1])
-    parts = zip(*(torch.split(row, step) for row in edge_index), strict=True)
-    if not torch.is_grad_enabled() or not (nodes.requires_grad or rows.requires_grad):
-        return torch.cat([chunk(nodes, rows, ranks, ends) for ranks, ends in parts])
-    return torch.cat(
-        [
-            checkpoint(chunk, nodes, rows, ranks, ends, use_reentrant=False, preserve_rng_state=False)
-            for ranks, ends in parts
-        ]
-    )
+    compute = chunk
+    if edge_index.size(1) > step and torch.is_grad_enabled() and (nodes.requires_grad or rows.requires_grad):
+        compute = partial(checkpoint, chunk, use_reentrant=False, preserve_rng_state=False)
+    parts = zip(*(row.split(step) for row in edge_index), strict=True)
+    return torch.cat([compute(nodes, rows, ranks, ends) for ranks, ends in parts])

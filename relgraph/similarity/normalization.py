@@ -24,19 +24,10 @@ def normalizing_map(anchors: Tensor, kind: str, *, center: Tensor | None = None,
     with :math:`T = I` for ``"center"``, one over each coordinate's standard deviation for ``"standardize"`` and
     :math:`S^{-1/2}` (symmetric, ``S`` as in :func:`whitened_similarity`) for ``"whiten"``; deviations are taken from
     ``m`` and averaged over K. A coordinate in which no anchor differs from ``m`` is set to 0 by ``"standardize"``, a
-    whole space by ``"whiten"``.
-
-    Args:
-        anchors: Embeddings of the anchors ``(K, F)``.
-        kind: A name of :data:`relgraph.registry.NORMALIZATIONS`.
-        center: The center ``m`` ``(F,)``; by default the anchors' mean.
-        shrinkage: The share of the mean variance that ``"whiten"`` adds to each direction.
+    whole space by ``"whiten"``. Arguments and errors are those of :func:`relgraph.similarity.relative`.
 
     Returns:
         The shift ``m`` ``(F,)`` and the scale ``T`` ``(F, F)`` or its diagonal ``(F,)``; ``None`` for no change.
-
-    Raises:
-        InputError: If the name is unknown, or ``"whiten"`` has shrinkage 0 and the anchors do not span the space.
 
     Example:
         >>> normalizing_map(torch.tensor([[1.0], [5.0]]), "standardize")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor
 
 from relgraph.errors import InputError
@@ -23,9 +25,8 @@ def resolve(
         >>> resolve("cosine", "center")[0].bilinear
         True
     """
-    chosen: Similarity
+    chosen: Similarity = similarity if isinstance(similarity, Similarity) else SIMILARITIES.resolve(similarity)
     normalized: Normalization
-    chosen = similarity if isinstance(similarity, Similarity) else SIMILARITIES.resolve(similarity)
     normalized = normalization if isinstance(normalization, Normalization) else NORMALIZATIONS.resolve(normalization)
     if chosen.whitens and normalized.name != "none":
         raise InputError(
@@ -45,7 +46,7 @@ def relative(
     center: Tensor | None = None,
     shrinkage: float = 0.01,
 ) -> Tensor:
-    """Relative representation: the similarities of each node to the anchors, after normalizing the space.
+    """Relative representation ``(N, K)``: the similarities of each node to the anchors, after normalizing the space.
 
     Args:
         x: Embeddings ``(N, F)``.
@@ -55,11 +56,9 @@ def relative(
         center: The center ``(F,)`` of the space; by default the anchors' mean.
         shrinkage: The share of the mean variance that whitening adds to each direction.
 
-    Returns:
-        Relative representation ``(N, K)``.
-
     Raises:
-        InputError: If a name is unknown, the space would be whitened twice, or shapes, types or devices do not fit.
+        InputError: If a name is unknown, the space would be whitened twice, shapes, types or devices do not fit, or
+            whitening has shrinkage 0 and the anchors do not span the space.
 
     Example:
         >>> import torch
@@ -72,11 +71,18 @@ def relative(
     chosen, normalized = resolve(similarity, normalization)
     dtype = check_pair(x, anchors, center)
     with no_autocast(x):
-        nodes, rows = x.to(dtype), anchors.to(dtype)
-        if chosen.whitens:
-            return chosen.function(nodes, rows, center, shrinkage).to(x.dtype)
-        shift, scale = normalized.function(rows, center, shrinkage)
-        return chosen.function(apply_map(nodes, shift, scale), apply_map(rows, shift, scale)).to(x.dtype)
+        nodes, rows, options = placed(x.to(dtype), anchors.to(dtype), chosen, normalized, center, shrinkage)
+        return chosen.function(nodes, rows, **options).to(x.dtype)
+
+
+def placed(
+    x: Tensor, anchors: Tensor, chosen: Similarity, normalized: Normalization, center: Tensor | None, shrinkage: float
+) -> tuple[Tensor, Tensor, dict[str, Any]]:
+    """Nodes and anchors in the normalized space, and the further arguments of a similarity that whitens."""
+    if chosen.whitens:
+        return x, anchors, {"center": center, "shrinkage": shrinkage}
+    shift, scale = normalized.function(anchors, center, shrinkage)
+    return apply_map(x, shift, scale), apply_map(anchors, shift, scale), {}
 
 
 def invariances(similarity: str, normalization: str, *, shrinkage: float, spanning: bool) -> frozenset[str]:

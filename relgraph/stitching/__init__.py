@@ -1,22 +1,13 @@
 """Stitching: the encoder of one run with the head of another, without training."""
 
-from relgraph.stitching.experiment import Crossing, Experiment, cross, run_experiment
-from relgraph.stitching.methods import Method
-from relgraph.stitching.report import build_report, report_schema
-from relgraph.stitching.run import Run, View
-from relgraph.stitching.settings import StitchSettings
-from relgraph.stitching.stitched import stitch
-
-__all__ = [
-    "Crossing",
-    "Experiment",
-    "Method",
-    "Run",
-    "StitchSettings",
-    "View",
-    "build_report",
-    "cross",
-    "report_schema",
-    "run_experiment",
-    "stitch",
-]
+from relgraph.stitching.experiment import Crossing as Crossing
+from relgraph.stitching.experiment import Experiment as Experiment
+from relgraph.stitching.experiment import cross as cross
+from relgraph.stitching.experiment import run_experiment as run_experiment
+from relgraph.stitching.methods import Method as Method
+from relgraph.stitching.report import build_report as build_report
+from relgraph.stitching.report import report_schema as report_schema
+from relgraph.stitching.run import Run as Run
+from relgraph.stitching.run import View as View
+from relgraph.stitching.settings import StitchSettings as StitchSettings
+from relgraph.stitching.stitched import stitch as stitch

@@ -1,4 +1,8 @@
-"""Files of an experiment beside its report: models, spaces, heads and predictions, readable without pickle."""
+"""Files of an experiment beside its report: models, spaces, heads and predictions, readable without pickle.
+
+They are named ``ENCODER-SEED.safetensors``, with the kind of the head of a model if it is not linear. Every function
+raises a :class:`relgraph.errors.DataError` if a file or folder cannot be written.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from relgraph.io import atomic_path, save_record, unwritable
+from relgraph.io import atomic_path, make_folder, save_record
 from relgraph.stitching.experiment import Experiment
 from relgraph.stitching.run import Run
 
@@ -16,17 +20,11 @@ MODEL_FORMAT = "relgraph.model/1"
 
 
 def save_models(experiment: Experiment, folder: Path) -> None:
-    """Write the weights of every model to ``ENCODER-SEED.safetensors``, with the kind of the head if it is not linear.
-
-    The header holds what is needed to build the model again: encoder, kind of head, seed, settings and dataset.
-
-    Raises:
-        DataError: If a file cannot be written.
-    """
+    """Write the weights of every model, and in the header what is needed to build it again."""
     settings, problem = experiment.settings, experiment.problem
     assert settings.train is not None
     shared = {"settings": settings.train.to_dict(), "dataset": problem.describe(), "split": problem.split.to_dict()}
-    _make(folder)
+    make_folder(folder)
     for head, runs in {"linear": experiment.runs, **experiment.others}.items():
         for run in runs:
             assert run.trained is not None
@@ -36,26 +34,16 @@ def save_models(experiment: Experiment, folder: Path) -> None:
 
 
 def save_spaces(experiment: Experiment, folder: Path) -> None:
-    """Write the published space of every absolute run, to be read by :meth:`relgraph.AnchorSet.load`.
-
-    Raises:
-        DataError: If a file cannot be written.
-    """
-    _make(folder)
+    """Write the published space of every absolute run, to be read by :meth:`relgraph.AnchorSet.load`."""
+    make_folder(folder)
     for run, space in zip(experiment.runs, experiment.spaces, strict=True):
         space.save(_file(folder, run))
 
 
 def save_heads(experiment: Experiment, folder: Path) -> None:
-    """Write the published head of every absolute run, to be read by :meth:`relgraph.PublishedHead.load`.
-
-    There are none, and no folder, where heads do not read one row at a time.
-
-    Raises:
-        DataError: If a file cannot be written.
-    """
+    """Write the published head of every absolute run, to be read by :meth:`relgraph.PublishedHead.load`, if any."""
     for run, head in zip(experiment.runs, experiment.heads, strict=False):
-        _make(folder)
+        make_folder(folder)
         head.save(_file(folder, run))
 
 
@@ -65,9 +53,6 @@ def save_predictions(experiment: Experiment, path: Path) -> None:
     Arrays: ``rows`` and ``targets`` of the test rows, their stable ``ids`` if they are embedded rows, ``encoders`` and
     ``seeds`` of the runs, ``own`` records of the runs, and ``stitched/METHOD`` records ``(R, R, n, ...)``, the run of
     the encoder first.
-
-    Raises:
-        DataError: If the file cannot be written.
     """
     problem = experiment.problem
     arrays: dict[str, Any] = {
@@ -82,13 +67,6 @@ def save_predictions(experiment: Experiment, path: Path) -> None:
     arrays |= {f"stitched/{name}": crossing.outputs for name, crossing in experiment.stitched.items()}
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, **arrays)
-
-
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise unwritable("folder", folder, error) from error
 
 
 def _file(folder: Path, run: Run, suffix: str = "") -> Path:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
+Sums = Callable[[Floats], tuple[Floats, Floats]]
 
 LEVEL = 0.95
 DRAWS = 2000
@@ -23,12 +24,9 @@ METHOD = "percentile bootstrap over runs, rows and columns together, stratified 
 
 
 def run_figure(values: Floats, encoders: Sequence[str], *, lower_is_worse: bool = True) -> dict[str, Any] | None:
-    """The figure of one value for each run, ``(R,)``; ``None`` if none is defined.
+    """The figure of one value for each run, ``(R,)``, NaN where undefined; ``None`` if none is defined.
 
-    Args:
-        values: The values, NaN where undefined.
-        encoders: Name of the encoder of every run.
-        lower_is_worse: Whether the smallest value is the worst one.
+    ``encoders`` names the encoder of every run; the worst value is the smallest, or the largest.
     """
     defined = ~np.isnan(values)
     filled, counted = np.where(defined, values, 0.0), defined.astype(float)
@@ -50,11 +48,7 @@ def pair_figure(
 
 
 def _figure(
-    values: Floats,
-    sums: Callable[[Floats], tuple[Floats, Floats]],
-    encoders: Sequence[str],
-    n_is: str,
-    lower_is_worse: bool,
+    values: Floats, sums: Sums, encoders: Sequence[str], n_is: str, lower_is_worse: bool
 ) -> dict[str, Any] | None:
     if not len(values):
         return None

@@ -36,13 +36,12 @@ class Crossing:
     Args:
         outputs: Records (:meth:`relgraph.task.Task.record`): classes ``(S, T, n)``, -1 where a pair is undefined or
             was not asked for, or outputs ``(S, T, n, C)``, NaN there.
-        seconds: Of every source, to prepare its run and to evaluate it with all heads.
-        draws: Of a method that draws: records ``(B, n, ...)`` of its pairs of different runs, and of further draws if
-            these are few.
+        seconds: To prepare all runs and to evaluate all pairs.
+        draws: Records ``(B, n, ...)`` of a method that draws, of different runs, and of further draws if these are few.
     """
 
     outputs: Array
-    seconds: list[float]
+    seconds: float
     draws: Array | None = None
 
 
@@ -60,15 +59,12 @@ def cross(
 
     Args:
         method: The method.
-        sources: Runs whose encoders are used.
+        sources: Runs whose encoders are used, at least one.
         targets: Runs whose heads are used; ``None`` for the sources.
         anchors: Embeddable rows of the anchors ``(K,)``, or one such tensor for each source.
         rows: Predicted rows, ``(n,)``.
         pairs: Which pairs to evaluate, ``(S, T)``; ``None`` for all.
         seed: Seed of a method that draws.
-
-    Raises:
-        InputError: If there is no source.
 
     Example:
         >>> import relgraph as rg
@@ -101,21 +97,13 @@ def cross(
     classes = problem.task.mode == "multiclass"
     shape = (len(sources), len(targets), rows.numel(), *(() if classes else (problem.num_outputs,)))
     found = np.full(shape, -1 if classes else np.nan, dtype=np.int16 if classes else np.float64)
-    seconds, different = [0.0] * len(sources), []
-    for i, source in enumerate(sources):
-        start = time.perf_counter()
-        view(i, source)
-        seconds[i] += time.perf_counter() - start
+    start, different = time.perf_counter(), []
     for i, j in np.ndindex(len(sources), len(targets)):
-        if pairs is not None and not pairs[i, j]:
-            continue
-        start = time.perf_counter()
-        outputs = record(i, j)
-        seconds[i] += time.perf_counter() - start
-        if outputs is not None:
+        if (pairs is None or pairs[i, j]) and (outputs := record(i, j)) is not None:
             found[i, j] = outputs
             if sources[i] is not targets[j]:
                 different.append((i, j))
+    seconds = time.perf_counter() - start
     if not (method.draws and different):
         return Crossing(found, seconds)
     further = (record(*different[k % len(different)]) for k in range(len(different), method.draws))
@@ -127,13 +115,11 @@ def cross(
 class Experiment:
     """A finished experiment: everything that reports, plots and saved files are made from.
 
-    Runs are ordered by encoder, then by seed.
-
     Args:
         settings: The settings, with every default filled in.
         problem: The problem.
         anchors: Embeddable rows of the anchors, in rank order.
-        runs: The absolute models, at the layer that is stitched.
+        runs: The absolute models, at the layer that is stitched, by encoder, then by seed.
         others: Models trained end to end for a method, by the kind of their head.
         own: Own records of the absolute models on test rows, ``(R, n, ...)``.
         stitched: Outputs on test rows, by method.
@@ -195,80 +181,54 @@ def run_experiment(
         InputError: If a setting does not apply to the data.
         DataError: If the graph does not fit in memory as one batch.
     """
-    job = _Job(data, settings or StitchSettings(), progress or _ignored, cache, trained=runs is not None)
-    problem, settings = job.problem, job.settings
+    settings, report = settings or StitchSettings(), progress or (lambda stage, done, total: None)
+    problem = settings.problem(data)
+    settings, train, methods = settings.resolve(problem)
+    cache = cache_folder() / "runs" if cache is None and keeps_runs(problem) else cache
+    heads: list[Head] = list(dict.fromkeys(method.head for method in methods.values() if method.head != "linear"))
+    epochs = (len(heads) + (runs is None)) * len(settings.encoders) * len(settings.seeds) * train.epochs
+    seconds = {"anchors": 0.0, "train": 0.0, "stitch": 0.0}
+
+    @contextmanager
+    def stage(name: str) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        seconds[name] += time.perf_counter() - start
+
+    def choose(features: str | Tensor) -> Tensor:
+        assert settings.num_anchors is not None
+        warn_few_anchors(settings.num_anchors, problem.num_outputs)
+        options: dict[str, Any] = {"features": features, "seed": settings.anchor_seed}
+        with stage("anchors"):
+            return problem.choose_anchors(settings.num_anchors, settings.strategy, **options)
+
+    def fit(problem: Problem, head: Head) -> list[TrainedRun]:
+        found: list[TrainedRun] = []
+        options: dict[str, Any] = {"head": head, "settings": train, "cache": cache}
+        with stage("train"):
+            for encoder in settings.encoders:
+                report("train", 0, epochs)
+                options["progress"] = lambda done: report("train", done, epochs)
+                found += fit_many(problem, encoder, settings.seeds, **options)
+        return found
+
     with _once() as messages:
-        features = settings.anchor_features
-        anchors = None if features == "run" else job.anchors(features)
-        trained = job.fit(problem, "linear") if runs is None else _checked_runs(runs, settings)
+        anchors = None if settings.anchor_features == "run" else choose(settings.anchor_features)
+        trained = fit(problem, "linear") if runs is None else _checked_runs(runs, settings)
         absolute = [Run.of(problem, one) for one in trained]
-        if anchors is None:
-            anchors = job.anchors(absolute[0].z)
-        others: dict[Head, list[Run]] = {}
-        for kind in job.heads[1:]:
-            others[kind] = [Run.of(problem, one) for one in job.fit(problem.with_anchors(anchors), kind)]
+        anchors = choose(absolute[0].z) if anchors is None else anchors
+        others = {head: [Run.of(problem, one) for one in fit(problem.with_anchors(anchors), head)] for head in heads}
         own = np.stack([run.record(problem.test) for run in absolute])
         if settings.at is not None:
             absolute = [Run.of(problem, one, settings.at) for one in trained]
         stitched = {}
-        for name, method in job.methods.items():
-            with job.stage("stitch", len(job.methods)):
+        for name, method in methods.items():
+            report("stitch", 0, len(methods))
+            with stage("stitch"):
                 group = others.get(method.head, absolute)
                 stitched[name] = cross(method, group, anchors=anchors, rows=problem.test)
-    return Experiment(settings, problem, anchors, absolute, others, own, stitched, job.seconds, messages)
-
-
-class _Job:
-    """What the steps of an experiment share: resolved settings, progress, and the seconds of every stage."""
-
-    def __init__(self, data: Any, asked: StitchSettings, progress: Progress, cache: Path | None, trained: bool) -> None:
-        self.problem = asked.problem(data)
-        self.settings, self.train, self.methods = asked.resolve(self.problem)
-        self.cache = cache_folder() / "runs" if cache is None and keeps_runs(self.problem) else cache
-        self.progress, self.seconds = progress, {"anchors": 0.0, "train": 0.0, "stitch": 0.0}
-        self.heads: list[Head] = list(dict.fromkeys(("linear", *(method.head for method in self.methods.values()))))
-        runs = (len(self.heads) - trained) * len(self.settings.encoders) * len(self.settings.seeds)
-        self._epochs = runs * self.train.epochs
-
-    @contextmanager
-    def stage(self, name: str, steps: int = 0) -> Iterator[None]:
-        """Count the seconds of a stage, and one of its steps if it has any."""
-        if steps:
-            self.progress(name, 0, steps)
-        start = time.perf_counter()
-        yield
-        self.seconds[name] += time.perf_counter() - start
-        if steps:
-            self.progress(name, 1, steps)
-
-    def anchors(self, features: str | Tensor) -> Tensor:
-        """Choose the anchors."""
-        settings, count = self.settings, self.settings.num_anchors
-        assert count is not None
-        warn_few_anchors(count, self.problem.num_outputs)
-        with self.stage("anchors"):
-            return self.problem.choose_anchors(count, settings.strategy, features=features, seed=settings.anchor_seed)
-
-    def fit(self, problem: Problem, head: Head) -> list[TrainedRun]:
-        """Train all runs with one kind of head, ordered by encoder, then by seed."""
-        runs: list[TrainedRun] = []
-        with self.stage("train"):
-            for encoder in self.settings.encoders:
-                self.progress("train", 0, self._epochs)
-                runs += fit_many(
-                    problem,
-                    encoder,
-                    self.settings.seeds,
-                    head=head,
-                    settings=self.train,
-                    cache=self.cache,
-                    progress=lambda done: self.progress("train", done, self._epochs),
-                )
-        return runs
-
-
-def _ignored(stage: str, done: int, total: int) -> None:
-    pass
+            report("stitch", 1, len(methods))
+    return Experiment(settings, problem, anchors, absolute, others, own, stitched, seconds, messages)
 
 
 def _checked_runs(runs: Sequence[TrainedRun], settings: StitchSettings) -> list[TrainedRun]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -13,11 +16,16 @@ from relgraph.problems.link import LinkProblem
 from relgraph.stitching.methods import Method
 from relgraph.stitching.run import View
 
+Nodes = NDArray[np.int64]
+Score = Callable[[csr_array, Nodes, Nodes], NDArray[np.float64]]
 
-class _OfTheGraph(Method):
-    """Scores of node pairs from the adjacency of the training graph."""
+
+@dataclass(frozen=True)
+class GraphScore(Method):
+    """A score of node pairs from the adjacency of the training graph and the two ends of every pair."""
 
     kind = "baseline"
+    scores: Score
 
     def why_not(self, problem: Problem, at: int | None = None) -> str:
         """Only for pairs of nodes."""
@@ -27,31 +35,20 @@ class _OfTheGraph(Method):
         """The scores ``(n, 1)`` of some pairs, for every encoder and head alike."""
         problem = source.run.problem
         assert isinstance(problem, LinkProblem)
-        one, other = problem.pairs[:, rows].cpu().numpy()
-        scores = self.scores(problem.adjacency, one, other)
-        return torch.from_numpy(scores.astype(np.float32)).unsqueeze(1)
-
-    def scores(self, adjacency: csr_array, one: NDArray[np.int64], other: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Scores ``(n,)`` of pairs of nodes."""
-        raise NotImplementedError
+        found = self.scores(problem.adjacency, *problem.pairs[:, rows].cpu().numpy())
+        return torch.from_numpy(found.astype(np.float32)).view(-1, 1)
 
 
-class CommonNeighbors(_OfTheGraph):
-    """Number of neighbors that two nodes share."""
-
-    def scores(self, adjacency: csr_array, one: NDArray[np.int64], other: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Entries of the squared adjacency."""
-        return np.asarray(adjacency[one].multiply(adjacency[other]).sum(axis=1), dtype=np.float64).reshape(-1)
+def common_neighbors(adjacency: csr_array, one: Nodes, other: Nodes) -> NDArray[np.float64]:
+    """Numbers of neighbors that two nodes share: entries of the squared adjacency."""
+    return np.asarray(adjacency[one].multiply(adjacency[other]).sum(axis=1), dtype=np.float64)
 
 
-class PreferentialAttachment(_OfTheGraph):
-    """Product of the degrees of two nodes (Barabási and Albert, 1999)."""
-
-    def scores(self, adjacency: csr_array, one: NDArray[np.int64], other: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Products of row sums."""
-        degree = np.asarray(adjacency.sum(axis=1), dtype=np.float64).reshape(-1)
-        return degree[one] * degree[other]
+def preferential_attachment(adjacency: csr_array, one: Nodes, other: Nodes) -> NDArray[np.float64]:
+    """Products of the degrees of two nodes (Barabási and Albert, 1999)."""
+    degree = np.asarray(adjacency.sum(axis=1), dtype=np.float64).reshape(-1)
+    return degree[one] * degree[other]
 
 
-COMMON_NEIGHBORS = CommonNeighbors()
-PREFERENTIAL_ATTACHMENT = PreferentialAttachment()
+COMMON_NEIGHBORS = GraphScore(common_neighbors)
+PREFERENTIAL_ATTACHMENT = GraphScore(preferential_attachment)

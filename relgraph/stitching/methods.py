@@ -7,6 +7,7 @@ A new method is a subclass of :class:`Method`, registered in :data:`relgraph.reg
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Literal, get_args
 
@@ -15,14 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from relgraph.anchors import AnchorSet, PublishedHead
-from relgraph.maps import (
-    Estimator,
-    Shrinkage,
-    TranslatedHead,
-    fit_map,
-    resolve_shrinkage,
-    ridge_coefficients,
-)
+from relgraph.maps import Estimator, Shrinkage, TranslatedHead, fit_map, resolve_shrinkage, ridge_coefficients
 from relgraph.nn.relative import RelativeLayer
 from relgraph.problems import Head, Problem
 from relgraph.registry import MAPS
@@ -65,11 +59,7 @@ class Method(ABC):
     def predict(self, source: View, target: View, rows: Tensor, generator: torch.Generator) -> Tensor | None:
         """Outputs ``(n, C)`` of the source's encoder with the target's head, ``None`` where widths do not fit.
 
-        Args:
-            source: What :meth:`prepare` returned for the run of the encoder.
-            target: The same for the run of the head.
-            rows: Predicted rows, ``(n,)``.
-            generator: For methods that draw.
+        Both views come from :meth:`prepare`; ``rows`` are predicted rows ``(n,)``. Methods that draw use the generator.
         """
 
 
@@ -235,13 +225,14 @@ class ClassCentroid(Baseline):
         if problem.task.mode == "multiclass":
             marks = F.one_hot(y, problem.num_outputs).to(z.dtype)
             means = (marks.mT @ z) / marks.sum(0).clamp(min=1).unsqueeze(1)
-            return view.with_head(_NearestMean(means, marks.sum(0) == 0))
+            unseen = marks.sum(0) == 0  # without training rows
+            return view.with_head(_Computed(lambda z: (-_distances(z, means)).masked_fill(unseen, float("-inf"))))
         z, y = z.double(), y.double()
         negative, positive = (
             (marks.T @ z) / marks.sum(0).clamp(min=1).unsqueeze(1)
             for marks in ((y == value).double() for value in (0, 1))
         )
-        return view.with_head(_NearerMean(positive, negative))
+        return view.with_head(_Computed(lambda z: _distances(z.double(), negative) - _distances(z.double(), positive)))
 
 
 class LabelRidge(Baseline):
@@ -261,40 +252,20 @@ class LabelRidge(Baseline):
             with one_thread():
                 shrinkage = resolve_shrinkage(points, offset, "loo")
                 parts.append((ridge_coefficients(points, offset, shrinkage), center, mean))
-        return view.with_head(_Regressions(parts))
+        return view.with_head(
+            _Computed(lambda z: torch.cat([(z.double() - center) @ weight + mean for weight, center, mean in parts], 1))
+        )
 
 
-class _NearestMean(nn.Module):
-    """Negative distances to class means, ``(n, C)``; -inf for a class without training rows."""
+class _Computed(nn.Module):
+    """A function of the states ``(N, F)`` as a head."""
 
-    def __init__(self, means: Tensor, unseen: Tensor) -> None:
+    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
         super().__init__()
-        self.means, self.unseen = means, unseen
+        self.function = function
 
     def forward(self, z: Tensor) -> Tensor:
-        return (-_distances(z, self.means)).masked_fill(self.unseen, float("-inf"))
-
-
-class _NearerMean(nn.Module):
-    """Distance to the negative mean of each label minus that to its positive mean, ``(n, T)``."""
-
-    def __init__(self, positive: Tensor, negative: Tensor) -> None:
-        super().__init__()
-        self.positive, self.negative = positive, negative
-
-    def forward(self, z: Tensor) -> Tensor:
-        return _distances(z.double(), self.negative) - _distances(z.double(), self.positive)
-
-
-class _Regressions(nn.Module):
-    """A linear regression per target, ``(n, T)``."""
-
-    def __init__(self, parts: list[tuple[Tensor, Tensor, Tensor]]) -> None:
-        super().__init__()
-        self.parts = parts
-
-    def forward(self, z: Tensor) -> Tensor:
-        return torch.cat([(z.double() - center) @ weight + mean for weight, center, mean in self.parts], dim=1)
+        return self.function(z)
 
 
 def _distances(z: Tensor, means: Tensor) -> Tensor:

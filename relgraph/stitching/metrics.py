@@ -22,36 +22,20 @@ def defined(record: Array) -> bool:
 
 
 def metric_matrix(task: Task, records: Array, y: Tensor | Array) -> Floats:
-    """The metric of every pair, ``(S, T)``.
-
-    Args:
-        task: The task.
-        records: Outputs of every pair.
-        y: Targets of the same rows, ``(n,)`` or ``(n, C)``.
-    """
+    """The metric of every pair, ``(S, T)``, with targets ``y`` of the same rows, ``(n,)`` or ``(n, C)``."""
     return _each(records, lambda i, j: task.value(y, records[i, j]))
 
 
 def fidelity_matrix(task: Task, records: Array, own: Array) -> Floats:
-    """Agreement of encoder i with head j with the model of head j, by :meth:`relgraph.task.Task.agreement`.
-
-    Args:
-        task: The task.
-        records: Outputs of every pair.
-        own: Own records of the models of the heads, ``(T, n, ...)``.
-    """
+    """Agreement of every pair with the model of its head, whose own records are ``own``, ``(T, n, ...)``."""
     return _each(records, lambda i, j: task.agreement(records[i, j], own[j]))
 
 
 def decisive_matrix(task: Task, records: Array, own: Array) -> Floats:
     """Fidelity on the rows where the models i and j differ, on which the source's own predictions score nothing.
 
-    NaN where they do not differ (always on the diagonal), and where nothing is decided.
-
-    Args:
-        task: The task.
-        records: Outputs of every pair of runs, ``(R, R, n, ...)``.
-        own: Own records of the same runs, ``(R, n, ...)``.
+    Sources and targets are the same runs. NaN where two do not differ (always on the diagonal), and where nothing is
+    decided.
     """
 
     def decisive(i: int, j: int) -> float:
@@ -79,12 +63,7 @@ def disagreement_matrix(task: Task, own: Array) -> Floats:
 
 
 def cross_seed(encoders: Sequence[str]) -> Bools:
-    """Pairs of two different runs of the same encoder, ``(R, R)``.
-
-    Example:
-        >>> cross_seed(["gcn", "gcn", "sage"]).tolist()
-        [[False, True, False], [True, False, False], [False, False, False]]
-    """
+    """Pairs of two different runs of the same encoder, ``(R, R)``."""
     names = np.asarray(encoders)
     return np.asarray((names[:, None] == names[None, :]) & ~np.eye(len(names), dtype=bool))
 

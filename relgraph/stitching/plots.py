@@ -1,8 +1,11 @@
-"""Two plots of an experiment: the metric of every pair of runs, and two spaces before and after a translation."""
+"""Two plots of an experiment: the metric of every pair of runs, and two spaces before and after a translation.
+
+Both are written whole, or not at all with a :class:`relgraph.errors.DataError`.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from relgraph.problems import Problem
     from relgraph.stitching.experiment import Experiment
 
 MOST_ROWS = 2000
@@ -34,20 +38,10 @@ _MARKERS = "o^sDvP*Xd<>"
 
 
 def draw_matrix(report: dict[str, Any], path: Path) -> Path:
-    """Heat map of the metric, runs of encoders by runs of heads: absolute beside the ridge map.
+    """Heat map of a report's metric, runs of encoders by runs of heads: absolute beside the ridge map.
 
     Every color scale covers the values of its panel, so that the worst pair is visible. The mean of every block of two
-    encoders, without runs with their own heads, is written in it.
-
-    Args:
-        report: The report of :func:`relgraph.stitching.build_report`.
-        path: The PNG to write, whole or not at all.
-
-    Returns:
-        ``path``.
-
-    Raises:
-        DataError: If it cannot be written.
+    encoders, without runs with their own heads, is written in it. Writes and returns ``path``, a PNG.
     """
     methods, metric, encoders = report["methods"], report["metric"], [run["encoder"] for run in report["runs"]]
     percent = metric["direction"] == "higher"
@@ -84,17 +78,8 @@ def can_draw_spaces(experiment: Experiment) -> bool:
 def draw_spaces(experiment: Experiment, path: Path) -> Path:
     """The spaces of two runs on their own principal axes, and the first one translated to the axes of the second.
 
-    The translation is the ridge map on the anchors. Points are test rows, colored by class (or by the first target).
-
-    Args:
-        experiment: A finished experiment; its first two runs are drawn.
-        path: The PNG to write, whole or not at all.
-
-    Returns:
-        ``path``.
-
-    Raises:
-        DataError: If it cannot be written.
+    The runs are the first two of the experiment, the translation is the ridge map on the anchors. Points are test
+    rows, colored by class (or by the first target). Writes and returns ``path``, a PNG.
     """
     problem, (source, target) = experiment.problem, experiment.runs[:2]
     rows = problem.test[_sample(problem.test.numel())]
@@ -106,21 +91,19 @@ def draw_spaces(experiment: Experiment, path: Path) -> Path:
         f"target: {target.encoder}, seed {target.seed}": _project(target.z[rows], *axes_of[1]),
         "source, translated to the target": _project(translated, *axes_of[1]),
     }
-    figure = _figure(9.6, 3.9)
+    figure, (targets, names, label) = _figure(9.6, 3.9), _targets(problem, rows)
     axes = figure.subplots(1, 3)
-    colors = _Colors.of(experiment, rows)
-    target_points = panels[list(panels)[1]]
-    for place, (axis, (title, points)) in enumerate(zip(axes, panels.items(), strict=True)):
-        colors.scatter(axis, points)
-        _limit(axis, points if place == 0 else target_points)
+    first, second, _ = panels.values()
+    for axis, (title, points), shown in zip(axes, panels.items(), (first, second, second), strict=True):
+        _scatter(axis, points, targets, names)
+        _limit(axis, shown)
         axis.set_title(title, fontsize=10)
-    colors.legend(figure, axes)
+    _legend(figure, axes, targets, names, label)
     layer = "" if source.at is None else f" behind layer {source.at}"
     count = f"{len(rows):,} of {problem.test.numel():,}" if len(rows) < problem.test.numel() else f"{len(rows):,}"
     figure.suptitle(f"{_title(problem.describe())}: spaces of two runs{layer}, {count} test rows", fontsize=11)
-    figure.supxlabel(
-        "Left: principal axes of the source. Middle and right: principal axes of the target, one scale.", fontsize=8
-    )
+    note = "Left: principal axes of the source. Middle and right: principal axes of the target, one scale."
+    figure.supxlabel(note, fontsize=8)
     return _save(figure, path)
 
 
@@ -132,10 +115,8 @@ def _title(dataset: dict[str, Any]) -> str:
 
 def _compared(methods: dict[str, Any]) -> str:
     """The ridge map, else the first other method, else whatever there is."""
-    others = sorted(
-        (name for name in methods if name != "absolute"), key=lambda name: methods[name]["kind"] != "method"
-    )
-    return "ridge" if "ridge" in methods else next(iter(others), "")
+    others = [name for name in methods if name != "absolute"]
+    return "ridge" if "ridge" in others else min(others, key=lambda name: methods[name]["kind"] != "method", default="")
 
 
 def _figure(width: float, height: float) -> Figure:
@@ -159,29 +140,25 @@ def _blocks(axis: Axes, matrix: NDArray[np.float64], encoders: list[str], digits
     names = np.asarray(encoders)
     outer = np.where(np.eye(len(names), dtype=bool), np.nan, matrix)
     box = {"boxstyle": "round,pad=0.25", "facecolor": "white", "edgecolor": "none", "alpha": 0.85}
-    for one in dict.fromkeys(encoders):
-        for other in dict.fromkeys(encoders):
-            rows, columns = np.flatnonzero(names == one), np.flatnonzero(names == other)
-            block = outer[np.ix_(rows, columns)]
-            if np.isfinite(block).any():
-                text = f"{np.nanmean(block):.{digits}f}"
-                # Beside the diagonal, whose values are not part of the mean.
-                across, down = (0.75, 0.25) if one == other else (0.5, 0.5)
-                axis.text(
-                    np.quantile(columns, across),
-                    np.quantile(rows, down),
-                    text,
-                    ha="center",
-                    va="center",
-                    fontsize=9,
-                    bbox=box,
-                )
+    for one, other in itertools.product(dict.fromkeys(encoders), repeat=2):
+        rows, columns = np.flatnonzero(names == one), np.flatnonzero(names == other)
+        block = outer[np.ix_(rows, columns)]
+        if np.isfinite(block).any():
+            # Beside the diagonal, whose values are not part of the mean, and between cells.
+            across, down = (0.75, 0.25) if one == other else (0.5, 0.5)
+            x, y = _between(columns, across), _between(rows, down)
+            axis.text(x, y, f"{np.nanmean(block):.{digits}f}", ha="center", va="center", fontsize=9, bbox=box)
+
+
+def _between(places: NDArray[np.int64], share: float) -> float:
+    """The border of two cells nearest to this share of the way; the cell itself if there is only one."""
+    place = float(np.quantile(places, share))
+    return place if len(places) == 1 else min(np.floor(place), places[-1] - 1) + 0.5
 
 
 def _run_ticks(axis: Axes, names: list[str], encoders: list[str]) -> None:
     step = -(-len(names) // MOST_LABELS)
-    places = list(range(0, len(names), step))
-    labels = [names[place] for place in places]
+    places, labels = range(0, len(names), step), names[::step]
     axis.set_xticks(places, labels, rotation=90, fontsize=7)
     axis.set_yticks(places, labels, fontsize=7)
     axis.tick_params(length=0)
@@ -212,56 +189,48 @@ def _sample(count: int) -> Tensor:
     return torch.from_numpy(np.sort(np.random.default_rng(0).choice(count, MOST_ROWS, replace=False)))
 
 
-@dataclass(frozen=True)
-class _Colors:
-    """Targets of the points, as classes with colors and markers, or as values on a color scale."""
+def _targets(problem: Problem, rows: Tensor) -> tuple[NDArray[Any], list[str], str]:
+    """Targets of the points, their names if they are classes, and what they are."""
+    y = problem.y[rows].cpu().numpy()
+    if problem.task.mode == "multiclass":
+        known = getattr(problem.data, "class_names", None) or range(problem.num_outputs)
+        return y, [str(name) for name in known], "class"
+    first = "first " if y.shape[1] > 1 else ""
+    if problem.task.mode == "multilabel":
+        return np.nan_to_num(y[:, 0], nan=2).astype(int), ["no", "yes", "unknown"], f"{first}label"
+    return y[:, 0], [], f"{first}target"
 
-    targets: NDArray[Any]
-    names: list[str]
-    label: str
 
-    @classmethod
-    def of(cls, experiment: Experiment, rows: Tensor) -> _Colors:
-        problem = experiment.problem
-        y = problem.y[rows].cpu().numpy()
-        if problem.task.mode == "multiclass":
-            known = getattr(problem.data, "class_names", None) or range(problem.num_outputs)
-            return cls(y, [str(name) for name in known], "class")
-        first = "first " if y.shape[1] > 1 else ""
-        if problem.task.mode == "multilabel":
-            return cls(np.nan_to_num(y[:, 0], nan=2).astype(int), ["no", "yes", "unknown"], f"{first}label")
-        return cls(y[:, 0], [], f"{first}target")
+def _scatter(axis: Axes, points: NDArray[np.float64], targets: NDArray[Any], names: list[str]) -> None:
+    """Draw the points in a mixed order, so that no class covers the others."""
+    mixed = np.random.default_rng(0).permutation(len(points))
+    if not names:
+        x, y = points[mixed].T
+        axis.scatter(x, y, s=6, c="0.8", linewidths=0)  # remains visible where the target is unknown
+        axis.scatter(x, y, s=6, c=targets[mixed], cmap="viridis", linewidths=0)
+    for marker in dict.fromkeys(_style(label)[1] for label in range(len(names))):
+        rows = [row for row in mixed if _style(targets[row])[1] == marker]
+        colors = [_style(targets[row])[0] for row in rows]
+        axis.scatter(points[rows, 0], points[rows, 1], s=6, c=colors, marker=marker, linewidths=0, alpha=0.75)
+    axis.set_xticks([])
+    axis.set_yticks([])
 
-    def scatter(self, axis: Axes, points: NDArray[np.float64]) -> None:
-        """Draw the points in a mixed order, so that no class covers the others."""
-        mixed = np.random.default_rng(0).permutation(len(points))
-        if not self.names:
-            x, y = points[mixed].T
-            axis.scatter(x, y, s=6, c="0.8", linewidths=0)  # remains visible where the target is unknown
-            axis.scatter(x, y, s=6, c=self.targets[mixed], cmap="viridis", linewidths=0)
-        for marker in dict.fromkeys(_style(label)[1] for label in range(len(self.names))):
-            rows = [row for row in mixed if _style(self.targets[row])[1] == marker]
-            colors = [_style(self.targets[row])[0] for row in rows]
-            axis.scatter(points[rows, 0], points[rows, 1], s=6, c=colors, marker=marker, linewidths=0, alpha=0.75)
-        axis.set_xticks([])
-        axis.set_yticks([])
 
-    def legend(self, figure: Figure, axes: Any) -> None:
-        """Name the classes, if there are few enough, or show the scale of values."""
-        from matplotlib.cm import ScalarMappable
-        from matplotlib.colors import Normalize
-        from matplotlib.lines import Line2D
+def _legend(figure: Figure, axes: Any, targets: NDArray[Any], names: list[str], title: str) -> None:
+    """Name the classes, if there are few enough, or show the scale of values."""
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Normalize
+    from matplotlib.lines import Line2D
 
-        if not self.names:
-            scale = ScalarMappable(Normalize(np.nanmin(self.targets), np.nanmax(self.targets)), "viridis")
-            figure.colorbar(scale, ax=list(axes), shrink=0.8, pad=0.02).set_label(self.label, fontsize=9)
-        elif len(self.names) <= 2 * len(_COLORS):
-            looks = [_style(label) for label in range(len(self.names))]
-            handles = [
-                Line2D([], [], linestyle="", marker=marker, color=color, label=name)
-                for (color, marker), name in zip(looks, self.names, strict=True)
-            ]
-            figure.legend(handles=handles, title=self.label, loc="outside right center", frameon=False, fontsize=8)
+    if not names:
+        scale = ScalarMappable(Normalize(np.nanmin(targets), np.nanmax(targets)), "viridis")
+        figure.colorbar(scale, ax=list(axes), shrink=0.8, pad=0.02).set_label(title, fontsize=9)
+    elif len(names) <= 2 * len(_COLORS):
+        handles = []
+        for label, name in enumerate(names):
+            color, marker = _style(label)
+            handles.append(Line2D([], [], linestyle="", marker=marker, color=color, label=name))
+        figure.legend(handles=handles, title=title, loc="outside right center", frameon=False, fontsize=8)
 
 
 def _style(label: int) -> tuple[str, str]:

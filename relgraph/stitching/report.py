@@ -6,7 +6,7 @@ import itertools
 import json
 import platform
 from importlib.metadata import version
-from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,12 +25,7 @@ SCHEMA = "relgraph.stitching/2"
 
 
 def build_report(experiment: Experiment, *, command: str = "") -> dict[str, Any]:
-    """The report of an experiment; values are in the unit of the metric.
-
-    Args:
-        experiment: A finished experiment.
-        command: The command, or call, that regenerates it.
-    """
+    """The report of a finished experiment; ``command``, or a call, regenerates it."""
     settings, problem = experiment.settings, experiment.problem
     task, metric, numbers = problem.task, problem.task.metric, _Numbers(experiment)
     assert settings.train is not None
@@ -71,26 +66,17 @@ def build_report(experiment: Experiment, *, command: str = "") -> dict[str, Any]
 
 def report_schema() -> dict[str, Any]:
     """The JSON Schema of the report."""
-    text = files("relgraph.stitching").joinpath("report.schema.json").read_text(encoding="utf-8")
-    loaded: dict[str, Any] = json.loads(text)
-    return loaded
+    schema: dict[str, Any] = json.loads(Path(__file__).with_suffix(".schema.json").read_text(encoding="utf-8"))
+    return schema
 
 
 def to_json(report: dict[str, Any]) -> str:
-    """The report as text.
-
-    Raises:
-        ValueError: If it holds a number that JSON does not have, such as NaN.
-    """
+    """The report as text; a number that JSON does not have, such as NaN, is a ValueError."""
     return json.dumps(report, indent=1, allow_nan=False) + "\n"
 
 
 def save(report: dict[str, Any], path: PathLike) -> None:
-    """Write the report to a file, whole or not at all.
-
-    Raises:
-        DataError: If the file cannot be written.
-    """
+    """Write the report to a file, whole or not at all; a :class:`relgraph.errors.DataError` if that fails."""
     write_atomic(path, to_json(report))
 
 
@@ -134,28 +120,25 @@ class _Numbers:
         found["per_encoder"] = {one: self._of_encoder(one, values, own) for one in dict.fromkeys(self.encoders)}
         found["matrix"] = [[_number(value) for value in row] for row in values]
         found["draws"] = self._draws(crossing)
-        found["seconds"] = round(sum(crossing.seconds), 4)
+        found["seconds"] = round(crossing.seconds, 4)
         return found
 
     def runs(self) -> list[dict[str, Any]]:
         """One entry for each absolute model."""
-        entries = []
-        for run, own, collapsed in zip(self.experiment.runs, self.own, self._collapsed(self.own), strict=True):
-            trained = run.trained
-            assert trained is not None
-            entries.append(
-                {
-                    "encoder": run.encoder,
-                    "seed": run.seed,
-                    "backend": trained.backend,
-                    "best_epoch": trained.best_epoch,
-                    "validation": _number(trained.validation),
-                    "own": _number(own),
-                    "collapsed": bool(collapsed),
-                    "train_seconds": round(trained.seconds, 4),
-                }
-            )
-        return entries
+        trained = [run.trained for run in self.experiment.runs if run.trained is not None]
+        return [
+            {
+                "encoder": run.encoder,
+                "seed": run.seed,
+                "backend": run.backend,
+                "best_epoch": run.best_epoch,
+                "validation": _number(run.validation),
+                "own": _number(own),
+                "collapsed": bool(collapsed),
+                "train_seconds": round(run.seconds, 4),
+            }
+            for run, own, collapsed in zip(trained, self.own, self._collapsed(self.own), strict=True)
+        ]
 
     def robustness(self) -> dict[str, Any]:
         """How much the absolute models and their spaces differ from seed to seed, within each encoder."""
@@ -193,23 +176,14 @@ class _Numbers:
         if crossing.draws is None:
             return None
         drawn = np.array([self.task.value(self.y, draw) for draw in crossing.draws])
-        best = drawn.max() if self.task.metric.higher_is_better else drawn.min()
-        return {
-            "mean": float(drawn.mean()),
-            "std": float(drawn.std(ddof=1)),
-            "best": float(best),
-            "count": len(drawn),
-        }
+        best = float(drawn.max() if self.task.metric.higher_is_better else drawn.min())
+        return {"mean": float(drawn.mean()), "std": float(drawn.std(ddof=1)), "best": best, "count": len(drawn)}
 
     def _of_encoder(self, encoder: str, values: Floats, own: Floats) -> dict[str, Any]:
-        rows = np.flatnonzero(np.asarray(self.encoders) == encoder)
-        names = [encoder] * len(rows)
-        inner = values[np.ix_(rows, rows)]
-        better = self.task.metric.higher_is_better
-        return {
-            "own": run_figure(own[rows], names, lower_is_worse=better),
-            "cross_seed": pair_figure(inner, metrics.cross_seed(names), names, lower_is_worse=better),
-        }
+        rows, better = np.flatnonzero(np.asarray(self.encoders) == encoder), self.task.metric.higher_is_better
+        inner, names = values[np.ix_(rows, rows)], [encoder] * len(rows)
+        pairs = pair_figure(inner, metrics.cross_seed(names), names, lower_is_worse=better)
+        return {"own": run_figure(own[rows], names, lower_is_worse=better), "cross_seed": pairs}
 
     def _collapsed(self, own: Floats) -> Bools:
         return self.task.collapsed(own, self.problem.constant)

@@ -26,8 +26,7 @@ class Run:
         problem: The problem; all runs of an experiment share it.
         z: States ``(N, F)`` of all embeddable rows.
         head: From states to outputs: the head, or the rest of a network.
-        encoder: Name of the encoder.
-        seed: Seed of the run.
+        encoder, seed: Name of the encoder and seed of the run.
         at: The layer, from 1; ``None`` for the representation.
         trained: The trained run, if there is one.
     """
@@ -42,12 +41,8 @@ class Run:
 
     @classmethod
     def of(cls, problem: Problem, trained: TrainedRun, at: int | None = None) -> Run:
-        """A trained run, cut behind a layer.
-
-        Raises:
-            InputError: If the model cannot be cut there.
-        """
-        z, head = problem.embed(trained.model, at), problem.head(trained.model, at)
+        """A trained run, cut behind a layer; an error if the model cannot be cut there."""
+        z, (_, head) = problem.embed(trained.model, at), problem.cut(trained.model, at)
         return cls(problem, z, head, trained.encoder, trained.seed, at, trained)
 
     def record(self, rows: Tensor) -> Any:
@@ -57,12 +52,7 @@ class Run:
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """A run seen through anchors.
-
-    Args:
-        run: The run.
-        anchors: Embeddable rows of the anchors, ``(K,)``.
-    """
+    """A run seen through anchors, which are embeddable rows ``(K,)``."""
 
     run: Run
     anchors: Tensor
@@ -72,11 +62,7 @@ class View:
         """The published space."""
         problem = self.run.problem
         return AnchorSet.from_rows(
-            self.run.z,
-            self.anchors,
-            ids=problem.ids,
-            center_over=problem.center_rows,
-            fingerprint=problem.fingerprint,
+            self.run.z, self.anchors, ids=problem.ids, center_over=problem.center_rows, fingerprint=problem.fingerprint
         )
 
     @cached_property
@@ -100,13 +86,7 @@ class View:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """One thread for tiny linear algebra, which more threads make slower; afterwards as many as before.
-
-    Example:
-        >>> with one_thread():
-        ...     torch.get_num_threads()
-        1
-    """
+    """One thread for tiny linear algebra, which more threads make slower; afterwards as many as before."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -122,9 +102,6 @@ class FewAnchorsWarning(RelgraphWarning):
 def warn_few_anchors(num_anchors: int, num_outputs: int, stacklevel: int = 1) -> None:
     """Warn if there are fewer anchors than outputs."""
     if num_anchors < num_outputs:
-        warnings.warn(
-            f"{num_anchors} anchors are fewer than the {num_outputs} outputs of a head, so that no map can tell all of "
-            "them apart; take more",
-            FewAnchorsWarning,
-            stacklevel=stacklevel + 1,
-        )
+        few = f"{num_anchors} anchors are fewer than the {num_outputs} outputs of a head"
+        reason = "so that no map can tell all of them apart; take more"
+        warnings.warn(f"{few}, {reason}", FewAnchorsWarning, stacklevel=stacklevel + 1)

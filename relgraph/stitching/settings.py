@@ -23,13 +23,10 @@ class StitchSettings:
         methods: Names of methods; ``None`` for all that apply. The absolute models are trained in any case, because
             retention is measured against them.
         num_anchors: Number of anchors; ``None`` for :func:`relgraph.training.default_anchors`.
-        strategy: How anchors are chosen.
+        strategy, anchor_seed: How anchors are chosen, and the seed of the choice.
         anchor_features: Where a strategy that needs points measures distances: in ``"input"`` or ``"propagated"``
             features, or in the embeddings of the first ``"run"``, which depend on the labels that it was trained on.
-        anchor_seed: Seed of the choice.
-        task: Name of the task; ``None`` for that of the data.
-        split: Name of the split; ``None`` for the one that comes with the data, else a random one.
-        split_seed: Seed of a split that is drawn.
+        task, split, split_seed: As of :func:`relgraph.problems.make_problem`.
         train: Settings of every training run; ``None`` for :meth:`relgraph.training.TrainSettings.for_data`.
         epochs: Epochs of every training run; ``None`` for those of ``train``.
         at: Layer behind which encoders and heads are stitched, from 1; the head is then the rest of the network,
@@ -69,10 +66,8 @@ class StitchSettings:
             TASKS.check(self.task)
         if self.anchor_features != "propagated" and self.measured_in is None:
             able = " and ".join(name for name, entry in STRATEGIES.items() if entry.traits.get("points"))
-            raise InputError(
-                "anchor_features",
-                f"must be left out with the strategy '{self.strategy}' (got {self.anchor_features!r}); {able} use them",
-            )
+            found = f"the strategy '{self.strategy}' (got {self.anchor_features!r})"
+            raise InputError("anchor_features", f"must be left out with {found}; {able} use them")
         if self.num_anchors is not None and self.num_anchors < 1:
             raise InputError("num_anchors", f"must be at least 1 (got {self.num_anchors})")
         if len(set(self.seeds)) < len(self.seeds):
@@ -91,24 +86,18 @@ class StitchSettings:
         return labels_used(self.strategy, self.anchor_features)
 
     def problem(self, data: Any) -> Problem:
-        """The problem that data pose; one that is posed already is taken as it is.
-
-        Raises:
-            InputError: If a problem is given together with a task or a split.
-        """
+        """The problem that data pose; one that is posed already is taken as it is, without another task or split."""
         if isinstance(data, Problem):
-            for argument in ("task", "split"):
-                if getattr(self, argument) is not None:
-                    found = f"got {getattr(self, argument)!r}"
-                    raise InputError(argument, f"must be left out for a problem, which has one ({found})")
+            for argument, given in (("task", self.task), ("split", self.split)):
+                if given is not None:
+                    raise InputError(argument, f"must be left out for a problem, which has one (got {given!r})")
             return data
         return make_problem(data, self.task, split=self.split, seed=self.split_seed)
 
     def resolve(self, problem: Problem) -> tuple[StitchSettings, TrainSettings, dict[str, Method]]:
         """These settings with every default filled in, the settings of training, and the methods by name.
 
-        Raises:
-            InputError: If a method does not apply, an encoder has no such layer, or there are not that many anchors.
+        An error if a method does not apply, an encoder has no such layer, or there are not that many anchors.
         """
         if problem.test.numel() == 0:
             raise InputError("test", f"must name at least one labeled {problem.task.level} (got none)")
@@ -118,7 +107,7 @@ class StitchSettings:
         if self.epochs is not None:
             train = replace(train, epochs=self.epochs)
         for encoder in self.encoders:
-            problem.check_layer(problem.build(encoder, self.seeds[0], train), self.at)
+            problem.cut(problem.build(encoder, self.seeds[0], train), self.at)
         methods = self._methods(problem)
         most = problem.candidates.numel()
         if self.num_anchors is not None and self.num_anchors > most:

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, Any
 
-from torch import Tensor, nn
+from torch import nn
+from torch_geometric.data import Data
 
 from relgraph.anchors import AnchorSet, publish
 from relgraph.errors import InputError
 from relgraph.maps import Shrinkage, convert, translate_then
-from relgraph.nn.encoders.base import Encoder
-from relgraph.nn.model import Model, RelativeModel, TailHead
+from relgraph.nn.model import Model, RelativeModel, TailHead, cut_model
 from relgraph.registry import MAPS
 from relgraph.stitching.run import warn_few_anchors
 from relgraph.task import Mode, check_mode
-
-if TYPE_CHECKING:
-    from torch_geometric.data import Data
 
 
 def stitch(
@@ -32,23 +28,18 @@ def stitch(
 ) -> Model:
     """The source's encoder with the target's head, as one module; nothing is trained.
 
-    Both models embed the anchors that the graph carries. A linear head is converted to the source's space
-    (:func:`relgraph.convert`). In front of any other head, and of the rest of a network behind an inner layer, the
-    source's space is translated into the target's (:func:`relgraph.translate_then`). The result shares no parameter
-    with the two models, and its head is frozen.
+    A linear head is converted to the source's space (:func:`relgraph.convert`). In front of any other head, and of the
+    rest of a network behind an inner layer, the source's space is translated into the target's
+    (:func:`relgraph.translate_then`). The result shares no parameter with the two models, and its head is frozen.
 
     Args:
-        source: The model whose encoder is used, or its first layers.
-        target: The model whose head is used, or everything behind the layer.
+        source, target: The models whose encoder and whose head are used.
         data: A graph with anchors (:class:`relgraph.AddAnchors`) that both can embed.
         at: Layer of both encoders, from 1; ``None`` for the last, where only the head is left.
         method: A name in :data:`relgraph.registry.MAPS`; those for ``"embeddings"`` translate, those for ``"outputs"``
             convert.
         shrinkage: Of the fit; ``None`` for leave-one-out, if the method has one.
         mode: What the target's outputs are: ``"multiclass"``, ``"multilabel"`` (a sigmoid each) or ``"regression"``.
-
-    Returns:
-        A model in the source's mode; its head is an ``nn.Linear`` for linear heads and linear maps.
 
     Raises:
         InputError: If the graph carries no anchors, the target's head reads relative representations, a model has no
@@ -71,42 +62,20 @@ def stitch(
                 argument, f"must be a relgraph.Model (got {type(model).__name__}); use relgraph.Model(encoder, head)"
             )
     if isinstance(target, RelativeModel):
-        raise InputError(
-            "target",
-            "must have a head on embeddings (got one on relative representations); "
-            "use that head on the source's relative representations instead",
-        )
-    encoder, z = _cut(source, data, at, "source")
-    _, foreign = _cut(target, data, at, "target")
+        hint = "use that head on the source's relative representations instead"
+        raise InputError("target", f"must have a head on embeddings (got one on relative representations); {hint}")
+    (encoder, _), (theirs, head) = cut_model(source, at, "source"), cut_model(target, at, "target")
+    z, foreign = (Model(part, nn.Identity()).embed(data) for part in (encoder, theirs))
     space, other = AnchorSet.from_embeddings(z, data), AnchorSet.from_embeddings(foreign, data)
-    layers: Any = target.encoder
-    head = target.head if at is None or at == len(layers) else TailHead(layers[at:], target.head)
+    served: nn.Module | None = None
     if not isinstance(head, TailHead) and targets != "embeddings":
         published = publish(head, other, embeddings=foreign, mode=mode)
         warn_few_anchors(len(published), published.values.size(1), stacklevel=2)
         if targets == "outputs" or published.mean_from == "center":
-            return _model(source, encoder, convert(space, published, method, shrinkage=shrinkage))
-    head = copy.deepcopy(head).requires_grad_(False)  # later changes of the target have no effect
-    return _model(source, encoder, translate_then(space, other, head, method, shrinkage=shrinkage).eval())
-
-
-def _cut(model: Model, data: Data, at: int | None, name: str) -> tuple[nn.Module, Tensor]:
-    """The encoder up to a layer, and the states there."""
-    encoder = model.encoder
-    if at is None:
-        return encoder, model.embed(data)
-    if isinstance(model, RelativeModel) or not isinstance(encoder, Encoder):
-        found = "a RelativeModel" if isinstance(model, RelativeModel) else f"a {type(encoder).__name__}"
-        raise InputError(
-            name, f"must be a Model with an encoder of layers, a relgraph.nn.Encoder, where 'at' is given (got {found})"
-        )
-    if isinstance(at, bool) or not isinstance(at, int) or not 1 <= at <= len(encoder):
-        raise InputError("at", f"must be from 1 to {len(encoder)}, the layers of '{name}' (got {at!r})")
-    return encoder[:at], Model(encoder[:at], nn.Identity()).embed(data)
-
-
-def _model(source: Model, encoder: nn.Module, head: nn.Module) -> Model:
-    """A model with a copy of the encoder, in the mode of the source."""
-    model = Model(copy.deepcopy(encoder), head)
+            served = convert(space, published, method, shrinkage=shrinkage)
+    if served is None:
+        head = copy.deepcopy(head).requires_grad_(False)  # later changes of the target have no effect
+        served = translate_then(space, other, head, method, shrinkage=shrinkage).eval()
+    model = Model(copy.deepcopy(encoder), served)
     model.training = source.training  # the encoder's own mode stays as it is
     return model

@@ -12,7 +12,7 @@ import torch
 import torch_geometric
 
 from relgraph.errors import DataError
-from relgraph.io import digest, load_record, save_record, unwritable
+from relgraph.io import digest, load_record, save_record
 from relgraph.nn.model import Model
 from relgraph.problems import Head, Problem
 from relgraph.training.settings import TrainSettings
@@ -31,16 +31,8 @@ class Checkpoints:
 
     The file name of a run holds a digest of all tensors that training reads, of task, split, settings, encoder, head,
     seed and backend, of the source code and parameter shapes of the model, and of the versions of torch, PyG and
-    relgraph's training. Damaged files are ignored, and replaced by the next :meth:`write`.
-
-    Args:
-        folder: Where the files are; it is made by the first :meth:`write`.
-        problem: See :func:`relgraph.training.fit_many`, as for the other arguments.
-        encoder: Name of the encoder.
-        model: Any model of that encoder and head.
-        head: Kind of head.
-        settings: Settings of the runs.
-        backend: How they are trained.
+    relgraph's training. Damaged files are ignored, and replaced by the next :meth:`write`. Arguments are those of
+    :func:`relgraph.training.fit_many`, and any model of the encoder and head.
     """
 
     def __init__(
@@ -76,33 +68,17 @@ class Checkpoints:
         except (DataError, KeyError, TypeError, ValueError, RuntimeError):
             return None
 
-    def make_folder(self) -> None:
-        """Make the folder, before anything is trained for it.
-
-        Raises:
-            DataError: If it cannot be made.
-        """
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise unwritable("folder", self.folder, error) from error
-
     def write(self, run: TrainedRun) -> None:
-        """Write a run, whole or not at all.
-
-        Raises:
-            DataError: If it cannot be written.
-        """
+        """Write a run, whole or not at all."""
         about: dict[str, object] = {name: getattr(run, name) for name in _FIELDS}
         about["history"] = asdict(run.history)
         save_record(self.path(run.seed), FORMAT, run.model.state_dict(), {"run": json.dumps(about)})
 
 
 def code_digest(model: torch.nn.Module) -> str:
-    """SHA-256 over the source code of a model's classes, torch's and PyG's left out, and its structure.
+    """SHA-256 over the structure of a model and the source code of its classes and their bases but torch's and PyG's.
 
-    The base classes are included. Of a class without source code, such as one typed into an interpreter, the compiled
-    functions stand in.
+    Of a class without source code, such as one typed into an interpreter, the compiled functions stand in.
     """
     kinds = {kind for module in model.modules() for kind in type(module).__mro__}
     own = [kind for kind in kinds if kind.__module__.partition(".")[0] not in ("builtins", "torch", "torch_geometric")]

@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 import torch
 
 from relgraph.errors import DataError, InputError, RelgraphWarning, unknown_name
+from relgraph.io import make_folder
 from relgraph.modes import seeded
 from relgraph.nn.model import Model
 from relgraph.problems import EncoderLike, Head, Problem, make_problem
@@ -81,10 +82,10 @@ def fit_many(
         seeds: One run for each.
         head: As in :func:`fit`.
         settings: Settings of all runs; ``None`` for :meth:`TrainSettings.for_data`.
-        backend: ``"ensemble"`` trains all seeds jointly (GCN and GraphSAGE of two layers on one graph, with a linear or
-            relative-cosine head), ``"sparse"`` one after the other by sparse products over the full graph (GCN and
-            GraphSAGE of any depth), ``"loop"`` anything. ``"auto"`` takes ``"sparse"`` from 50,000 nodes on, else
-            ``"ensemble"``, where these can, else ``"loop"``.
+        backend: ``"ensemble"`` trains all seeds jointly (on one graph, any encoder of this package, GCN and GraphSAGE
+            of two layers only, with a linear or relative-cosine head), ``"sparse"`` one after the other by sparse
+            products over the full graph (GCN and GraphSAGE of any depth), ``"loop"`` anything. ``"auto"`` takes
+            ``"sparse"`` from 50,000 nodes on, else ``"ensemble"``, where these can, else ``"loop"``.
         cache: Folder of finished runs (:mod:`relgraph.training.checkpoints`); a run that is there is read instead of
             trained. Runs are then trained one after the other.
         progress: Called with the number of epochs done since the last call, summed over the runs.
@@ -111,7 +112,7 @@ def fit_many(
         parts = [seeds[start : start + size] for start in range(0, len(seeds), size)]
         return [run for part in parts for run in _train(trained, encoder, part, head, settings, chosen, name, progress)]
     checkpoints = Checkpoints(cache, problem, name, first, head, settings, chosen)
-    checkpoints.make_folder()
+    make_folder(checkpoints.folder)  # before anything is trained for it
     runs = []
     for seed in seeds:
         run = checkpoints.read(seed)

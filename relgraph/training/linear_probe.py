@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import skip_init
+
+from relgraph.nn.folding import frozen_linear
 
 STRENGTHS = (0.1, 1.0, 10.0, 100.0, 1000.0)
 MOST_ROWS = 20_000
@@ -16,26 +17,17 @@ MOST_ROWS = 20_000
 
 
 def fit_linear_head(
-    r: Tensor,
-    y: Tensor,
-    train: Tensor,
-    validation: Tensor,
-    num_classes: int,
-    strengths: Sequence[float] = STRENGTHS,
+    r: Tensor, y: Tensor, train: Tensor, validation: Tensor, num_classes: int, strengths: Sequence[float] = STRENGTHS
 ) -> nn.Linear:
-    """Multinomial logistic regression on fixed vectors, with the penalty that is best on validation rows.
+    """Frozen head by multinomial logistic regression on fixed vectors, with the penalty best on validation rows.
 
     Args:
-        r: Vectors of all rows, ``(N, K)``.
-        y: Classes, ``(N,)``.
+        r, y: Vectors ``(N, K)`` and classes ``(N,)`` of all rows.
         train: Rows to train on; more than :data:`MOST_ROWS` are sampled, with at least one of each class and always the
             same sample of the same rows.
         validation: Rows to choose the penalty on; ties go to the stronger one.
         num_classes: Number of classes; one without training rows is never predicted.
         strengths: Inverse penalties to choose from, ascending: scikit-learn's ``C``.
-
-    Returns:
-        A frozen linear map ``(N, K)`` to ``(N, C)``.
 
     Example:
         >>> r = torch.tensor([[0.0], [0.2], [0.9], [1.0]])
@@ -50,7 +42,7 @@ def fit_linear_head(
     values, labels = r.detach().cpu().double(), y.cpu()
     train, validation = _sample(train.cpu(), labels), validation.cpu()
     classes = torch.bincount(labels[train], minlength=num_classes).nonzero().view(-1)
-    best: tuple[float, nn.Linear] | None = None
+    heads = []
     for strength in strengths if classes.numel() > 1 else ():
         model = LogisticRegression(C=strength, max_iter=1000)
         # The problem is too small for a second thread of the linear algebra.
@@ -61,13 +53,11 @@ def fit_linear_head(
         weight, bias = torch.from_numpy(model.coef_), torch.from_numpy(model.intercept_)
         if classes.numel() == 2:  # scikit-learn returns only the difference of the two
             weight, bias = torch.cat([-weight / 2, weight / 2]), torch.cat([-bias / 2, bias / 2])
-        head = _linear(weight, bias, classes, num_classes)
-        accuracy = float((head(values[validation]).argmax(-1) == labels[validation]).double().mean())
-        if best is None or accuracy > best[0]:
-            best = accuracy, head
-    if best is None:  # a single class
+        heads.append(_linear(weight, bias, classes, num_classes))
+    if not heads:  # a single class
         return _linear(values.new_zeros(1, values.size(1)), values.new_zeros(1), classes, num_classes).to(r)
-    return best[1].to(r)
+    correct = [float((head(values[validation]).argmax(-1) == labels[validation]).double().mean()) for head in heads]
+    return heads[int(np.argmax(correct))].to(r)
 
 
 def _sample(rows: Tensor, labels: Tensor) -> Tensor:
@@ -80,9 +70,5 @@ def _sample(rows: Tensor, labels: Tensor) -> Tensor:
 
 def _linear(weight: Tensor, bias: Tensor, classes: Tensor, num_classes: int) -> nn.Linear:
     """The linear map with rows for all classes; those not among ``classes`` are never the largest."""
-    # Not nn.Linear(...): its initial values would be drawn from the global generator.
-    head: nn.Linear = skip_init(nn.Linear, weight.size(1), num_classes, dtype=torch.double)  # type: ignore[no-untyped-call]
-    head.requires_grad_(False).weight.zero_()
-    head.bias.fill_(-1e6)
-    head.weight[classes], head.bias[classes] = weight, bias
-    return head
+    weights = weight.new_zeros(num_classes, weight.size(1)).index_copy(0, classes, weight)
+    return frozen_linear(nn.Linear, weights, bias.new_full((num_classes,), -1e6).index_copy(0, classes, bias))

@@ -18,8 +18,9 @@ GIB = 2**30
 def runs_that_fit(problem: Problem, settings: TrainSettings, *, sparse: bool) -> int:
     """How many runs can be trained jointly in the free memory.
 
-    A conservative estimate: features and their dropout, six hidden matrices for each layer and, unless propagations are
-    sparse products, one message for each edge and layer. Whole graphs are trained in mini-batches, which always fit.
+    A conservative estimate: features and their dropout, six hidden matrices for each layer, and for each edge and layer
+    one message, or six weights of eight attention heads where propagations are sparse products. Whole graphs are
+    trained in mini-batches, which always fit.
 
     Raises:
         DataError: If not even one fits.
@@ -30,7 +31,7 @@ def runs_that_fit(problem: Problem, settings: TrainSettings, *, sparse: bool) ->
     (nodes, width), hidden, layers = x.shape, 2 * settings.hidden_channels, settings.num_layers or 2
     features = 3 * (int((x != 0).sum()) if sparse else nodes * width)
     activations, parameters = 6 * layers * nodes * hidden, 5 * width * hidden
-    messages = 0 if sparse else layers * edges * hidden
+    messages = layers * edges * (48 if sparse else hidden)
     need, free = 4 * (features + activations + parameters + messages), free_memory(x.device)
     if need > free:
         raise DataError(
@@ -41,7 +42,7 @@ def runs_that_fit(problem: Problem, settings: TrainSettings, *, sparse: bool) ->
 
 
 def free_memory(device: torch.device) -> int:
-    """Free bytes on a device; unlimited where the device does not tell."""
+    """Free bytes on a device; unlimited on devices of other types."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
     if device.type == "cpu":

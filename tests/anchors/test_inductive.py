@@ -17,7 +17,7 @@ NODES, OLD = 60, 40
 
 
 def grown() -> Data:
-    """Sixty nodes of which forty were there before; node 7 has no neighbour, and node 3 only new ones."""
+    """Sixty nodes of which forty were there before; node 7 has no neighbor, and node 3 only new ones."""
     generator = torch.Generator().manual_seed(0)
     edges = torch.randint(NODES, (2, 300), generator=generator)
     edges = edges[:, (edges != 7).all(0)]

@@ -92,8 +92,10 @@ def test_rows_that_do_not_match_the_graph_are_refused() -> None:
 def test_repeated_ids_are_refused() -> None:
     data = graph()
     data.node_id = torch.tensor([0, 1, 2, 3, 7, 7])
-    with pytest.raises(InputError, match="got 7 more than once"):
+    with pytest.raises(InputError, match="'node_id' must not repeat an id .got 7 for several anchors"):
         AnchorSet.from_embeddings(torch.zeros(6, 2), data)
+    with pytest.raises(InputError, match="'ids' must not repeat an id .got 7 more than once"):
+        AnchorSet(torch.tensor([7, 7]), torch.eye(2), torch.zeros(2))
 
 
 def test_shapes_and_types_are_checked() -> None:
@@ -104,6 +106,10 @@ def test_shapes_and_types_are_checked() -> None:
         AnchorSet(ids, rows, torch.zeros(3))
     with pytest.raises(InputError, match="matrix of floating-point numbers"):
         AnchorSet(ids, rows.long(), torch.zeros(2))
+    with pytest.raises(InputError, match="'embeddings' must be a tensor .got ndarray.; pass torch.as_tensor"):
+        AnchorSet(ids, np.eye(2), torch.zeros(2))  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="'center' must be a tensor .got list"):
+        AnchorSet(ids, rows, [0.0, 0.0])  # type: ignore[arg-type]
     with pytest.raises(InputError, match="at least one integer"):
         AnchorSet(torch.zeros(0, dtype=torch.int64), torch.zeros(0, 2), torch.zeros(2))
     with pytest.raises(InputError, match="'center' must hold finite numbers"):

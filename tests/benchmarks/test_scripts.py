@@ -27,7 +27,7 @@ TINY = {
     "links.tune": "--dataset cora --settings 16/0.01/0/2 --seeds 2",
     "ogb.run": "--seeds 2 --epochs 1 --encoders gcn --layer last --anchors 0 128 --strategy none random-training",
     "ogb.tune": "--epochs 1 --part grid --hidden-channels 64 --dropout 0.2 --weight-decay 0 --encoder gcn",
-    "training.run": "--dataset cora --seeds 2 --epochs 2 --split public --input-dropout 0.5",
+    "training.run": "--encoder gat gcn2 --dataset cora --seeds 2 --epochs 2 --timed 1 --split public",
     "training.tune": "--dataset citeseer --seeds 2 --epochs 2",
     "inference.run": "--nodes 10000 --width 64 --anchors 128 --turns 1",
     "inference.relative_conv": "--similarity l1 --per-node 0 4 --nodes 500 --turns 1",

@@ -314,6 +314,22 @@ def test_real_files_give_what_pyg_gives(real: Callable[[str], Path], tmp_path: P
     for key in expected.keys():  # noqa: SIM118 (a Data iterates over pairs)
         assert torch.equal(raw[key], expected[key]), key
     assert torch.equal(data.x, NormalizeFeatures()(expected).x)
+    if short in CLASS_SIZES:
+        assert dict(zip(data.class_names, data.y.bincount().tolist(), strict=True)) == CLASS_SIZES[short]
+
+
+# Sen et al. (2008) and Namata et al. (2012); CiteSeer's fifteen nodes without a class are counted as AI.
+CLASS_SIZES = {
+    "cora": {
+        "theory": 351, "reinforcement learning": 217, "genetic algorithms": 418, "neural networks": 818,
+        "probabilistic methods": 426, "case-based reasoning": 298, "rule learning": 180,
+    },
+    "citeseer": {
+        "AI": 249 + 15, "machine learning": 590, "information retrieval": 668, "databases": 701, "agents": 596,
+        "HCI": 508,
+    },
+    "pubmed": {"experimental diabetes": 4103, "type 2 diabetes": 7739, "type 1 diabetes": 7875},
+}  # fmt: skip
 
 
 def test_a_real_file_cut_short_is_named(real: Callable[[str], Path], tmp_path: Path, kept: Path) -> None:

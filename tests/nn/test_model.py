@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from torch_geometric.data import Data
+from torch_geometric.data import Data, HeteroData
 from torch_geometric.nn import GCN, GCNConv, Sequential
 
 import relgraph as rg
 from relgraph.errors import InputError
+from relgraph.graph import anchor_index
 from relgraph.nn.encoders import GCNEncoder, SAGEEncoder
 from relgraph.nn.model import Model, RelativeModel, TailHead, call_with_graph, head_arguments
 
@@ -182,9 +183,8 @@ def test_a_relative_model_is_encoder_layer_and_head_by_hand(data: Data, similari
     z = model.embed(data)
     assert z.shape == (7, 8)
     r = model.layer(z, anchors=z[[3, 4, 1]])
-    torch.testing.assert_close(model.eval().relative(data), r)
     torch.testing.assert_close(model.predict(data), model.head(r))
-    torch.testing.assert_close(model(data), model.head(r))
+    torch.testing.assert_close(model.eval()(data), model.head(r))
 
 
 def test_a_relative_model_learns_through_nodes_and_anchors(data: Data) -> None:
@@ -281,6 +281,19 @@ def test_a_required_argument_that_the_graph_lacks_is_named() -> None:
         call_with_graph(SAGEEncoder(3, 8), Data(edge_index=graph.edge_index, num_nodes=3))
 
 
+def test_a_heterogeneous_graph_is_refused_with_its_types() -> None:
+    graph = HeteroData()
+    graph["paper"].x, graph["author"].x = torch.zeros(3, 2), torch.zeros(2, 2)
+    model = Model(GCNEncoder(2, 8), nn.Linear(8, 2))
+    for call in (
+        lambda: call_with_graph(model.encoder, graph),
+        lambda: model.embed(graph),
+        lambda: anchor_index(graph),
+    ):
+        with pytest.raises(InputError, match="'data' must hold one type of nodes .got paper, author"):
+            call()
+
+
 def test_a_model_is_called_like_a_module_of_pyg_or_with_a_graph(data: Data) -> None:
     model = Model(GCNEncoder(3, 8), nn.Linear(8, 2)).eval()
     expected = model(data)
@@ -291,7 +304,6 @@ def test_a_model_is_called_like_a_module_of_pyg_or_with_a_graph(data: Data) -> N
     rows = torch.tensor([3, 4, 1])
     given = {"edge_weight": data.edge_weight, "anchor_index": rows}
     assert torch.equal(relative(data.x, data.edge_index, **given), relative(data))
-    assert torch.equal(relative.relative(data.x, data.edge_index, **given), relative.relative(data))
     with pytest.raises(InputError, match="exactly one of 'anchor_index' and 'anchors' must be given"):
         relative(data.x, data.edge_index)
     with pytest.raises(InputError, match=r"'x' must be a tensor of features, or a graph \(got list\)"):

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch_geometric.data import Batch, Data
 
 from relgraph.errors import InputError
-from relgraph.nn import EdgeGCNConv, EdgeSAGEConv, edge_gin_conv, make_graph_encoder
+from relgraph.nn import EdgeGCNConv, EdgeSAGEConv, GraphEncoder, edge_gin_conv
 from relgraph.nn.model import call_with_graph
 from relgraph.registry import GRAPH_ENCODERS
 
@@ -20,7 +20,8 @@ def graph(seed: int = 0, *, nodes: int = 5) -> Data:
 
 
 def encoder(name: str, **options: float) -> nn.Module:
-    return make_graph_encoder(name, lambda width: nn.Linear(3, width), lambda width: nn.Linear(2, width), 8, **options)
+    conv = GRAPH_ENCODERS.resolve(name)
+    return GraphEncoder(conv, lambda width: nn.Linear(3, width), lambda width: nn.Linear(2, width), 8, **options)
 
 
 def slow(conv: nn.Module, x: Tensor, e: Tensor) -> Tensor:
@@ -51,6 +52,19 @@ def test_messages_follow_the_formula(make: type[nn.Module]) -> None:
     torch.manual_seed(0)
     conv, x, e = make(4).eval(), torch.randn(5, 4), torch.randn(EDGES.size(1), 4)  # node 4 is alone
     torch.testing.assert_close(conv(x, EDGES, e), slow(conv, x, e))
+
+
+@pytest.mark.parametrize("name", GRAPH_ENCODERS)
+def test_every_layer_drops_its_share(name: str) -> None:
+    torch.manual_seed(0)
+    x, edges, e = torch.randn(2000, 8), torch.randint(2000, (2, 4000)), torch.randn(4000, 2)
+    for layer in encoder(name, num_layers=2, dropout=0.3).eval().layers:  # type: ignore[union-attr]
+        plain = layer(x, edges, e)  # type: ignore[operator]
+        layer.training = True  # of the layer alone, since batch norm differs in training
+        found, positive = layer(x, edges, e), plain > 0  # type: ignore[operator]
+        assert abs(float((found[positive] == 0).double().mean()) - 0.3) < 0.02
+        kept = found != 0
+        torch.testing.assert_close(found[kept], plain[kept] / 0.7)
 
 
 @pytest.mark.parametrize("name", GRAPH_ENCODERS)

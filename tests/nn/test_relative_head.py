@@ -105,5 +105,8 @@ def test_other_anchors_and_another_similarity_are_refused() -> None:
         fold(head, RelativeLayer("cosine"), source)
     with pytest.raises(InputError, match="similarity that the head reads"):
         RelativeModel(nn.Identity(), RelativeLayer("cosine"), head)
+    for other in (linear(7, 4), target):
+        with pytest.raises(InputError, match=f"'head' must be a PublishedHead .got {type(other).__name__}"):
+            relative_head(other)  # type: ignore[arg-type]
     again = pickle.loads(pickle.dumps(copy.deepcopy(head)))
     assert torch.equal(again.anchor_ids, source.ids) and "similarity='whitened'" in repr(again)

@@ -38,7 +38,7 @@ def test_embeddings_and_outputs_are_those_of_each_graph_in_order() -> None:
     alone = model.embed(Batch.from_data_list([problem.data.graphs[17]]))
     torch.testing.assert_close(z[17:18], alone)
     assert z.shape == (60, 8) and not z.requires_grad
-    torch.testing.assert_close(outputs, problem.read(problem.head(model), z, problem.test).detach())
+    torch.testing.assert_close(outputs, problem.read(model.head, z, problem.test).detach())
     with pytest.raises(InputError, match="'at' must be left out for a graph-level task"):
         problem.embed(model, 1)
     with pytest.raises(InputError, match="'head' must be 'linear'"):
@@ -71,7 +71,7 @@ def test_the_chance_level_of_a_regression_comes_from_training_targets() -> None:
     problem = make_problem(replace(dataset, y=y))
     test = y[dataset.test].double().numpy()
     wanted = float(np.sqrt(((test - y[dataset.train].double().numpy().mean()) ** 2).mean()))
-    assert problem.chance == pytest.approx(wanted, rel=1e-5)
+    assert problem.chance == pytest.approx(wanted, rel=1e-5) == problem.constant
     assert problem.chance > 50  # the mean of the test targets would give about 1
     assert make_problem(molecules()).chance == 0.5
 

@@ -13,7 +13,7 @@ from torch_geometric.utils import to_networkx, to_undirected
 from relgraph.errors import InputError
 from relgraph.nn.pair_head import DotDecoder, PairHead
 from relgraph.problems import make_problem
-from relgraph.problems.link import LinkProblem, random_non_edges
+from relgraph.problems.link import LinkProblem, _two_hop_pairs, random_non_edges
 from relgraph.registry import METHODS
 from relgraph.stitching import StitchSettings, build_report, report_schema, run_experiment
 from relgraph.training import TrainSettings
@@ -47,6 +47,32 @@ def test_held_out_edges_are_not_in_the_training_graph_in_either_direction() -> N
     trained = as_set(problem.pairs[:, problem.train])
     assert trained == messages and trained | held[0] | held[1] == known and not held[0] & held[1]
     assert len(held[0]) == int(0.05 * len(known)) and len(held[1]) == int(0.10 * len(known))
+
+
+class _Recorder(PairHead):
+    """A pair head that keeps the pairs it is called with."""
+
+    def forward(self, z: torch.Tensor, edge_label_index: torch.Tensor) -> torch.Tensor:
+        self.pairs = edge_label_index
+        return super().forward(z, edge_label_index)
+
+
+def test_every_epoch_draws_new_negative_pairs_from_the_seeded_generator() -> None:
+    problem = LinkProblem(graph())
+    model = problem.build("gcn", 0, SMALL)
+    model.head, drawn = _Recorder(model.head.in_channels), []
+    for seed in (0, 0, 1):
+        torch.manual_seed(seed)
+        epochs = []
+        for _ in range(2):
+            ((outputs, y),) = problem.batches(model, SMALL)
+            pairs = model.head.pairs
+            assert outputs.requires_grad and torch.equal(pairs[:, y[:, 0] == 1], problem.pairs[:, problem.train])
+            negative = as_set(pairs[:, y[:, 0] == 0])
+            assert len(negative) == len(problem.train) and not negative & as_set(problem.data.edge_index)
+            epochs.append(negative)
+        drawn.append(epochs)
+    assert drawn[0] == drawn[1] and drawn[0][0] != drawn[0][1] and drawn[0][0] != drawn[2][0]
 
 
 def test_no_edge_back_gives_a_held_out_edge_of_a_directed_graph_away() -> None:
@@ -96,6 +122,18 @@ def test_two_hop_negatives_share_a_neighbor_in_the_training_graph() -> None:
     assert rows.numel() > 0
     for one, other in problem.pairs[:, rows].T.tolist():
         assert list(nx.common_neighbors(network, one, other)) and not network.has_edge(one, other)
+
+
+def test_two_hop_negatives_are_drawn_among_all_such_pairs() -> None:
+    problem = LinkProblem(graph())
+    known = torch.zeros(0, dtype=torch.int64)
+    every = as_set(_two_hop_pairs(problem.adjacency, known, 10**6, torch.Generator()))
+    drawn = [
+        as_set(_two_hop_pairs(problem.adjacency, known, len(every) // 4, torch.Generator().manual_seed(seed)))
+        for seed in range(40)
+    ]
+    assert all(len(found) == len(every) // 4 and found < every for found in drawn)
+    assert set().union(*drawn) == every  # a pair is missed by all draws once in 100,000
 
 
 def test_outputs_are_what_the_head_reads_from_all_nodes() -> None:

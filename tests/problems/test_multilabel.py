@@ -35,6 +35,19 @@ def test_columns_are_binary_labels_and_unknown_ones_are_left_out() -> None:
     assert not bool(torch.isin(torch.arange(5), labeled).any()) and 5 in labeled.tolist()
 
 
+def test_one_label_in_floating_point_has_roc_auc_which_shuffled_anchors_do_not_keep() -> None:
+    data = graph(nodes=400)
+    data.y = (data.y.sum(dim=1, keepdim=True) == 3).float()  # one of eight groups: accuracy of a constant is 0.875
+    train = TrainSettings(epochs=30, hidden_channels=16)
+    settings = StitchSettings(("gcn",), (0, 1), num_anchors=64, methods=("ridge", "permuted-anchors"), train=train)
+    report = build_report(run_experiment(data, settings))
+    assert (report["metric"]["name"], report["metric"]["chance"]) == ("ROC-AUC", 0.5)
+    ridge, permuted = (report["methods"][name] for name in ("ridge", "permuted-anchors"))
+    assert ridge["retention_cross_seed"]["mean"] > 0.8 and 0.3 < permuted["draws"]["mean"] < 0.7
+    data.y = data.y.long()
+    assert make_problem(data).task.metric.name == "accuracy"
+
+
 def test_labels_between_0_and_1_are_refused() -> None:
     data = graph()
     data.y[0, 0] = 0.5

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from torch import nn
@@ -67,7 +69,7 @@ def test_a_model_cut_at_any_layer_gives_its_own_outputs(weighted: bool) -> None:
     wanted = problem.outputs(model, problem.test)
     assert torch.equal(wanted, model.predict(problem.data)[problem.test])
     for at in (None, 1, 2, 3):
-        head = problem.head(model, at)
+        _, head = problem.cut(model, at)
         with eval_mode(head):
             found = problem.read(head, problem.embed(model, at), problem.test)
         torch.testing.assert_close(found, wanted)
@@ -82,10 +84,8 @@ def test_layers_that_are_not_there_are_refused(problem: NodeProblem) -> None:
     for at in (0, 3, True, 1.0):
         with pytest.raises(InputError, match="'at' must be from 1 to 2, the layers of GCNEncoder"):
             problem.embed(model, at)  # type: ignore[arg-type]
-    with pytest.raises(InputError, match="'stitch_at' must be from 1 to 2"):
-        problem.check_layer(model, 7, "stitch_at")
     with pytest.raises(InputError, match="'model' must have an encoder with layers .got a Linear"):
-        problem.head(Model(nn.Linear(7, 8), nn.Linear(8, 3)), 1)
+        problem.cut(Model(nn.Linear(7, 8), nn.Linear(8, 3)), 1)
     anchored = problem.with_anchors(torch.tensor([3, 5]))
     with pytest.raises(InputError, match="'model' must have a head on embeddings"):
         problem.embed(anchored.build("gcn", 0, SETTINGS, "relative-cosine"), 1)
@@ -188,6 +188,7 @@ def test_models_that_cannot_be_built_are_refused(problem: NodeProblem) -> None:
         ({"edge_index": torch.tensor([[0, 60], [1, 2]])}, "'edge_index' must name nodes from 0 to 59 .got 0 to 60"),
         ({"edge_index": torch.tensor([[0, -1], [1, 2]])}, "'edge_index' must name nodes from 0 to 59 .got -1 to 2"),
         ({"edge_index": torch.zeros(3, 2, dtype=torch.long)}, r"'edge_index' must have shape \(2, E\)"),
+        ({"edge_weight": torch.tensor([1.0, math.nan])}, "'edge_weight' must be finite .got nan at edge 1"),
         ({"y": torch.full((60,), -1)}, "'y' must hold the class of at least one node"),
     ],
 )
@@ -198,6 +199,17 @@ def test_graphs_that_cannot_be_trained_on_are_refused(change: dict[str, object],
     data.num_nodes = 60
     with pytest.raises(InputError, match=message):
         NodeProblem(data)
+
+
+def test_negative_weights_are_refused_by_encoders_that_normalize() -> None:
+    data = graph()
+    data.edge_weight = torch.ones(data.edge_index.size(1))
+    data.edge_weight[3] = -2
+    problem = NodeProblem(data)
+    for name in ("gcn", "gcn2"):
+        with pytest.raises(InputError, match="'edge_weight' must be finite and not negative .*got -2 at edge 3"):
+            problem.build(name, 0, SETTINGS)
+    assert problem.build("sage", 0, SETTINGS).embed(data).isfinite().all()
 
 
 def test_the_first_row_that_is_not_finite_is_named() -> None:

@@ -7,15 +7,8 @@ import torch
 
 from relgraph.errors import InputError
 from relgraph.similarity import normalizing_map, relative, resolve
-from tests.registered import NORMALIZATIONS, SIMILARITIES, looped
-
-PAIRS = [(s, n) for s in SIMILARITIES for n in NORMALIZATIONS if n == "none" or not SIMILARITIES[s].whitens]
-WHITENING = [(s, n) for s, n in PAIRS if SIMILARITIES[s].whitens or n == "whiten"]
-EVERY_PAIR = looped("similarity, normalization", PAIRS)
-
-
-def draw(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> torch.Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(dtype)
+from tests.registered import EVERY_PAIR, NORMALIZATIONS, WHITENING, looped
+from tests.spaces import normal
 
 
 def test_names_are_checked():
@@ -35,7 +28,7 @@ def test_names_are_checked():
 
 @EVERY_PAIR
 def test_shapes_types_and_shrinkage_are_checked(similarity, normalization):
-    x = draw(4, 3, dtype=torch.float32)
+    x = normal(4, 3).float()
     wrong = {
         "'anchors' must have as many columns as the embeddings, 3": (x, x[:, :2]),
         "'anchors' must be a matrix": (x, x[0]),
@@ -56,4 +49,4 @@ def test_shapes_types_and_shrinkage_are_checked(similarity, normalization):
 @looped("similarity, normalization", WHITENING)
 def test_shrinkage_is_checked(similarity, normalization, shrinkage):
     with pytest.raises(InputError, match="'shrinkage' must be 0 or more"):
-        relative(draw(4, 3), draw(4, 3), similarity, normalization, shrinkage=shrinkage)
+        relative(normal(4, 3), normal(4, 3), similarity, normalization, shrinkage=shrinkage)

@@ -18,36 +18,29 @@ from relgraph.similarity import (
     median_distance,
     rbf_similarity,
 )
-
-
-def draw(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> torch.Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(dtype)
-
-
-def slow_width(anchors):
-    pairs = [math.dist(a, b) for i, a in enumerate(anchors.tolist()) for b in anchors[:i].tolist()]
-    return sorted(pairs)[(len(pairs) - 1) // 2]
+from tests.similarity.slow import slow_width
+from tests.spaces import normal
 
 
 def test_angular_is_finite_where_the_cosine_is_one():
     for dtype in (torch.float32, torch.float64):
-        z = draw(7, 33, seed=1, dtype=dtype).requires_grad_()
+        z = normal(7, 33, seed=1).to(dtype).requires_grad_()
         got = angular_similarity(z, torch.cat([z, -z]))
         step = torch.finfo(dtype).eps
         assert (got.diagonal() < 1).all() and (got.diagonal() > 1 - 3 * step**0.5).all()
         assert (got[:, 7:].diagonal() > 0).all() and (got[:, 7:].diagonal() < 3 * step**0.5).all()
         got.diagonal().sum().backward()
         assert z.grad.isfinite().all() and z.grad.norm() < 1e-2
-    plain = draw(2, 3).requires_grad_()
+    plain = normal(2, 3).requires_grad_()
     (plain @ plain.T / plain.square().sum(1)).clamp(-1, 1).arccos().sum().backward()
     assert not plain.grad.isfinite().all()  # what the clamp inside (-1, 1) is for
 
 
 def test_rbf_width():
-    x, anchors = draw(5, 3, seed=1), draw(6, 3, seed=2)
+    x, anchors = normal(5, 3, seed=1), normal(6, 3, seed=2)
     torch.testing.assert_close(rbf_similarity(x, anchors, width=0.5), (-2 * torch.cdist(x, anchors) ** 2).exp())
     width = median_distance(anchors)
-    torch.testing.assert_close(width.item(), slow_width(anchors))
+    torch.testing.assert_close(width.item(), slow_width(anchors.numpy()))
     assert torch.equal(rbf_similarity(x, anchors), rbf_similarity(x, anchors, width=width.item()))
     doubled = torch.cat([anchors[:1].expand(9, -1), anchors])  # most pairs coincide, yet the width is no zero
     assert median_distance(doubled) > 0.1
@@ -61,7 +54,7 @@ def test_rbf_width():
 
 @pytest.mark.parametrize(("function", "order"), [(l1_distance, 1), (linf_distance, math.inf)])
 def test_gradient_of_the_distances_in_chunks_equals_torch(function, order, monkeypatch):
-    x, anchors, weight = draw(3, 11, 4, seed=1), draw(3, 5, 4, seed=2), draw(3, 11, 5, seed=3)
+    x, anchors, weight = normal(3, 11, 4, seed=1), normal(3, 5, 4, seed=2), normal(3, 11, 5, seed=3)
     x[:, 0] = anchors[:, 0]
     expected = [x.clone().requires_grad_(), anchors.clone().requires_grad_()]
     (
@@ -91,7 +84,7 @@ def test_distances_hold_no_tensor_of_nodes_by_anchors_by_features(monkeypatch):
             largest = max(largest, out.numel() if isinstance(out, torch.Tensor) else 0)
             return out
 
-    x, anchors = draw(300, 20).requires_grad_(), draw(10, 20, seed=1).requires_grad_()
+    x, anchors = normal(300, 20).requires_grad_(), normal(10, 20, seed=1).requires_grad_()
     for function in (euclidean_distance, l1_distance, linf_distance, rbf_similarity):
         largest = 0
         with Watch():

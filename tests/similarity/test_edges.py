@@ -6,14 +6,8 @@ import torch
 from relgraph.errors import InputError
 from relgraph.similarity import edge_similarity, relative
 from relgraph.similarity import edges as edges_module
-from tests.registered import NORMALIZATIONS, SIMILARITIES, looped
-
-PAIRS = [(s, n) for s in SIMILARITIES for n in NORMALIZATIONS if n == "none" or not SIMILARITIES[s].whitens]
-EVERY_PAIR = looped("similarity, normalization", PAIRS)
-
-
-def draw(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> torch.Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(dtype)
+from tests.registered import EVERY_PAIR
+from tests.spaces import normal
 
 
 @EVERY_PAIR
@@ -21,8 +15,8 @@ def draw(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> torc
 def test_edges_are_entries_of_the_whole_with_its_gradient(similarity, normalization, centered, monkeypatch):
     every = torch.cartesian_prod(torch.arange(9), torch.arange(5)).T.flip(0)
     edges = every[:, torch.randperm(45, generator=torch.Generator().manual_seed(0))[:40]]
-    inputs = [draw(9, 4, seed=1), draw(5, 4, seed=2), *([draw(4, seed=3)] if centered else [])]
-    weight = draw(40, seed=4)
+    inputs = [normal(9, 4, seed=1), normal(5, 4, seed=2), *([normal(4, seed=3)] if centered else [])]
+    weight = normal(40, seed=4)
 
     def values_and_gradients(function):
         leaves = [t.clone().requires_grad_() for t in inputs]
@@ -41,7 +35,7 @@ def test_edges_are_entries_of_the_whole_with_its_gradient(similarity, normalizat
 
 
 def test_edges_are_checked():
-    x = draw(4, 3)
+    x = normal(4, 3)
     wrong = {
         r"'edge_index' must hold whole numbers of shape \(2, E\)": torch.zeros(3, 2, dtype=torch.int64),
         r"'edge_index' must hold whole numbers .* \(got torch.float32": torch.zeros(2, 3),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch_geometric.data import Data
 from torch_geometric.utils import stochastic_blockmodel_graph
@@ -49,3 +50,8 @@ def run(kind: str, methods: tuple[str, ...] | None = None) -> Experiment:
 def method(name: str) -> Any:
     """A registered method."""
     return METHODS.resolve(name)
+
+
+def undefined_like(experiment: Experiment) -> Any:
+    """What records hold where a pair is undefined."""
+    return -1 if experiment.problem.task.mode == "multiclass" else np.nan

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -152,6 +153,26 @@ def test_a_head_trained_on_relative_representations_works_on_another_space(first
     turned = Run(problem, first.z @ rotation(WIDTH, 9), first.head)
     for source, target in ((first, first), (first, turned), (turned, first)):
         assert accuracy(predict("relative-cosine-posthoc", source, target), problem) > 0.95
+
+
+@pytest.mark.parametrize("name", ON_NODES)
+def test_labels_of_test_rows_choose_nothing(name: str, first: Run, problem: Problem) -> None:
+    noisy, generator = first.z + 4 * normal(COUNT, WIDTH, seed=11), torch.Generator().manual_seed(0)
+    head = linear(normal(CLASSES, len(ANCHORS), seed=7), normal(CLASSES, seed=8)) if name in END_TO_END else first.head
+
+    def relabeled(rows: Tensor) -> set[tuple[float, ...]]:
+        found = set()
+        for _ in range(6):
+            other = copy.copy(problem)
+            other.y = problem.y.clone()
+            other.y[rows] = torch.randint(CLASSES, (len(rows),), generator=generator)
+            run = Run(other, noisy, head)
+            found.add(tuple(predict(name, run, run).flatten().tolist()))
+        return found
+
+    assert len(relabeled(problem.test)) == 1
+    # The linear probe is the only method that chooses anything on validation rows.
+    assert (len(relabeled(problem.validation)) > 1) == (name == "relative-cosine-posthoc")
 
 
 # --- control and baselines --------------------------------------------------------------------------------------

@@ -67,6 +67,7 @@ def test_every_block_has_the_mean_of_its_pairs_of_different_runs(
         blocks = [values[i : i + 2, j : j + 2] for i in (0, 2) for j in (0, 2)]
         expected = [f"{np.nanmean(block):.1f}" for block in blocks if np.isfinite(block).any()]
         assert [text.get_text() for text in axis.texts] == expected
+        assert all(place % 1 == 0.5 for text in axis.texts for place in text.get_position())  # on no single cell
     left = panels(figures[0])[0]
     assert len(left.texts) == 2 and left.patch.get_hatch() and "hatched" in figures[0].get_supxlabel()
 

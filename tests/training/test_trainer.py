@@ -119,6 +119,16 @@ def test_a_regression_predicts_in_the_unit_of_its_targets() -> None:
     assert abs(float(outputs.mean()) - 100) < 5  # a head without its rescaled bias predicts around 0
 
 
+def test_targets_of_a_regression_are_standardized_over_training_rows() -> None:
+    models = []
+    for change in (0.0, 1000.0):
+        problem = rows("regression")
+        problem.y[problem.test] += change
+        with seeded(0):
+            models.append(train(problem, network(2), 0, TrainSettings(epochs=5), "").model)  # type: ignore[arg-type]
+    assert torch.equal(state(models[0]), state(models[1]))
+
+
 def test_a_rescaled_head_is_an_affine_map_of_the_old_one() -> None:
     head, mean, scale = nn.Linear(4, 2), torch.tensor([10.0, -3.0]), torch.tensor([2.0, 5.0])
     z = torch.randn(6, 4)

@@ -12,25 +12,16 @@ import inspect
 import torch
 
 from relgraph.errors import InputError
-from relgraph.nn.encoders.attention import GATEncoder as GATEncoder
-from relgraph.nn.encoders.attention import TransformerEncoder as TransformerEncoder
 from relgraph.nn.encoders.base import Encoder as Encoder
-from relgraph.nn.encoders.base import Layer as Layer
 from relgraph.nn.encoders.gcn import GCNEncoder as GCNEncoder
-from relgraph.nn.encoders.gcn2 import GCN2Encoder as GCN2Encoder
-from relgraph.nn.encoders.gin import GINEncoder as GINEncoder
-from relgraph.nn.encoders.mlp import MLPEncoder as MLPEncoder
 from relgraph.nn.encoders.sage import SAGEEncoder as SAGEEncoder
 from relgraph.registry import ENCODERS
 
 
 def make_encoder(name: str, in_channels: int, *, num_layers: int | None = None, **options: float) -> Encoder:
-    """An encoder by its name, initialized from torch's global generator.
+    """An encoder by its name in :data:`relgraph.registry.ENCODERS`, initialized from torch's global generator.
 
-    ``name`` is one of :data:`relgraph.registry.ENCODERS`, ``options`` are further arguments of its class.
-
-    Raises:
-        InputError: If the name is unknown, or the encoder cannot have that many layers.
+    ``options`` are further arguments of its class. Raises an InputError if it cannot have that many layers.
 
     Example:
         >>> make_encoder("sage", 3, num_layers=3, hidden_channels=16).widths
@@ -42,21 +33,13 @@ def make_encoder(name: str, in_channels: int, *, num_layers: int | None = None, 
     own = getattr(encoder, "num_layers", 1)
     if num_layers not in (None, own):
         others = ", ".join(sorted(other for other in ENCODERS if _any_depth(ENCODERS.resolve(other))))
-        raise InputError(
-            "num_layers",
-            f"must be {own} for the encoder '{name}', which has no other form (got {num_layers}); "
-            f"leave it out, or take one of {others}",
-        )
+        found = f"must be {own} for the encoder '{name}', which has no other form (got {num_layers})"
+        raise InputError("num_layers", f"{found}; leave it out, or take one of {others}")
     return encoder
 
 
 def layers_of(name: str, num_layers: int | None = None) -> int:
-    """The number of layers of ``make_encoder(name, ..., num_layers=num_layers)``; 1 if it has no layers to slice.
-
-    Example:
-        >>> layers_of("gcn"), layers_of("gcn", 3), layers_of("mlp")
-        (2, 3, 1)
-    """
+    """The number of layers of ``make_encoder(name, ..., num_layers=num_layers)``; 1 if it has no layers to slice."""
     with torch.random.fork_rng(devices=[]):
         return getattr(make_encoder(name, 1, num_layers=num_layers), "num_layers", 1)
 

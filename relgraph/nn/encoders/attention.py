@@ -38,17 +38,13 @@ class GATEncoder(_AttentionEncoder):
     the inputs of both layers and on the attention weights, as in the original.
 
     Args:
-        in_channels: Size of the features.
+        in_channels, input_dropout: As of :class:`GCNEncoder`.
         hidden_channels: Size of the embeddings, a multiple of ``heads``.
         heads: Attention heads of the first layer.
         dropout: Probability that a hidden value or an attention weight is dropped in training.
-        input_dropout: The same for features.
 
     Raises:
         InputError: If ``hidden_channels`` is not a multiple of ``heads``.
-
-    Shapes:
-        features ``(N, in_channels)``, edges ``(2, E)`` -> ``(N, hidden_channels)``.
 
     Example:
         >>> import torch
@@ -64,11 +60,6 @@ class TransformerEncoder(_AttentionEncoder):
 
     The layers are those of `Shi et al. (2021) <https://arxiv.org/abs/2009.03509>`_ without gates. They are arranged as
     in :class:`GATEncoder`, and have the same arguments, shapes and errors.
-
-    Example:
-        >>> import torch
-        >>> TransformerEncoder(3, 16)(torch.rand(4, 3), torch.tensor([[0, 1], [1, 0]])).shape
-        torch.Size([4, 16])
     """
 
     conv = TransformerConv

@@ -11,28 +11,29 @@ from torch_geometric.nn.inits import reset
 from relgraph.errors import InputError
 from relgraph.nn.dropout import dropout
 
+Activation = Callable[[Tensor], Tensor]
+
 
 class Layer(nn.Module):
-    """One layer of an encoder: dropout, a convolution, an activation.
+    """One layer of an encoder: dropout, a convolution, an activation, dropout.
 
     Args:
         conv: A module called with the state and the arguments that all layers share.
-        dropout: Probability that a value of the input is dropped in training.
+        dropout, output_dropout: Probability that a value of the input, or of the output, is dropped in training.
         activation: A function or module applied to the output.
     """
 
     def __init__(
-        self, conv: nn.Module, dropout: float = 0.0, activation: Callable[[Tensor], Tensor] | None = None
+        self, conv: nn.Module, dropout: float = 0.0, activation: Activation | None = None, output_dropout: float = 0.0
     ) -> None:
         super().__init__()
-        self.conv = conv
-        self.dropout = dropout
-        self.activation = activation
+        self.conv, self.dropout, self.activation, self.output_dropout = conv, dropout, activation, output_dropout
 
     def forward(self, h: Tensor, *shared: Tensor) -> Tensor:
         """The next state."""
         h = self.conv(dropout(h, self.dropout, self.training), *shared)
-        return h if self.activation is None else self.activation(h)
+        h = h if self.activation is None else self.activation(h)
+        return dropout(h, self.output_dropout, self.training)
 
 
 def no_edges(h: Tensor, edge_index: Tensor | None, edge_weight: Tensor | None) -> tuple[Tensor, ...]:
@@ -62,8 +63,7 @@ class Encoder(nn.Module):
     Slices share the layers. For an encoder of your own, pass its layers to this constructor.
 
     Args:
-        layers: The layers, each with its dropout at the input and its nonlinearity at the output. They are called with
-            the state and the shared arguments.
+        layers: The layers, called with the state and the shared arguments, such as :class:`Layer`.
         in_channels: Size of the features.
         widths: Size of the state after each layer; the last is ``out_channels``, the size of the embeddings.
         shared: Computes the arguments that all layers share from ``(x, edge_index, edge_weight)``, once per call. By
@@ -101,11 +101,7 @@ class Encoder(nn.Module):
         return self.num_layers
 
     def __getitem__(self, layers: slice) -> Encoder:
-        """The encoder of consecutive layers.
-
-        Raises:
-            InputError: If it is no slice, or has a step.
-        """
+        """The encoder of consecutive layers; anything else than a slice without a step is an error."""
         if not isinstance(layers, slice) or layers.step not in (None, 1):
             raise InputError("layers", f"must be a slice without a step, such as [:2] (got {layers!r}); see .layers")
         start, stop, _ = layers.indices(len(self))
@@ -121,13 +117,8 @@ class Encoder(nn.Module):
     def forward(self, x: Tensor, edge_index: Tensor | None = None, edge_weight: Tensor | None = None) -> Tensor:
         """Embeddings ``(N, out_channels)`` of all nodes; of a slice, the state after its last layer.
 
-        Args:
-            x: Features ``(N, in_channels)``; of a slice, the state before its first layer.
-            edge_index: Edges ``(2, E)``.
-            edge_weight: Their weights ``(E,)``; ignored by convolutions without edge weights.
-
-        Raises:
-            InputError: If there are no edges, but a layer needs them.
+        ``x`` are features ``(N, in_channels)``, or the state before a slice; edges ``(2, E)`` are an error if missing
+        where a layer needs them. Weights ``(E,)`` are ignored by convolutions without edge weights.
         """
         if not self.layers:
             return x

@@ -15,19 +15,13 @@ class GCNEncoder(Encoder):
               \hat A = D^{-1/2} \tilde A D^{-1/2}
 
     where :math:`\tilde A` has a loop of weight 1 at every node without a loop, and :math:`D` holds its degrees. With a
-    linear head it is the two-layer network of `Kipf and Welling (2017) <https://arxiv.org/abs/1609.02907>`_, written
-    so that the last linear map reads the embeddings. Every further layer adds a convolution, ReLU and dropout before
-    the last propagation.
+    linear head it is the two-layer network of `Kipf and Welling (2017) <https://arxiv.org/abs/1609.02907>`_. Every
+    further layer adds a convolution, ReLU and dropout before the last propagation.
 
     Args:
-        in_channels: Size of the features.
-        hidden_channels: Size of the embeddings and of all states.
-        num_layers: Number of layers, at least 2; the last is the propagation alone.
-        dropout: Probability that a hidden value is dropped in training.
-        input_dropout: The same for features.
-
-    Raises:
-        InputError: If there are fewer than two layers.
+        in_channels, hidden_channels: Size of the features, and of the embeddings and all states.
+        num_layers: Number of layers, at least 2, or an InputError is raised; the last is the propagation alone.
+        dropout, input_dropout: Probability that a hidden value, or a feature, is dropped in training.
 
     Shapes:
         features ``(N, in_channels)``, edges ``(2, E)``, weights ``(E,)`` -> ``(N, hidden_channels)``.
@@ -48,10 +42,7 @@ class GCNEncoder(Encoder):
         input_dropout: float = 0.5,
     ) -> None:
         check_num_layers(num_layers)
-        convs = [
-            GCNConv(hidden_channels if place else in_channels, hidden_channels, normalize=False)
-            for place in range(num_layers - 1)
-        ]
-        layers = [Layer(conv, dropout if place else input_dropout, relu) for place, conv in enumerate(convs)]
+        inputs = [(in_channels, input_dropout)] + [(hidden_channels, dropout)] * (num_layers - 2)
+        layers = [Layer(GCNConv(width, hidden_channels, normalize=False), share, relu) for width, share in inputs]
         layers.append(Layer(SimpleConv(aggr="sum"), dropout))
         super().__init__(layers, in_channels, [hidden_channels] * num_layers, normalized_edges)

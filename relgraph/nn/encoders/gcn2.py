@@ -19,20 +19,14 @@ class GCN2Encoder(Encoder):
 
     with :math:`H' = \mathrm{dropout}(\mathrm{ReLU}(H_{l-1}))` and :math:`\hat A` as in :class:`GCNEncoder`
     (`Chen et al. (2020) <https://arxiv.org/abs/2007.02133>`_). Neighbors and initial state share the weights. No ReLU
-    follows the last convolution, so that the head reads its output.
-
-    The layers are the convolutions; the first one includes the linear map of the features. The state between two
-    layers contains the initial state as well, which all later layers read: :math:`[\mathrm{ReLU}(H_l), H_0]`, twice as
-    wide as the embeddings.
+    follows the last convolution, so that the head reads its output. The state between two layers contains the initial
+    state as well, which all later layers read: :math:`[\mathrm{ReLU}(H_l), H_0]`, twice as wide as the embeddings.
 
     Args:
         in_channels, hidden_channels, dropout, input_dropout: As of :class:`GCNEncoder`.
-        num_layers: Number of convolutions ``L``, at least 1.
+        num_layers: Number of convolutions ``L``, at least 1, or an InputError is raised.
         alpha: Share of the initial state in each layer.
         theta: Strength of the weights against the identity.
-
-    Raises:
-        InputError: If there is no layer.
 
     Example:
         >>> import torch
@@ -53,14 +47,11 @@ class GCN2Encoder(Encoder):
     ) -> None:
         check_num_layers(num_layers, 1)
         lin = nn.Linear(in_channels, hidden_channels)
-        convs = [
-            GCN2Conv(hidden_channels, alpha, theta, layer, shared_weights=True, normalize=False)
-            for layer in range(1, num_layers + 1)
-        ]
-        layers = [
-            GCN2Layer(conv, dropout, None if place else lin, input_dropout, last=place + 1 == num_layers)
-            for place, conv in enumerate(convs)
-        ]
+        layers = []
+        for place in range(1, num_layers + 1):
+            conv = GCN2Conv(hidden_channels, alpha, theta, place, shared_weights=True, normalize=False)
+            first = lin if place == 1 else None
+            layers.append(GCN2Layer(conv, dropout, first, input_dropout, last=place == num_layers))
         widths = [2 * hidden_channels] * (num_layers - 1) + [hidden_channels]
         super().__init__(layers, in_channels, widths, normalized_edges)
 
@@ -72,11 +63,8 @@ class GCN2Layer(nn.Module):
         self, conv: nn.Module, dropout: float, lin: nn.Linear | None, input_dropout: float, *, last: bool
     ) -> None:
         super().__init__()
-        self.lin = lin
-        self.conv = conv
-        self.dropout = dropout
-        self.input_dropout = input_dropout
-        self.last = last
+        self.lin, self.conv = lin, conv
+        self.dropout, self.input_dropout, self.last = dropout, input_dropout, last
 
     def forward(self, h: Tensor, *shared: Tensor) -> Tensor:
         """The next state."""

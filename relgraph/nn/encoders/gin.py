@@ -17,15 +17,7 @@ class GINEncoder(Encoder):
     with an MLP of one hidden layer, and :math:`\epsilon = 0` as in the better variant of `Xu et al. (2019)
     <https://arxiv.org/abs/1810.00826>`_. The norm brings every row to mean 0 and variance 1 and has no parameters.
     Without it, a few hubs would have rows tens of times longer than other nodes and dominate the covariance, since
-    sums grow with the degree. Edge weights are ignored. Arguments are those of :class:`GCNEncoder`.
-
-    Shapes:
-        features ``(N, in_channels)``, edges ``(2, E)`` -> ``(N, hidden_channels)``.
-
-    Example:
-        >>> import torch
-        >>> GINEncoder(3, 8)(torch.rand(4, 3), torch.tensor([[0, 1], [1, 0]])).shape
-        torch.Size([4, 8])
+    sums grow with the degree. Edge weights are ignored. Arguments and shapes are those of :class:`GCNEncoder`.
     """
 
     def __init__(

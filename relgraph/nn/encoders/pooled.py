@@ -12,7 +12,6 @@ from torch_geometric.utils import degree
 
 from relgraph.nn.dropout import dropout as drop
 from relgraph.nn.encoders.base import Encoder, check_num_layers
-from relgraph.registry import GRAPH_ENCODERS
 
 Make = Callable[[int], nn.Module]
 
@@ -28,15 +27,13 @@ class GraphEncoder(Encoder):
     This is the network of OGB's examples for molecules; a linear head reads ``z`` directly.
 
     Args:
-        conv: Makes from a width a layer that is called with states, ``edge_index`` and edge states.
-        nodes: Makes from a width the module from node features to states, such as OGB's ``AtomEncoder``.
-        edges: Makes from a width the module from edge features to edge states, such as OGB's ``BondEncoder``.
+        conv: Makes from a width a layer that is called with states, ``edge_index`` and edge states, such as those of
+            :data:`relgraph.registry.GRAPH_ENCODERS`.
+        nodes, edges: Make from a width the modules from features of nodes and of edges to states, such as OGB's
+            ``AtomEncoder`` and ``BondEncoder``.
         hidden_channels: Size of all states and of the embeddings.
-        num_layers: Number of message passing layers, at least 1.
+        num_layers: Number of message passing layers, at least 1, or an InputError is raised.
         dropout: Probability that a value is dropped after every layer in training.
-
-    Raises:
-        InputError: If there is no layer.
 
     Example:
         >>> from torch_geometric.data import Batch, Data
@@ -61,11 +58,8 @@ class GraphEncoder(Encoder):
         # The order of the initial draws, one kind of module after the other, is part of what a seed means.
         states = nodes(hidden_channels)
         edge_states = [edges(hidden_channels) for _ in range(num_layers)]
-        convs = [conv(hidden_channels) for _ in range(num_layers)]
-        layers = [
-            EdgeLayer(convs[place], edge_states[place], hidden_channels, dropout, last=place + 1 == num_layers)
-            for place in range(num_layers)
-        ]
+        pairs = [(conv(hidden_channels), states_of_edges) for states_of_edges in edge_states]
+        layers = [EdgeLayer(*pair, hidden_channels, dropout, last=pair is pairs[-1]) for pair in pairs]
         super().__init__(layers, hidden_channels, [hidden_channels] * num_layers)
         self.nodes = states
 
@@ -105,14 +99,8 @@ class EdgeGCNConv(MessagePassing):  # type: ignore[misc]  # PyG has no types
     .. math:: h'_i = \frac{1}{d_i} \mathrm{ReLU}(W h_i + u)
         + \sum_{j \to i} \frac{1}{\sqrt{d_j d_i}} \mathrm{ReLU}(W h_j + e_{ji})
 
-    with degrees :math:`d` that count a loop, and a learned vector ``u`` as edge state of the loop.
-
-    Shapes:
-        states ``(N, F)``, edges ``(2, E)``, edge states ``(E, F)`` -> ``(N, F)``.
-
-    Example:
-        >>> EdgeGCNConv(8)(torch.rand(3, 8), torch.tensor([[0, 1], [1, 0]]), torch.rand(2, 8)).shape
-        torch.Size([3, 8])
+    with degrees :math:`d` that count a loop, and a learned vector ``u`` as edge state of the loop. Shapes: states
+    ``(N, F)``, edges ``(2, E)``, edge states ``(E, F)`` -> ``(N, F)``.
     """
 
     def __init__(self, channels: int) -> None:
@@ -144,10 +132,6 @@ class EdgeSAGEConv(MessagePassing):  # type: ignore[misc]
     r"""A GraphSAGE layer with edge features; shapes as of :class:`EdgeGCNConv`.
 
     .. math:: h'_i = W h_i + V \operatorname{mean}_{j \to i} \mathrm{ReLU}(h_j + e_{ji})
-
-    Example:
-        >>> EdgeSAGEConv(8)(torch.rand(3, 8), torch.tensor([[0, 1], [1, 0]]), torch.rand(2, 8)).shape
-        torch.Size([3, 8])
     """
 
     def __init__(self, channels: int) -> None:
@@ -175,19 +159,3 @@ def edge_gin_conv(channels: int) -> GINEConv:
     wide = 2 * channels
     inner = nn.Sequential(nn.Linear(channels, wide), nn.BatchNorm1d(wide), nn.ReLU(), nn.Linear(wide, channels))
     return GINEConv(inner, train_eps=True)
-
-
-def make_graph_encoder(
-    name: str, nodes: Make, edges: Make, hidden_channels: int = 128, **options: float
-) -> GraphEncoder:
-    """A :class:`GraphEncoder` by the name of its convolution in :data:`relgraph.registry.GRAPH_ENCODERS`.
-
-    Raises:
-        InputError: If the name is unknown, or there is no layer.
-
-    Example:
-        >>> make_graph_encoder("gin", nn.LazyLinear, nn.LazyLinear, 16, num_layers=3).out_channels
-        16
-    """
-    encoder = GraphEncoder(GRAPH_ENCODERS.resolve(name), nodes, edges, hidden_channels, **options)  # type: ignore[arg-type]
-    return encoder

@@ -17,10 +17,7 @@ class SAGEEncoder(Encoder):
 
     with :math:`\bar A` the mean over incoming edges (`Hamilton et al. (2017) <https://arxiv.org/abs/1706.02216>`_).
     Every further layer adds one more :math:`H` before the last propagation. Edge weights are ignored. Arguments and
-    errors are those of :class:`GCNEncoder`.
-
-    Shapes:
-        features ``(N, in_channels)``, edges ``(2, E)`` -> ``(N, 2 * hidden_channels)``.
+    errors are those of :class:`GCNEncoder`; embeddings have shape ``(N, 2 * hidden_channels)``.
 
     Example:
         >>> import torch
@@ -38,12 +35,8 @@ class SAGEEncoder(Encoder):
         input_dropout: float = 0.5,
     ) -> None:
         check_num_layers(num_layers)
-        convs = [
-            SAGEConv(hidden_channels if place else in_channels, hidden_channels) for place in range(num_layers - 1)
-        ]
-        layers: list[Layer] = [
-            SAGELayer(conv, dropout if place else input_dropout, relu) for place, conv in enumerate(convs)
-        ]
+        inputs = [(in_channels, input_dropout)] + [(hidden_channels, dropout)] * (num_layers - 2)
+        layers: list[Layer] = [SAGELayer(SAGEConv(width, hidden_channels), share, relu) for width, share in inputs]
         layers.append(Layer(SimpleConv(aggr="mean", combine_root="cat"), dropout))
         super().__init__(layers, in_channels, [hidden_channels] * (num_layers - 1) + [2 * hidden_channels])
 
@@ -60,9 +53,8 @@ class SAGELayer(Layer):
     def forward(self, h: Tensor, *shared: Tensor) -> Tensor:
         """The next state."""
         (edge_index,), conv = shared, self.conv
-        step = h.size(1)
-        if isinstance(edge_index, Tensor) and edge_index.layout is torch.strided:
-            step = max(16, _GATHERED // max(1, edge_index.size(1)))
+        sparse = not isinstance(edge_index, Tensor) or edge_index.layout is not torch.strided
+        step = h.size(1) if sparse else max(16, _GATHERED // max(1, edge_index.size(1)))
         if torch.is_grad_enabled() or h.size(1) <= step:
             return super().forward(h, edge_index)
         h = dropout(h, self.dropout, self.training)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -12,41 +12,72 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from relgraph.graph import anchor_index
+from relgraph.nn.encoders import GCNEncoder, SAGEEncoder
+from relgraph.nn.encoders.gcn2 import GCN2Encoder
 from relgraph.nn.model import Model, RelativeModel
 from relgraph.problems import Problem
 from relgraph.similarity import cosine_similarity
-from relgraph.training.fast.two_hop import TWO_HOP, Graph, TwoHop, View
+from relgraph.training.fast.attention import ATTENTION, AttentionView
+from relgraph.training.fast.gcn2 import GCN2View
+from relgraph.training.fast.two_hop import TWO_HOP, TwoHopView
+from relgraph.training.fast.views import Graph, View
 from relgraph.training.settings import TrainSettings
 from relgraph.training.trainer import BestEpoch, History, Progress, TrainedRun, adam
 
 # Separates the stream of dropout masks from that of the initial weights, which PyG draws from the same seed.
 DROPOUT_STREAM = 0x5EED << 32
 
+VIEWS: dict[type[nn.Module], type[View]] = {
+    **dict.fromkeys(TWO_HOP, TwoHopView),
+    **dict.fromkeys(ATTENTION, AttentionView),
+    GCN2Encoder: GCN2View,
+}
+"""How the embeddings of an encoder are computed for many seeds."""
+
+CACHED = 3 << 20
+"""Values of the largest matrix of the models that are computed at once. Joint training spares the fixed cost of
+operations, but more than 32 MB at once leave the cache and are returned to the system after every operation, which
+takes twice the time (PubMed, all rows: 3 of 10 models are faster than 10; Cora: all 10 are)."""
+
+TWO_LAYERS = (GCNEncoder, SAGEEncoder)
+"""Encoders of which only two layers are known."""
+
 
 def can_train_ensemble(problem: Problem, model: Model) -> bool:
-    """Whether :func:`train_ensemble` knows a model: node classes, two hops, a linear head on states or cosines."""
+    """Whether :func:`train_ensemble` applies: node classes, a known encoder, a linear head on states or cosines."""
     if problem.task.level != "node" or problem.task.mode != "multiclass":
         return False
     plain = type(model) is Model or (
         type(model) is RelativeModel and model.layer.similarity == "cosine" and model.layer.normalization == "none"
     )
     encoder = model.encoder
-    return plain and type(model.head) is nn.Linear and type(encoder) in TWO_HOP and len(encoder) == 2  # type: ignore[arg-type]
+    known = type(encoder) in VIEWS and (type(encoder) not in TWO_LAYERS or len(encoder) == 2)  # type: ignore[arg-type]
+    return plain and known and type(model.head) is nn.Linear and model.head.bias is not None
 
 
 class ParameterStack:
-    """Parameters of several models with a two-hop encoder and a linear head, with the seed as first dimension.
+    """Parameters of several models with a linear head, with the seed as first dimension.
 
-    Weight matrices are transposed, ``(S, in, out)``, and biases are ``(S, 1, out)``, as the products read them.
+    Weight matrices are transposed, ``(S, in, out)``, and vectors are ``(S, 1, out)``, as the products read them.
     """
 
     def __init__(self, models: Sequence[Model]) -> None:
-        self.form: TwoHop = TWO_HOP[type(models[0].encoder)]
-        self.encoder = {
-            name: _stack([model.encoder.get_parameter(name) for model in models])
-            for name in (*self.form.weights, self.form.bias)
-        }
-        self.head = {name: _stack([model.head.get_parameter(name) for model in models]) for name in ("weight", "bias")}
+        self.encoder, self.head = (
+            {
+                name: _stack([getattr(model, part).get_parameter(name) for model in models])
+                for name, _ in getattr(models[0], part).named_parameters()
+            }
+            for part in ("encoder", "head")
+        )
+
+    def parts(self, size: int) -> Iterator[tuple[dict[str, Tensor], dict[str, Tensor]]]:
+        """Parameters of the encoders and heads of ``size`` models at a time."""
+        for start in range(0, self.head["bias"].size(0), size):
+            encoder, head = (
+                {name: value[start : start + size] for name, value in part.items()}
+                for part in (self.encoder, self.head)
+            )
+            yield encoder, head
 
     def tensors(self) -> list[Tensor]:
         """All stacked parameters."""
@@ -59,7 +90,7 @@ class ParameterStack:
         for (part, name), stacked in zip(names, tensors, strict=True):
             for model, value in zip(models, stacked, strict=True):
                 parameter = getattr(model, part).get_parameter(name)
-                parameter.copy_(value.mT if parameter.dim() == 2 else value.view(-1))
+                parameter.copy_(value.mT if parameter.dim() == 2 else value.view_as(parameter))
 
 
 def train_ensemble(
@@ -81,9 +112,27 @@ def train_ensemble(
         progress: Called after every epoch with the number of epochs done, summed over the runs.
     """
     start = time.perf_counter()
+    network = _Network(problem, models[0], settings.log_test)
+    size, runs = _at_once(network.training), []
+    for first in range(0, len(models), size):
+        part = slice(first, first + size)
+        runs += _train(problem, network, models[part], seeds[part], settings, encoder, progress)
+    seconds = (time.perf_counter() - start) / len(models)
+    return [replace(run, seconds=seconds) for run in runs]
+
+
+def _train(
+    problem: Problem,
+    network: _Network,
+    models: Sequence[Model],
+    seeds: Sequence[int],
+    settings: TrainSettings,
+    encoder: str,
+    progress: Progress | None,
+) -> list[TrainedRun]:
+    """Train as many models as are computed at once."""
     parameters = ParameterStack(models)
     tensors = parameters.tensors()
-    network = _Network(problem, models[0], parameters, settings.log_test)
     generators = [torch.Generator(problem.device).manual_seed(seed + DROPOUT_STREAM) for seed in seeds]
     optimizer = adam(parameters.encoder.values(), parameters.head.values(), settings, fused=True)
     best = BestEpoch(problem.task.metric, settings.patience, len(seeds))
@@ -91,10 +140,10 @@ def train_ensemble(
     histories = [History() for _ in seeds]
     for epoch in range(1, settings.epochs + 1):
         optimizer.zero_grad()
-        loss = network.train_loss(generators)
+        loss = network.train_loss(parameters, generators)
         loss.sum().backward()  # type: ignore[no-untyped-call]
         optimizer.step()
-        values = {name: value.tolist() for name, value in network.evaluate().items()}
+        values = {name: value.tolist() for name, value in network.evaluate(parameters).items()}
         validation_loss = values.pop("validation_loss")
         running = [run for run, stopped in enumerate(best.stopped) if not stopped]
         for name, of_runs in {**values, "train_loss": loss.tolist()}.items():
@@ -108,57 +157,58 @@ def train_ensemble(
         if all(best.stopped):
             break
     parameters.write(models, best_tensors)
-    seconds = (time.perf_counter() - start) / len(models)
     return [
-        TrainedRun(model.eval(), encoder, seed, "ensemble", epoch, value, history, seconds)
+        TrainedRun(model.eval(), encoder, seed, "ensemble", epoch, value, history, 0.0)
         for model, seed, epoch, value, history in zip(models, seeds, best.epochs, best.values, histories, strict=True)
     ]
 
 
 class _Network:
-    """Forward passes of the stack over the training nodes, and over those that are evaluated."""
+    """Forward passes of a stack over the training nodes, and over those that are evaluated."""
 
-    def __init__(self, problem: Problem, model: Model, parameters: ParameterStack, log_test: bool) -> None:
-        self.parameters, y, train = parameters, problem.y, problem.train
+    def __init__(self, problem: Problem, model: Model, log_test: bool) -> None:
+        y, train = problem.y, problem.train
         parts = {"validation": problem.validation}
         if log_test:
             parts |= {"train": train, "test": problem.test}
         self.relative = isinstance(model, RelativeModel)
         anchors = anchor_index(problem.data) if self.relative else train[:0]
-        graph = Graph.of(problem.data, parameters.form)
+        graph, encoder = Graph(problem.data), model.encoder
         train_rows, self.train_at, self.train_anchors = _rows([train], anchors)
         evaluated, positions, self.anchors = _rows(list(parts.values()), anchors)
-        encoder: Any = model.encoder
-        shares = [layer.dropout for layer in encoder.layers]
-        self.training = View(graph, parameters.form, train_rows, input_dropout=shares[0], dropout=shares[1])
-        self.evaluated = View(graph, parameters.form, evaluated)
+        make = VIEWS[type(encoder)]
+        self.training, self.evaluated = make(graph, encoder, train_rows, training=True), make(graph, encoder, evaluated)
         self.train_y = y[train]
         each = torch.split(positions, [part.numel() for part in parts.values()])
         self.parts = {name: (at, y[part]) for (name, part), at in zip(parts.items(), each, strict=True)}
 
-    def train_loss(self, generators: list[torch.Generator]) -> Tensor:
+    def train_loss(self, parameters: ParameterStack, generators: list[torch.Generator]) -> Tensor:
         """Mean cross-entropy of the training nodes of every seed, ``(S,)``."""
-        z = self.training.embed(self.parameters.encoder, generators)
-        return _cross_entropy(self._logits(z, self.train_at, self.train_anchors), self.train_y)
+        z = self.training.embed(parameters.encoder, generators)
+        return _cross_entropy(self._logits(z, parameters.head, self.train_at, self.train_anchors), self.train_y)
 
     @torch.no_grad()
-    def evaluate(self) -> dict[str, Tensor]:
+    def evaluate(self, parameters: ParameterStack) -> dict[str, Tensor]:
         """Accuracy of every part and seed, ``(S,)`` each, and the validation loss."""
-        z = self.evaluated.embed(self.parameters.encoder)
-        values = {}
-        for name, (at, y) in self.parts.items():
-            logits = self._logits(z, at, self.anchors)
-            values[name] = (logits.argmax(-1) == y).double().mean(-1)
-            if name == "validation":
-                values["validation_loss"] = _cross_entropy(logits, y)
-        return values
+        values: dict[str, list[Tensor]] = {}
+        for encoder, head in parameters.parts(_at_once(self.evaluated)):
+            z = self.evaluated.embed(encoder)
+            for name, (at, y) in self.parts.items():
+                logits = self._logits(z, head, at, self.anchors)
+                values.setdefault(name, []).append((logits.argmax(-1) == y).double().mean(-1))
+                if name == "validation":
+                    values.setdefault("validation_loss", []).append(_cross_entropy(logits, y))
+        return {name: torch.cat(value) for name, value in values.items()}
 
-    def _logits(self, z: Tensor, at: Tensor, anchors: Tensor) -> Tensor:
+    def _logits(self, z: Tensor, head: dict[str, Tensor], at: Tensor, anchors: Tensor) -> Tensor:
         read = z[:, at]
         if self.relative:
             read = cosine_similarity(read, z[:, anchors])
-        head = self.parameters.head
         return torch.baddbmm(head["bias"], read, head["weight"])
+
+
+def _at_once(view: View) -> int:
+    return max(1, CACHED // max(view.size, 1))
 
 
 def _cross_entropy(logits: Tensor, y: Tensor) -> Tensor:
@@ -177,5 +227,6 @@ def _rows(parts: list[Tensor], anchors: Tensor) -> tuple[np.ndarray, Tensor, Ten
 
 def _stack(parameters: list[Tensor]) -> Tensor:
     stacked = torch.stack([parameter.detach() for parameter in parameters])
-    stacked = stacked.mT.contiguous() if stacked.dim() == 3 else stacked.unsqueeze(1)
+    if parameters[0].dim() < 3:
+        stacked = stacked.mT.contiguous() if parameters[0].dim() == 2 else stacked.unsqueeze(1)
     return stacked.requires_grad_()

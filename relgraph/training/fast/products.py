@@ -1,4 +1,4 @@
-"""Products of one fixed sparse matrix with a stack of dense ones, one for each seed.
+"""Products of a sparse matrix of one structure with a stack of dense ones, one for each seed or head.
 
 Bag-of-words features are nearly all zeros: a sparse product does a hundredth of the work, and dropout draws masks for
 the stored values only. The structure is fixed during training: the transpose for the gradient is prepared once.
@@ -7,7 +7,7 @@ the stored values only. The structure is fixed during training: the transpose fo
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -50,6 +50,11 @@ class SparseMatrix:
         out: Tensor = _StackedProduct.apply(dense, values, self)  # type: ignore[no-untyped-call]
         return out
 
+    def sampled(self, left: Tensor, right: Tensor) -> Tensor:
+        """``(S, nnz)``: products of rows of ``(S, R, H)`` and of ``(S, D, H)`` at the places of stored values."""
+        out: Tensor = _SampledProduct.apply(left, right, self)  # type: ignore[no-untyped-call]
+        return out
+
     def rows(self, values: Tensor) -> Tensor:
         """The matrix with the given values ``(nnz,)`` as torch's own type."""
         return torch.sparse_csr_tensor(self.crow, self.col, values, self.shape, check_invariants=False)
@@ -61,18 +66,52 @@ class SparseMatrix:
 
 
 class _StackedProduct(torch.autograd.Function):
-    """Sparse times stacked dense; only the dense side has a gradient, as the values are data and masks."""
+    """Sparse times stacked dense, with gradients of the dense side and, if they are wanted, of the values."""
 
     @staticmethod
     def forward(ctx: Any, dense: Tensor, values: Tensor | None, matrix: SparseMatrix) -> Tensor:
-        ctx.matrix, ctx.values = matrix, values
+        ctx.matrix = matrix
+        # The dense side is kept only for the gradient of values.
+        ctx.save_for_backward(values, dense if ctx.needs_input_grad[1] else None)
         return _stacked(matrix.rows, matrix.values, values, dense)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         matrix: SparseMatrix = ctx.matrix
-        return _stacked(matrix.columns, matrix.values, ctx.values, grad.contiguous()), None, None
+        values, dense = ctx.saved_tensors
+        grad = grad.contiguous()
+        of_dense = _stacked(matrix.columns, matrix.values, values, grad) if ctx.needs_input_grad[0] else None
+        return of_dense, None if dense is None else _sampled(matrix, grad, dense), None
+
+
+class _SampledProduct(torch.autograd.Function):
+    """Dense times dense at the places of a sparse structure."""
+
+    @staticmethod
+    def forward(ctx: Any, left: Tensor, right: Tensor, matrix: SparseMatrix) -> Tensor:
+        ctx.matrix = matrix
+        ctx.save_for_backward(left, right)
+        return _sampled(matrix, left, right)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:
+        matrix: SparseMatrix = ctx.matrix
+        left, right = ctx.saved_tensors
+        return (
+            _stacked(matrix.rows, matrix.values, grad, right),
+            _stacked(matrix.columns, matrix.values, grad, left),
+            None,
+        )
+
+
+def _sampled(matrix: SparseMatrix, left: Tensor, right: Tensor) -> Tensor:
+    out = left.new_empty(left.size(0), matrix.values.numel())
+    places = matrix.rows(matrix.values.to(left.dtype))
+    for s in range(left.size(0)):
+        out[s] = torch.sparse.sampled_addmm(places, left[s], right[s].mT, beta=0).values()
+    return out
 
 
 def _stacked(layout: Callable[[Tensor], Tensor], own: Tensor, values: Tensor | None, dense: Tensor) -> Tensor:
@@ -103,7 +142,7 @@ class Features:
         else:
             self.sparse = SparseMatrix(matrix, device)
 
-    def dropped(self, p: float, generators: list[torch.Generator]) -> Tensor | None:
+    def dropped(self, p: float, generators: Sequence[torch.Generator]) -> Tensor | None:
         """Values after dropout, one set for each generator; ``None`` if nothing is dropped."""
         if p == 0:
             return None

@@ -21,7 +21,7 @@ from relgraph.nn.model import Model, RelativeModel
 from relgraph.problems import Problem
 from relgraph.problems.node import NodeProblem
 from relgraph.training.fast.products import SparseMatrix
-from relgraph.training.fast.two_hop import propagation
+from relgraph.training.fast.views import propagation
 
 if TYPE_CHECKING:
     from torch_geometric.data import Data
@@ -64,7 +64,7 @@ class SparseGraph:
         self._first: dict[str, Tensor] = {}
 
     def propagate(self, name: str, h: Tensor) -> Tensor:
-        """A propagation of a state, by its name in :func:`relgraph.training.fast.two_hop.propagation`."""
+        """A propagation of a state, by its name in :func:`relgraph.training.fast.views.propagation`."""
         if h is self.x:
             if name not in self._first:
                 self._first[name] = self._matrix(name).product(h.unsqueeze(0))[0]
@@ -124,7 +124,7 @@ class SparseNodes(NodeProblem):
 
 
 def can_use_sparse(problem: Problem, model: Model) -> bool:
-    """Whether :class:`SparseNodes` knows a problem and a model's encoder."""
+    """Whether :class:`SparseNodes` applies to a problem and a model's encoder."""
     return problem.task.level == "node" and type(model.encoder) in _LAYERS
 
 

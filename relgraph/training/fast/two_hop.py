@@ -1,28 +1,28 @@
-"""Two-hop encoders of many seeds at once, evaluated on the nodes that are needed only.
+"""Encoders with one layer of linear maps, for many seeds at once.
 
-GCN and GraphSAGE of two layers share one form: a sum of propagated linear maps of the features, ReLU, dropout, and
-concatenated propagations. :class:`View` evaluates it exactly for chosen nodes, whose embeddings depend on the hidden
-states of their neighbors only, and these on the features of the neighbors' neighbors only.
+GCN and GraphSAGE of two layers, GIN and the perceptron share one form: a sum of propagated linear maps of the features,
+ReLU, dropout, and concatenated propagations.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from relgraph.graph import num_nodes
-from relgraph.nn.dropout import keep_mask
 from relgraph.nn.encoders import GCNEncoder, SAGEEncoder
+from relgraph.nn.encoders.gin import GINEncoder
+from relgraph.nn.encoders.mlp import MLPEncoder
 from relgraph.training.fast.products import Features, SparseMatrix
+from relgraph.training.fast.views import Generators, Graph, View, dropped
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
-    from torch_geometric.data import Data
 
 
 @dataclass(frozen=True)
@@ -31,15 +31,21 @@ class TwoHop:
 
     .. math:: H = \mathrm{dropout}(\mathrm{ReLU}(\sum_k B_k X W_k + b)), \qquad Z = [C_1 H, C_2 H, \dots]
 
+    A sum over neighbors and a linear map commute, so that an encoder that sums first has this form as well.
+
     Args:
         first: Pairs of a propagation :math:`B_k` and the name of the parameter :math:`W_k` in the PyG module.
         bias: Name of the parameter :math:`b`.
         second: The propagations :math:`C_k`.
+        inner: Names of the weight and bias of a linear map with ReLU between the ReLU and the dropout above.
+        normalized: Whether the rows of :math:`Z` are brought to mean 0 and variance 1.
     """
 
     first: tuple[tuple[str, str], ...]
     bias: str
     second: tuple[str, ...]
+    inner: tuple[str, str] | None = None
+    normalized: bool = False
 
     @property
     def weights(self) -> tuple[str, ...]:
@@ -54,95 +60,55 @@ TWO_HOP: dict[type[nn.Module], TwoHop] = {
         "layers.0.conv.lin_l.bias",
         ("self", "mean"),
     ),
+    GINEncoder: TwoHop(
+        (("sum", "layers.0.conv.nn.0.weight"),),
+        "layers.0.conv.nn.0.bias",
+        ("sum",),
+        inner=("layers.0.conv.nn.2.weight", "layers.0.conv.nn.2.bias"),
+        normalized=True,
+    ),
+    MLPEncoder: TwoHop((("self", "layers.0.conv.weight"),), "layers.0.conv.bias", ("self",)),
 }
 
 
-def propagation(name: str, data: Data) -> csr_array:
-    """A propagation as a sparse matrix ``(N, N)``, row = receiving node.
+class TwoHopView(View):
+    """A view of encoders of the form :class:`TwoHop`."""
 
-    Args:
-        name: ``"normalized"`` (symmetric, with self-loops), ``"mean"`` over incoming edges, or ``"self"``.
-        data: The graph.
-    """
-    from scipy.sparse import csr_array, eye_array
-    from torch_geometric.nn.conv.gcn_conv import gcn_norm
-
-    n = num_nodes(data)
-    if name == "self":
-        return csr_array(eye_array(n, dtype=np.float32))
-    weight = data.edge_weight if "edge_weight" in data else None
-    if name == "normalized":
-        edges, weight = gcn_norm(data.edge_index, weight, n, dtype=torch.float32)
-    else:
-        edges = data.edge_index
-        degree = torch.bincount(edges[1], minlength=n).clamp(min=1)
-        weight = 1 / degree[edges[1]].float()
-    values = weight.detach().cpu().numpy().astype(np.float32)
-    source, target = edges.cpu().numpy()
-    matrix = csr_array((values, (target, source)), shape=(n, n))
-    matrix.sum_duplicates()
-    return matrix
-
-
-@dataclass(frozen=True)
-class Graph:
-    """Features and propagations of a graph as sparse matrices, for :class:`View`."""
-
-    features: csr_array
-    propagations: dict[str, csr_array]
-    device: torch.device
-
-    @classmethod
-    def of(cls, data: Data, form: TwoHop) -> Graph:
-        """The matrices that an encoder of the given form needs."""
-        from scipy.sparse import csr_array
-
-        names = {name for name, _ in form.first} | set(form.second)
-        features = csr_array(data.x.detach().cpu().numpy().astype(np.float32, copy=False))
-        return cls(features, {name: propagation(name, data) for name in names}, data.x.device)
-
-
-class View:
-    """Embeddings of some nodes for a stack of parameters, exact, computed from the nodes that they depend on only.
-
-    Args:
-        graph: The graph.
-        form: The encoder's form.
-        rows: The nodes, ``(R,)``.
-        input_dropout: Share of input values dropped in training.
-        dropout: Share of hidden values dropped in training.
-    """
-
-    def __init__(
-        self, graph: Graph, form: TwoHop, rows: np.ndarray, *, input_dropout: float = 0.0, dropout: float = 0.0
-    ) -> None:
-        self.form, self.input_dropout, self.dropout = form, input_dropout, dropout
-        last = {name: graph.propagations[name][rows] for name in form.second}
+    def __init__(self, graph: Graph, encoder: Any, rows: np.ndarray, *, training: bool = False) -> None:
+        self.form = TWO_HOP[type(encoder)]
+        layers = encoder.layers
+        self.input_dropout = layers[0].dropout if training else 0.0
+        self.dropout = (layers[1].dropout if len(layers) > 1 else layers[0].output_dropout) if training else 0.0
+        last = {name: graph.propagation(name)[rows] for name in self.form.second}
         hidden = _columns(last.values())
-        self.second = [SparseMatrix(last[name][:, hidden], graph.device) for name in form.second]
-        first = {name: graph.propagations[name][hidden] for name, _ in form.first}
-        inputs = _columns(first.values())
+        self.second = [SparseMatrix(last[name][:, hidden], graph.device) for name in self.form.second]
+        inner = {name: graph.propagation(name)[hidden] for name, _ in self.form.first}
+        inputs = _columns(inner.values())
         x = graph.features[inputs]
-        propagated = {name: matrix[:, inputs] @ x for name, matrix in first.items()} if input_dropout == 0 else {}
+        propagated = {name: matrix[:, inputs] @ x for name, matrix in inner.items()} if self.input_dropout == 0 else {}
         # Without input dropout the propagated features are constant; they are used if they have fewer values.
-        later = sum(x.nnz + matrix.nnz for matrix in first.values())
+        later = sum(x.nnz + matrix.nnz for matrix in inner.values())
         self.propagated: list[Features] = []
         if propagated and sum(matrix.nnz for matrix in propagated.values()) <= later:
-            self.propagated = [Features(propagated[name].astype(np.float32), graph.device) for name, _ in form.first]
+            self.propagated = [Features(propagated[name], graph.device) for name, _ in self.form.first]
         else:
             self.features = Features(x, graph.device)
-            self.first = [SparseMatrix(first[name][:, inputs], graph.device) for name, _ in form.first]
+            self.first = [SparseMatrix(inner[name][:, inputs], graph.device) for name, _ in self.form.first]
+        self.size = inputs.size * encoder.widths[0]
 
-    def embed(self, parameters: dict[str, Tensor], generators: list[torch.Generator] | None = None) -> Tensor:
-        """Embeddings ``(S, R, F)``; ``parameters`` hold weights ``(S, D, H)`` and bias ``(S, 1, H)``."""
+    def embed(self, parameters: dict[str, Tensor], generators: Generators | None = None) -> Tensor:
+        """Embeddings ``(S, R, F)``."""
         h = self._hidden(parameters, generators) + parameters[self.form.bias]
         h = h.relu()
-        if self.dropout and generators is not None:
-            h = h * keep_mask(h.shape[1:], self.dropout, generators, h)
+        if self.form.inner is not None:
+            weight, bias = (parameters[name] for name in self.form.inner)
+            h = torch.baddbmm(bias, h, weight).relu()
+        h = dropped(h, self.dropout, generators)
         parts = [matrix.product(h) for matrix in self.second]
-        return parts[0] if len(parts) == 1 else torch.cat(parts, dim=-1)
+        z = parts[0] if len(parts) == 1 else torch.cat(parts, dim=-1)
+        return F.layer_norm(z, z.shape[-1:]) if self.form.normalized else z
 
-    def _hidden(self, parameters: dict[str, Tensor], generators: list[torch.Generator] | None) -> Tensor:
+    def _hidden(self, parameters: dict[str, Tensor], generators: Generators | None) -> Tensor:
         weights = [parameters[name] for name in self.form.weights]
         if self.propagated:
             terms = [features.product(weight) for features, weight in zip(self.propagated, weights, strict=True)]

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from unittest.mock import patch
+
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 
 from relgraph.modes import seeded
+from relgraph.nn.encoders.gcn2 import GCN2Encoder
 from relgraph.nn.model import Model
 from relgraph.problems import make_problem
 from relgraph.training import TrainSettings
 from relgraph.training.fast.ensemble import ParameterStack, train_ensemble
 from relgraph.training.fast.sparse import SparseNodes
-from relgraph.training.fast.two_hop import TWO_HOP, Graph, View
+from relgraph.training.fast.two_hop import TwoHopView
+from relgraph.training.fast.views import Graph
 from relgraph.training.trainer import train
 from tests.training.graphs import clusters
 
@@ -22,13 +26,25 @@ RATES = [(0.3, 0.7), (0.6, 0.0), (0.0, 0.6)]
 
 
 def reference(model: Model, data: object, input_dropout: float, dropout: float, rows: torch.Tensor) -> np.ndarray:
-    """Losses under torch's own dropout at the input of every layer of the encoder in evaluation mode."""
+    """Losses under torch's own dropout at the input of every layer of the encoder in evaluation mode.
+
+    Attention weights are dropped by PyG's own layers, and states between the layers of GCNII, which hold the initial
+    state as well, by its layers with torch's function.
+    """
     encoder, x, edges = model.encoder.eval(), data.x, data.edge_index  # type: ignore[attr-defined]
+    for layer in encoder.layers:  # type: ignore[union-attr]
+        if hasattr(layer.conv, "dropout"):
+            layer.conv.dropout = dropout
+            layer.conv.train()
     losses = []
     with seeded(99), torch.no_grad():
         for _ in range(EPOCHS):
-            h = encoder[:1](F.dropout(x, input_dropout), edges)  # type: ignore[index]
-            z = encoder[1:](F.dropout(h, dropout), edges)  # type: ignore[index]
+            if isinstance(encoder, GCN2Encoder):
+                with patch("relgraph.nn.encoders.gcn2.dropout", F.dropout):
+                    z = encoder.train()(x, edges)
+            else:
+                h = encoder[:1](F.dropout(x, input_dropout), edges)  # type: ignore[index]
+                z = encoder[1:](F.dropout(h, dropout), edges)  # type: ignore[index]
             losses.append(float(F.cross_entropy(model.head(z)[rows], data.y[rows])))  # type: ignore[attr-defined]
     return np.array(losses)
 
@@ -47,7 +63,10 @@ def large_model(encoder: str, data: object, settings: TrainSettings) -> Model:
     [
         ("gcn", "sparse", "ensemble"), ("gcn", "dense", "ensemble"), ("sage", "sparse", "ensemble"),
         ("sage", "dense", "ensemble"), ("gcn", "dense", "sparse"), ("sage", "sparse", "sparse"),
-        ("gcn", "sparse", "loop"), ("sage", "dense", "loop"),
+        ("gcn", "sparse", "loop"), ("sage", "dense", "loop"), ("gat", "sparse", "ensemble"),
+        ("gat", "dense", "ensemble"), ("transformer", "sparse", "ensemble"),
+        ("gin", "sparse", "ensemble"), ("gin", "dense", "ensemble"), ("gcn2", "sparse", "ensemble"),
+        ("gcn2", "dense", "ensemble"), ("mlp", "sparse", "ensemble"), ("mlp", "dense", "ensemble"),
     ],
 )  # fmt: skip
 def test_losses_under_dropout_have_the_mean_and_spread_of_the_reference(
@@ -90,10 +109,9 @@ def test_the_reference_tells_lost_and_wrong_rates_from_the_right_ones(encoder: s
 def test_dropout_of_hidden_states_keeps_the_expectation_and_drops_its_share(input_dropout: float) -> None:
     data = clusters(90)
     problem = make_problem(data)
-    model = problem.build("gcn", 0, TrainSettings(hidden_channels=6))
-    form, rows = TWO_HOP[type(model.encoder)], np.arange(90)
+    model = problem.build("gcn", 0, TrainSettings(hidden_channels=6, input_dropout=input_dropout, dropout=0.4))
     parameters = ParameterStack([model]).encoder
-    view = View(Graph.of(data, form), form, rows, input_dropout=input_dropout, dropout=0.4)
+    view = TwoHopView(Graph(data), model.encoder, np.arange(90), training=True)
     view.second = [_Identity()]  # type: ignore[list-item]
     generators = [torch.Generator().manual_seed(0)]
     draws = torch.stack([view.embed(parameters, generators)[0].detach() for _ in range(400)])

@@ -11,6 +11,7 @@ from relgraph.nn.model import Model, RelativeModel
 from relgraph.nn.relative import RelativeLayer
 from relgraph.problems import Problem, make_problem
 from relgraph.training import TrainSettings, fit_many
+from relgraph.training.fast import ensemble
 from relgraph.training.fast.ensemble import can_train_ensemble
 from relgraph.training.trainer import TrainedRun
 from tests.handmade import molecules
@@ -29,22 +30,20 @@ def parameters(run: TrainedRun) -> Tensor:
     return torch.cat([parameter.detach().view(-1) for parameter in run.model.parameters()])
 
 
-@pytest.mark.parametrize("encoder", ["gcn", "sage"])
+@pytest.mark.parametrize("encoder", ["gcn", "sage", "gat", "transformer", "gin", "mlp", "gcn2"])
 @pytest.mark.parametrize("head", ["linear", "relative-cosine"])
 def test_without_dropout_all_backends_give_the_same_model(problem: Problem, encoder: str, head: str) -> None:
     settings = TrainSettings(epochs=8, dropout=0.0, input_dropout=0.0, head_weight_decay=0.01, log_test=True)
-    ensemble, sparse, loop = (
-        fit_many(problem, encoder, [3, 4], head=head, settings=settings, backend=backend)  # type: ignore[arg-type]
-        for backend in ("ensemble", "sparse", "loop")
-    )
-    assert [run.backend for run in ensemble + sparse + loop] == ["ensemble"] * 2 + ["sparse"] * 2 + ["loop"] * 2
-    for one, two, three in zip(ensemble, sparse, loop, strict=True):
-        for other in (one, two):
-            assert other.best_epoch == three.best_epoch
-            torch.testing.assert_close(parameters(other), parameters(three), rtol=1e-3, atol=1e-4)
-            torch.testing.assert_close(other.history.train_loss, three.history.train_loss, rtol=1e-4, atol=1e-5)
+    loop = fit_many(problem, encoder, [3, 4], head=head, settings=settings, backend="loop")  # type: ignore[arg-type]
+    for backend in ("ensemble", "sparse") if encoder in ("gcn", "sage") else ("ensemble",):
+        runs = fit_many(problem, encoder, [3, 4], head=head, settings=settings, backend=backend)  # type: ignore[arg-type]
+        for one, other in zip(runs, loop, strict=True):
+            assert (one.backend, other.backend) == (backend, "loop")
+            assert one.best_epoch == other.best_epoch
+            torch.testing.assert_close(parameters(one), parameters(other), rtol=1e-3, atol=1e-4)
+            torch.testing.assert_close(one.history.train_loss, other.history.train_loss, rtol=1e-4, atol=1e-5)
             for part in ("train", "validation", "test"):
-                assert getattr(other.history, part) == pytest.approx(getattr(three.history, part), abs=0.02)
+                assert getattr(one.history, part) == pytest.approx(getattr(other.history, part), abs=0.02)
 
 
 @pytest.mark.parametrize("patience", [None, 3])
@@ -61,6 +60,20 @@ def test_a_seed_alone_equals_the_seed_among_others(problem: Problem, head: str, 
         assert len(alone.history.validation) == len(among[seed].history.validation) == len(alone.history.train_loss)
         torch.testing.assert_close(parameters(alone), parameters(among[seed]), rtol=TOLERANCE, atol=TOLERANCE)
     assert patience is None or min(len(run.history.validation) for run in among.values()) < 25
+
+
+@pytest.mark.parametrize("encoder", ["gcn", "gat", "gcn2"])
+def test_seeds_in_parts_that_stay_in_the_cache_give_the_same_models(
+    problem: Problem, encoder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, seeds, done = TrainSettings(epochs=6, log_test=True), [0, 2, 5], []
+    whole = fit_many(problem, encoder, seeds, settings=settings)
+    monkeypatch.setattr(ensemble, "CACHED", 2 * 240 * 64)  # two models at most, for attention one
+    parts = fit_many(problem, encoder, seeds, settings=settings, progress=done.append)
+    assert [run.seed for run in parts] == seeds and sum(done) == 18
+    for one, two in zip(whole, parts, strict=True):
+        assert one.best_epoch == two.best_epoch and one.history.test == two.history.test
+        torch.testing.assert_close(parameters(one), parameters(two), rtol=TOLERANCE, atol=TOLERANCE)
 
 
 @pytest.mark.parametrize("backend", ["ensemble", "sparse", "loop"])
