@@ -78,13 +78,13 @@ def trained_runs(
         problem: What they are trained on.
         encoders: Name of the encoder, or several.
         seeds: One run of every encoder for each.
-        options: Options of the script; ``epochs`` and ``device`` are used.
+        options: Options of the script; ``epochs`` (0 for the defaults) and ``device`` are used.
         at: The layer that is stitched.
         **train: Fields of ``TrainSettings`` that differ from the defaults.
     """
-    runs = []
+    runs, limit = [], {"epochs": options.epochs} if options.epochs else {}
     for name in [encoders] if isinstance(encoders, str) else encoders:
-        settings = TrainSettings.for_data(problem, name, **({"epochs": options.epochs} | train))
+        settings = TrainSettings.for_data(problem, name, **(limit | train))
         runs += _trained(problem, name, tuple(seeds), options.device, at, settings)
     return runs
 

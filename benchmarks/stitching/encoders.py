@@ -41,7 +41,7 @@ STUDY = Study(
         "study": tuple(STUDIES),
         "method": ("absolute", "ridge-0.01", "ridge", "procrustes", "class-centroid", "permuted-anchors"),
     },
-    settings={"seeds": 10, "epochs": 200},
+    settings={"seeds": 10, "epochs": 0},
 )
 
 if __name__ == "__main__":

@@ -61,7 +61,7 @@ STUDY = Study(
         "cut": (0, 1, 2, 3, 4),
         "method": ("ridge", "class-centroid", "permuted-anchors"),
     },
-    settings={"seeds": 5, "epochs": 200},
+    settings={"seeds": 5, "epochs": 0},
 )
 
 if __name__ == "__main__":

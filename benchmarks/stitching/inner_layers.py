@@ -43,7 +43,7 @@ STUDY = Study(
         "layers": (2, 3),
         "method": ("ridge", "ridge-relu", "kernel-ridge", "procrustes", *CONTROLS),
     },
-    settings={"seeds": 10, "epochs": 200},
+    settings={"seeds": 10, "epochs": 0},
     exists=lambda cell: cell["sources"] == "full" or cell["layers"] == 2,
 )
 

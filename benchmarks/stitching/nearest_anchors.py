@@ -104,7 +104,7 @@ STUDY = Study(
         "count": (ANCHORS, 1, 2, 3, 4, 8, 16, 32, 64),
         "strength": ("chosen", *(f"{strength:g}" for strength in STRENGTHS)),
     },
-    settings={"seeds": 10, "epochs": 200},
+    settings={"seeds": 10, "epochs": 0},
     exists=exists,
 )
 

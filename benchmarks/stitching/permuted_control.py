@@ -36,7 +36,7 @@ def measure(cell: Row, options: argparse.Namespace) -> Iterable[Row]:
     }
 
 
-STUDY = Study(__file__, measure, {"dataset": ("cora", "citeseer", "pubmed")}, settings={"seeds": 10, "epochs": 200})
+STUDY = Study(__file__, measure, {"dataset": ("cora", "citeseer", "pubmed")}, settings={"seeds": 10, "epochs": 0})
 
 if __name__ == "__main__":
     STUDY.main()

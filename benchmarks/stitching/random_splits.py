@@ -48,7 +48,7 @@ STUDY = Study(
         "anchors": (32, 128, 512),
         "method": ("absolute", "ridge-0.01", "ridge", "kl", "procrustes", "class-centroid", "permuted-anchors"),
     },
-    settings={"seeds": 2, "splits": 10, "epochs": 200, "encoders": ("gcn", "sage", "gat", "gin", "gcn2")},
+    settings={"seeds": 2, "splits": 10, "epochs": 0, "encoders": ("gcn", "sage", "gat", "gin", "gcn2")},
 )
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ def measure(cell: Row, options: argparse.Namespace) -> Iterable[Row]:
         methods=METHODS,
         num_anchors=128,
         split="public",
-        epochs=options.epochs,
+        epochs=options.epochs or None,
     )
     experiment = run_experiment(rg.load_dataset(cell["dataset"], options.data_root), settings)
     report = build_report(experiment, command="python -m benchmarks.stitching.run --data-root DIR")
@@ -95,7 +95,7 @@ STUDY = Study(
     __file__,
     measure,
     {"dataset": ("cora", "citeseer", "pubmed")},
-    settings={"seeds": 10, "epochs": 200, "encoders": ("gcn", "sage", "gat")},
+    settings={"seeds": 10, "epochs": 0, "encoders": ("gcn", "sage", "gat")},
 )
 
 if __name__ == "__main__":

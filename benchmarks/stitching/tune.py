@@ -112,7 +112,7 @@ STUDY = Study(
         "anchors": (16, 32, 128, 512),
         "method": tuple(GRID),
     },
-    settings={"seeds": 5, "epochs": 200},
+    settings={"seeds": 5, "epochs": 0},
 )
 
 if __name__ == "__main__":

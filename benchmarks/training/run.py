@@ -138,7 +138,9 @@ def measure(cell: Row, options: argparse.Namespace) -> Iterable[Row]:
     """Runs of the loop with runs of the ensemble in between, so that a change of the machine's speed affects both."""
     problem = make_problem(rg.load_dataset(cell["dataset"], options.data_root), split=cell["split"])
     encoder, data, seeds = cell["encoder"], problem.data, list(range(options.seeds))
-    settings = TrainSettings(epochs=options.epochs, log_test=True, input_dropout=cell["input_dropout"])
+    settings = TrainSettings.named(
+        "kipf-welling", epochs=options.epochs, log_test=True, input_dropout=cell["input_dropout"]
+    )
     few = replace(settings, epochs=options.timed)
     times: dict[str, list[float]] = {name: [] for name in ("pyg", "pyg_sparse", "one_seed", "relgraph")}
     for step in range(3):
@@ -176,7 +178,7 @@ def peak_memory(cell: Row, root: str, side: str) -> float:
     """Megabytes that one side adds to the loaded graph, in a process of its own (Linux)."""
     torch.set_num_threads(1)
     problem = make_problem(rg.load_dataset(cell["dataset"], root), split="public")
-    settings = TrainSettings(epochs=5, log_test=True, input_dropout=cell["input_dropout"])
+    settings = TrainSettings.named("kipf-welling", epochs=5, log_test=True, input_dropout=cell["input_dropout"])
     fit_many(rg.load_dataset("digits"), "gcn", [0], settings=TrainSettings(epochs=1))  # loads and allocates for any use
     Path("/proc/self/clear_refs").write_text("5")  # forget the high-water mark
     before = _memory("VmRSS")

@@ -24,7 +24,7 @@ _OTHERS = {
     "anchor_features": "--anchor-features",
     "at": "--stitch-at",
 }
-_SAME = ("dataset", "task", "features", "encoders", "seeds", "methods", "split", "epochs", "device")
+_SAME = ("dataset", "task", "features", "encoders", "seeds", "methods", "split", "settings", "epochs", "device")
 OPTIONS = {**{argument: f"--{argument}" for argument in _SAME}, **_OTHERS}
 
 

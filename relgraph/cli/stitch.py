@@ -35,6 +35,7 @@ HELP = "\n\n".join(
         listed("Anchor features (for farthest-point and kmeans)", registry.ANCHOR_FEATURES),
         listed("Splits", registry.SPLITS),
         listed("Features", registry.FEATURES),
+        listed("Settings of training", registry.SETTINGS),
     ]
 )
 
@@ -66,8 +67,14 @@ def stitch(
         str | None, name_of(registry.SPLITS, "The split.", "public if there are masks, else random")
     ] = None,
     split_seed: Annotated[int, option("SEED", "Seed of a split that is drawn.", min=0, max=2**32 - 1)] = 0,
+    settings: Annotated[str | None, name_of(registry.SETTINGS, "Settings of training.", "those of the data")] = None,
     epochs: Annotated[
-        int | None, option("N", "Training epochs.", "200; 100 for OGB's nodes; 40 for molecules; 400 for links")
+        int | None,
+        option(
+            "N",
+            "Training epochs, at most.",
+            "1000 or until validation stops improving; 100 for OGB's nodes; 40 for molecules; 400 for links",
+        ),
     ] = None,
     methods: Annotated[str | None, option("A,B", "Only these methods.", "all that apply")] = None,
     out: Annotated[Path | None, option("DIR", "Folder for the results.", "runs/DATASET-ENCODERS")] = None,
@@ -104,7 +111,7 @@ def stitch(
         from relgraph.stitching.report import save
 
         place = find_device("cpu" if of_graphs else device)
-        settings = StitchSettings(
+        asked = StitchSettings(
             encoders=chosen,
             seeds=tuple(range(seeds)),
             methods=wanted,
@@ -114,18 +121,20 @@ def stitch(
             task=task,
             split=split,
             split_seed=split_seed,
+            train=settings,
             epochs=epochs,
             at=stitch_at,
         )
+        given = {"dataset": dataset, "features": features, "settings": settings}
         with output_folder(folder) as work:
             data: Any = load_dataset(dataset, data_root, features=features)
             if place.type != "cpu":
                 data = data.to(place)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", RelgraphWarning)  # the table shows them
-                experiment = run_experiment(data, settings, progress=tell)
+                experiment = run_experiment(data, asked, progress=tell)
             tell("write", 0, 0)
-            report = build_report(experiment, command=_command(experiment, dataset, features, str(place)))
+            report = build_report(experiment, command=_command(experiment, str(place), **given))
             if copy:
                 results.attempt(partial(save, report), copy, copy)
             for name, write in writers(report, experiment, models=models).items():
@@ -138,12 +147,11 @@ def stitch(
     results.finish()
 
 
-def _command(experiment: Experiment, dataset: str, features: str | None, device: str) -> str:
+def _command(experiment: Experiment, device: str, **given: str | None) -> str:
     """The command that regenerates a result: every option that changes it, and none that names a folder."""
     settings, split = experiment.settings, experiment.problem.split
     named = split.name in registry.SPLITS
-    options: dict[str, object] = {
-        "dataset": dataset,
+    options: dict[str, object] = given | {
         "task": settings.task,
         "encoders": ",".join(settings.encoders),
         "seeds": len(settings.seeds),
@@ -151,7 +159,6 @@ def _command(experiment: Experiment, dataset: str, features: str | None, device:
         "anchor-strategy": settings.strategy,
         "anchor-features": settings.measured_in,
         "stitch-at": settings.at,
-        "features": features,
         "epochs": settings.epochs,
         "methods": ",".join(experiment.methods),
         "device": device,

@@ -48,6 +48,7 @@ class GraphProblem(Problem):
         "lr": 0.001,
         "weight_decay": 0.0,
         "hidden_channels": 128,
+        "dropout": 0.5,
         "input_dropout": 0.0,
     }
     restarts_stream: ClassVar[bool] = False

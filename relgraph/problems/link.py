@@ -58,6 +58,8 @@ class LinkProblem(NodeProblem):
     # Strong dropout of the features, because the edges that are learned are also those that messages pass along.
     default_settings: ClassVar[Mapping[str, Any]] = {
         "epochs": 400,
+        "patience": None,
+        "lr": 0.01,
         "weight_decay": 0.0,
         "dropout": 0.2,
         "input_dropout": 0.8,

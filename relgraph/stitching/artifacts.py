@@ -21,9 +21,8 @@ MODEL_FORMAT = "relgraph.model/1"
 
 def save_models(experiment: Experiment, folder: Path) -> None:
     """Write the weights of every model, and in the header what is needed to build it again."""
-    settings, problem = experiment.settings, experiment.problem
-    assert settings.train is not None
-    shared = {"settings": settings.train.to_dict(), "dataset": problem.describe(), "split": problem.split.to_dict()}
+    problem = experiment.problem
+    shared = {"settings": experiment.train.to_dict(), "dataset": problem.describe(), "split": problem.split.to_dict()}
     make_folder(folder)
     for head, runs in {"linear": experiment.runs, **experiment.others}.items():
         for run in runs:

@@ -23,7 +23,7 @@ from relgraph.stitching.methods import Method
 from relgraph.stitching.run import Run, View, warn_few_anchors
 from relgraph.stitching.settings import StitchSettings
 from relgraph.task import Array
-from relgraph.training import TrainedRun, fit_many, keeps_runs
+from relgraph.training import TrainedRun, TrainSettings, fit_many, keeps_runs
 
 # Called with the name of a stage, the steps done since the last call, and all steps of the stage.
 Progress = Callable[[str, int, int], None]
@@ -136,6 +136,12 @@ class Experiment:
     stitched: dict[str, Crossing]
     seconds: dict[str, float]
     warnings: list[str]
+
+    @property
+    def train(self) -> TrainSettings:
+        """Settings of every training run."""
+        assert isinstance(self.settings.train, TrainSettings)
+        return self.settings.train
 
     @property
     def methods(self) -> tuple[str, ...]:

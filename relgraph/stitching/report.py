@@ -28,7 +28,6 @@ def build_report(experiment: Experiment, *, command: str = "") -> dict[str, Any]
     """The report of a finished experiment; ``command``, or a call, regenerates it."""
     settings, problem = experiment.settings, experiment.problem
     task, metric, numbers = problem.task, problem.task.metric, _Numbers(experiment)
-    assert settings.train is not None
     return {
         "schema": SCHEMA,
         "task": {"level": task.level, "mode": task.mode},
@@ -52,7 +51,7 @@ def build_report(experiment: Experiment, *, command: str = "") -> dict[str, Any]
             "features": settings.measured_in,
             "labels_used": settings.labels_used,
         },
-        "train": settings.train.to_dict(),
+        "train": experiment.train.to_dict(),
         "intervals": {"level": bootstrap.LEVEL, "method": bootstrap.METHOD},
         "methods": {name: numbers.method(name, crossing) for name, crossing in experiment.stitched.items()},
         "runs": numbers.runs(),

@@ -8,7 +8,7 @@ from typing import Any
 from relgraph.anchors import labels_used
 from relgraph.errors import InputError, unknown_name
 from relgraph.problems import Problem, make_problem
-from relgraph.registry import ANCHOR_FEATURES, ENCODERS, GRAPH_ENCODERS, METHODS, STRATEGIES, TASKS, Registry
+from relgraph.registry import ANCHOR_FEATURES, ENCODERS, GRAPH_ENCODERS, METHODS, SETTINGS, STRATEGIES, TASKS, Registry
 from relgraph.stitching.methods import Method
 from relgraph.training import TrainSettings, default_anchors
 
@@ -27,7 +27,8 @@ class StitchSettings:
         anchor_features: Where a strategy that needs points measures distances: in ``"input"`` or ``"propagated"``
             features, or in the embeddings of the first ``"run"``, which depend on the labels that it was trained on.
         task, split, split_seed: As of :func:`relgraph.problems.make_problem`.
-        train: Settings of every training run; ``None`` for :meth:`relgraph.training.TrainSettings.for_data`.
+        train: Settings of every training run, or the name of published ones; ``None`` for the defaults of the data
+            (:meth:`relgraph.training.TrainSettings.for_data`).
         epochs: Epochs of every training run; ``None`` for those of ``train``.
         at: Layer behind which encoders and heads are stitched, from 1; the head is then the rest of the network,
             message passing included. ``None`` for the last layer, where only the head is left.
@@ -52,7 +53,7 @@ class StitchSettings:
     task: str | None = None
     split: str | None = None
     split_seed: int = 0
-    train: TrainSettings | None = None
+    train: TrainSettings | str | None = None
     epochs: int | None = None
     at: int | None = None
 
@@ -64,6 +65,8 @@ class StitchSettings:
         ANCHOR_FEATURES.check(self.anchor_features)
         if self.task is not None:
             TASKS.check(self.task)
+        if isinstance(self.train, str):
+            SETTINGS.check(self.train)
         if self.anchor_features != "propagated" and self.measured_in is None:
             able = " and ".join(name for name, entry in STRATEGIES.items() if entry.traits.get("points"))
             found = f"the strategy '{self.strategy}' (got {self.anchor_features!r})"
@@ -103,9 +106,8 @@ class StitchSettings:
             raise InputError("test", f"must name at least one labeled {problem.task.level} (got none)")
         if problem.task.mode == "multiclass" and problem.num_outputs < 2:
             raise InputError("y", "must hold at least two classes (got one)")
-        train = self.train or TrainSettings.for_data(problem, self.encoders)
-        if self.epochs is not None:
-            train = replace(train, epochs=self.epochs)
+        others = {} if self.epochs is None else {"epochs": self.epochs}
+        train = TrainSettings.for_data(problem, self.encoders, self.train, **others)
         for encoder in self.encoders:
             problem.cut(problem.build(encoder, self.seeds[0], train), self.at)
         methods = self._methods(problem)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -27,7 +26,15 @@ class NotKeptWarning(RelgraphWarning):
     """A trained run could not be written to the cache; it is returned all the same."""
 
 
-def fit(data: Any, encoder: EncoderLike = "gcn", *, seed: int = 0, head: Head = "linear", **settings: Any) -> Model:
+def fit(
+    data: Any,
+    encoder: EncoderLike = "gcn",
+    *,
+    seed: int = 0,
+    head: Head = "linear",
+    settings: TrainSettings | str | None = None,
+    **others: Any,
+) -> Model:
     """Train one model on a graph, a set of graphs or a problem, and return it in evaluation mode.
 
     The epoch of the best validation metric is kept. A graph without masks is split at random, the same way at every
@@ -40,8 +47,9 @@ def fit(data: Any, encoder: EncoderLike = "gcn", *, seed: int = 0, head: Head = 
         seed: Seed of initialization, dropout and mini-batches. The global generator is left as it was.
         head: ``"linear"`` on the embeddings, or ``"relative-cosine"``, linear on their cosines with the graph's
             anchors (:class:`relgraph.AddAnchors`), which are embedded again at each step.
-        **settings: Fields of :class:`~relgraph.training.TrainSettings`, such as ``epochs`` and ``lr``; the others are
-            those of :meth:`~relgraph.training.TrainSettings.for_data`.
+        settings: Settings, or the name of published ones, such as ``"kipf-welling"``; ``None`` for the defaults of the
+            data (:meth:`TrainSettings.for_data <relgraph.training.TrainSettings.for_data>`).
+        **others: Fields of :class:`~relgraph.training.TrainSettings` to set otherwise, such as ``epochs`` and ``lr``.
 
     Raises:
         InputError: If an argument breaks a rule, or labels are missing.
@@ -54,12 +62,8 @@ def fit(data: Any, encoder: EncoderLike = "gcn", *, seed: int = 0, head: Head = 
         >>> model.embed(data).shape
         torch.Size([1797, 64])
     """
-    known = {entry.name for entry in fields(TrainSettings)}
-    for name in settings:
-        if name not in known:
-            raise unknown_name("settings", name, known)
     problem = make_problem(data)
-    chosen = TrainSettings.for_data(problem, encoder, **settings)
+    chosen = TrainSettings.for_data(problem, encoder, settings, **others)
     return fit_many(problem, encoder, [seed], head=head, settings=chosen)[0].model
 
 
@@ -69,7 +73,7 @@ def fit_many(
     seeds: Sequence[int] = range(5),
     *,
     head: Head = "linear",
-    settings: TrainSettings | None = None,
+    settings: TrainSettings | str | None = None,
     backend: Literal["auto", "ensemble", "sparse", "loop"] = "auto",
     cache: Path | None = None,
     progress: Progress | None = None,
@@ -81,7 +85,7 @@ def fit_many(
         encoder: As in :func:`fit`.
         seeds: One run for each.
         head: As in :func:`fit`.
-        settings: Settings of all runs; ``None`` for :meth:`TrainSettings.for_data`.
+        settings: Settings of all runs, as in :func:`fit`.
         backend: ``"ensemble"`` trains all seeds jointly (on one graph, any encoder of this package, GCN and GraphSAGE
             of two layers only, with a linear or relative-cosine head), ``"sparse"`` one after the other by sparse
             products over the full graph (GCN and GraphSAGE of any depth), ``"loop"`` anything. ``"auto"`` takes
@@ -102,7 +106,7 @@ def fit_many(
         raise InputError("seeds", "must name at least one seed (got none)")
     if cache is not None and not isinstance(encoder, str):
         raise InputError("cache", "must be left out for an encoder that is not given by its name; register it first")
-    settings = settings or TrainSettings.for_data(problem, encoder)
+    settings = TrainSettings.for_data(problem, encoder, settings)
     first = problem.build(encoder, seeds[0], settings, head)
     name = encoder if isinstance(encoder, str) else type(first.encoder).__name__
     chosen = _choose(problem, first, backend, name)

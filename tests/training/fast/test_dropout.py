@@ -93,7 +93,13 @@ def test_losses_under_dropout_have_the_mean_and_spread_of_the_reference(
     problem = make_problem(data)
     for input_dropout, dropout in RATES[: 1 if backend == "loop" else None]:
         settings = TrainSettings(
-            epochs=EPOCHS, lr=1e-9, weight_decay=0.0, hidden_channels=8, input_dropout=input_dropout, dropout=dropout
+            epochs=EPOCHS,
+            patience=None,
+            lr=1e-9,
+            weight_decay=0.0,
+            hidden_channels=8,
+            input_dropout=input_dropout,
+            dropout=dropout,
         )
         model = large_model(encoder, data, settings)
         wanted = expected(encoder, density, input_dropout, dropout)
