@@ -70,6 +70,7 @@ def trained_runs(
     seeds: Sequence[int],
     options: argparse.Namespace,
     at: int | None = None,
+    settings: str | None = None,
     **train: Any,
 ) -> list[Run]:
     """Trained runs, read from relgraph's cache where they are there.
@@ -80,12 +81,13 @@ def trained_runs(
         seeds: One run of every encoder for each.
         options: Options of the script; ``epochs`` (0 for the defaults) and ``device`` are used.
         at: The layer that is stitched.
-        **train: Fields of ``TrainSettings`` that differ from the defaults.
+        settings: Name of the settings; ``None`` for the defaults.
+        **train: Fields of ``TrainSettings`` that differ from these.
     """
     runs, limit = [], {"epochs": options.epochs} if options.epochs else {}
     for name in [encoders] if isinstance(encoders, str) else encoders:
-        settings = TrainSettings.for_data(problem, name, **(limit | train))
-        runs += _trained(problem, name, tuple(seeds), options.device, at, settings)
+        chosen = TrainSettings.for_data(problem, name, settings, **(limit | train))
+        runs += _trained(problem, name, tuple(seeds), options.device, at, chosen)
     return runs
 
 
