@@ -73,7 +73,7 @@ def stitch(
         option(
             "N",
             "Training epochs, at most.",
-            "1000 or until validation stops improving; 100 for OGB's nodes; 40 for molecules; 400 for links",
+            "1000 or until validation stops improving; 100 for OGB's nodes; 40 for molecules; 150 for links",
         ),
     ] = None,
     methods: Annotated[str | None, option("A,B", "Only these methods.", "all that apply")] = None,
