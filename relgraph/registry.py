@@ -254,7 +254,7 @@ SPLITS = Registry(
         "public": (None, "the masks that come with the dataset"),
         "ogb": (None, "the split of an OGB dataset, as on its leaderboard"),
         "random": (None, "20 nodes of each class for training, 30 for validation, the rest for testing"),
-        "paper": (None, "90 % training, 10 % validation, no test nodes, as in Moschella et al. (2023); optimistic"),
+        "paper": (None, "90 % training, 10 % validation, no test nodes (Moschella 2023); optimistic"),
     },
 )
 

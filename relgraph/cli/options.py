@@ -23,9 +23,8 @@ _OTHERS = {
     "strategy": "--anchor-strategy",
     "anchor_features": "--anchor-features",
     "at": "--stitch-at",
-    "settings": "--settings",
 }
-_SAME = ("dataset", "task", "features", "encoders", "seeds", "methods", "split", "epochs", "device")
+_SAME = ("dataset", "task", "features", "encoders", "seeds", "methods", "split", "settings", "epochs", "device")
 OPTIONS = {**{argument: f"--{argument}" for argument in _SAME}, **_OTHERS}
 
 

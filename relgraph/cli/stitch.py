@@ -34,7 +34,7 @@ HELP = "\n\n".join(
         listed("Anchor features (for farthest-point and kmeans)", registry.ANCHOR_FEATURES),
         listed("Splits", registry.SPLITS),
         listed("Features", registry.FEATURES),
-        listed("Settings of training (by default those of the kind of data)", registry.SETTINGS),
+        listed("Settings of training", registry.SETTINGS),
     ]
 )
 
@@ -66,8 +66,14 @@ def stitch(
         str | None, name_of(registry.SPLITS, "The split.", "public if there are masks, else random")
     ] = None,
     split_seed: Annotated[int, option("SEED", "Seed of a split that is drawn.", min=0, max=2**32 - 1)] = 0,
-    settings: Annotated[
-        str | None, name_of(registry.SETTINGS, "Published settings of training.", "of the data")
+    settings: Annotated[str | None, name_of(registry.SETTINGS, "Settings of training.", "those of the data")] = None,
+    epochs: Annotated[
+        int | None,
+        option(
+            "N",
+            "Training epochs, at most.",
+            "1000 or until validation stops improving; 100 for OGB's nodes; 40 for molecules; 150 for links",
+        ),
     ] = None,
     epochs: Annotated[int | None, option("N", "Training epochs at most.", "until validation stops improving")] = None,
     methods: Annotated[str | None, option("A,B", "Only these methods.", "all that apply")] = None,
@@ -118,6 +124,7 @@ def stitch(
             epochs=epochs,
             at=stitch_at,
         )
+        given = {"dataset": dataset, "features": features, "settings": settings}
         with output_folder(folder) as work:
             data: Any = load_dataset(dataset, data_root, features=features)
             if place.type != "cpu":
@@ -126,7 +133,7 @@ def stitch(
                 warnings.simplefilter("ignore", RelgraphWarning)  # the table shows them
                 experiment = run_experiment(data, asked, progress=tell)
             tell("write", 0, 0)
-            report = build_report(experiment, command=_command(experiment, dataset, features, settings, str(place)))
+            report = build_report(experiment, command=_command(experiment, str(place), **given))
             files = writers(report, experiment, models=models)
             if copy:
                 results.attempt(files["stitching.json"], copy, copy)
@@ -140,15 +147,12 @@ def stitch(
     results.finish()
 
 
-def _command(experiment: Experiment, dataset: str, features: str | None, train: str | None, device: str) -> str:
+def _command(experiment: Experiment, device: str, **given: str | None) -> str:
     """The command that regenerates a result: every option that changes it, and none that names a folder."""
     settings, split = experiment.settings, experiment.problem.split
     named = split.name in registry.SPLITS
-    options: dict[str, object] = {
-        "dataset": dataset,
+    options: dict[str, object] = given | {
         "task": settings.task,
-        "features": features,
-        "settings": train,
         "encoders": ",".join(settings.encoders),
         "seeds": len(settings.seeds),
         "anchors": experiment.anchors.numel(),

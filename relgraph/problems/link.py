@@ -78,9 +78,8 @@ class LinkProblem(NodeProblem):
         data = checked_graph(data)
         if split not in (None, "random"):
             raise InputError("split", f"must be 'random' or left out for link prediction (got '{split}')")
-        if (count := data.edge_index.size(1)) < 20:
-            rule = "must have at least 20 edges for link prediction"
-            raise InputError("data", f"{rule} (got {count}); choose another task")
+        if (number := data.num_edges) < 20:
+            raise InputError("data", f"must have at least 20 edges for this task (got {number}); choose another")
         self.task = Task.of("edge", "multilabel")
         self.name = str(data.get("dataset_name") or "unnamed")
         self.num_outputs = 1

@@ -50,7 +50,8 @@ def test_help_lists_every_registered_name_within_the_width(width: int) -> None:
     command, environment = [sys.executable, "-m", "relgraph", "stitch", "--help"], {**os.environ, "COLUMNS": str(width)}
     shown = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
     assert width - 20 < max(map(len, shown.splitlines())) <= width
-    for name in ("ENCODERS", "METHODS", "STRATEGIES", "ANCHOR_FEATURES", "SPLITS", "DATASETS", "FEATURES", "TASKS"):
+    kinds = "ENCODERS METHODS STRATEGIES ANCHOR_FEATURES SPLITS DATASETS FEATURES TASKS SETTINGS"
+    for name in kinds.split():
         for key, entry in getattr(registry, name).items():
             assert f"{key} {entry.meaning}" in " ".join(shown.split())
 
@@ -81,6 +82,7 @@ def test_defaults_are_those_of_the_library() -> None:
 OPTIONS = (
     "--encoders sage,gcn --seeds 3 --anchors 9 --anchor-strategy kmeans --anchor-features input --stitch-at 1"
     " --split paper --split-seed 5 --epochs 7 --methods ridge,absolute --features fastrp --device cpu"
+    " --settings kipf-welling"
 )
 
 
@@ -95,13 +97,13 @@ def test_every_option_reaches_the_experiment_and_is_recorded(here: Path, monkeyp
     assert main(["stitch", *OPTIONS.split()]) == 1
     given, settings = seen[0]
     asked = StitchSettings(("sage", "gcn"), (0, 1, 2), ("ridge", "absolute"), 9, "kmeans", "input", epochs=7, at=1)
-    assert settings == replace(asked, split="paper", split_seed=5)
+    assert settings == replace(asked, split="paper", split_seed=5, train="kipf-welling")
     data = rg.load_dataset("digits", features="fastrp")
     same, other = (make_problem(data, split="paper", seed=seed).digest() for seed in (5, 0))
     problem = settings.problem(given)
     assert problem.digest() == same != other
     finished = SimpleNamespace(settings=settings, problem=problem, anchors=torch.arange(9), methods=settings.methods)
-    command = _command(finished, "digits", "fastrp", "cpu")  # type: ignore[arg-type]
+    command = _command(finished, "cpu", dataset="digits", features="fastrp", settings="kipf-welling")  # type: ignore[arg-type]
     assert set(OPTIONS.split()) <= set(command.split())
     assert main(["stitch", "--task", "link"]) == 1 and seen[1][1].task == "link"
     others = {"dataset", "task", "data_root", "out", "models", "json_path", "debug"}

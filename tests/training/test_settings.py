@@ -23,11 +23,15 @@ def test_values_out_of_range_are_refused(setting: str, value: float) -> None:
         TrainSettings(**{setting: value})  # type: ignore[arg-type]
 
 
-def test_published_settings_by_name() -> None:
+def test_kipf_welling_are_the_published_settings() -> None:
     """Kipf and Welling (2017), section 5.2, with 64 hidden channels and dropout on the features as well."""
     kipf = {"epochs": 200, "lr": 0.01, "weight_decay": 5e-4, "head_weight_decay": 0.0, "hidden_channels": 64}
     kipf |= {"num_layers": None, "dropout": 0.5, "input_dropout": 0.5, "patience": None, "batch_size": 32}
-    assert TrainSettings.named("kipf-welling").to_dict() == kipf | {"log_test": False}
+    found = TrainSettings.named("kipf-welling")
+    assert found.to_dict() == kipf | {"log_test": False} == TrainSettings.for_data(clusters(), "gcn", found).to_dict()
+    assert TrainSettings.named("kipf-welling", epochs=3).epochs == 3
+    with pytest.raises(InputError, match="did you mean 'kipf-welling'"):
+        TrainSettings.named("kipf-weling")
 
 
 def test_defaults_depend_on_the_data() -> None:
