@@ -75,7 +75,6 @@ def stitch(
             "1000 or until validation stops improving; 100 for OGB's nodes; 40 for molecules; 150 for links",
         ),
     ] = None,
-    epochs: Annotated[int | None, option("N", "Training epochs at most.", "until validation stops improving")] = None,
     methods: Annotated[str | None, option("A,B", "Only these methods.", "all that apply")] = None,
     out: Annotated[Path | None, option("DIR", "Folder for the results.", "runs/DATASET-ENCODERS")] = None,
     models: Annotated[
