@@ -173,8 +173,10 @@ def relative_head(head: PublishedHead, anchors: AnchorSet | None = None) -> Rela
     .. math:: \mathrm{logits} = r \, (L - \mathbf 1 \, \bar l^\top) + \bar l
 
     with the outputs of the head on its own anchors :math:`L` and their mean over all nodes :math:`\bar l`. On the
-    whitened relative representation ``(N, K)`` of *any* run with the same anchors in the same order it equals that
-    run's :func:`relgraph.convert`. It is frozen; ``anchor_ids`` names the anchor of each coordinate.
+    whitened relative representation ``(N, K)`` of *any* run with the same anchors in the same order it is the ridge
+    regression of the outputs with equal weights: what :func:`relgraph.convert` gives by ``"ridge"``, with the shrinkage
+    of the layer, for values, and without the weights that make it robust for logits. It is frozen; ``anchor_ids``
+    names the anchor of each coordinate.
 
     Args:
         head: A published head with ``K`` anchors and ``C`` outputs.

@@ -22,7 +22,7 @@ class RelativeLayer(nn.Module):
 
     with a similarity :math:`s` and a normalization of the space :math:`\nu` by its anchors. Cosine without
     normalization is the relative representation of Moschella et al. 2023 ("Relative representations enable zero-shot
-    latent space communication", arXiv 2209.15430); head conversion uses ``"whitened"``.
+    latent space communication", arXiv 2209.15430); :func:`relgraph.relative_head` reads ``"whitened"``.
     :func:`relgraph.similarity.invariances` lists the invariances of each choice. The layer has no parameters. Zero
     rows, duplicate rows, a constant space and an empty batch give finite numbers.
 
