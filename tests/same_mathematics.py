@@ -1,4 +1,4 @@
-"""Compare the matrices of this version with stored ones of version 0.1.0: ``python -m benchmarks.same_mathematics``.
+"""Compare the matrices of this version with stored ones of version 0.1.0: ``python -m tests.same_mathematics``.
 
 For every method that keeps its definition, prints the largest absolute difference between the metric of any pair of
 runs and the value in ``same_mathematics.json``. Version 0.1.0 trained nodes with Kipf and Welling's settings, which are
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -56,7 +57,7 @@ def main() -> None:
     torch.set_num_threads(1)
     for case in args.cases.split(","):
         for method, difference in differences(case, args.data_root):
-            print(f"{case:16s}{method:26s}{difference:.3g}", flush=True)
+            sys.stdout.write(f"{case:16s}{method:26s}{difference:.3g}\n")
 
 
 if __name__ == "__main__":
