@@ -37,6 +37,7 @@ def test_a_saved_model_can_be_built_again(experiment: Experiment, tmp_path: Path
         assert torch.equal(problem.embed(model), problem.embed(run.trained.model))
 
 
+@pytest.mark.filterwarnings("ignore::relgraph.maps.FewAnchorsWarning")
 def test_saved_spaces_and_heads_convert_as_in_the_experiment(nodes: Experiment, tmp_path: Path) -> None:
     artifacts.save_spaces(nodes, tmp_path)
     artifacts.save_heads(nodes, tmp_path / "heads")

@@ -49,7 +49,7 @@ def test_every_panel_of_the_matrix_has_the_color_scale_of_its_values(
     width, height = size(tmp_path / "m.png")
     assert width > height > 300
     shown = panels(figures[0])
-    assert [axis.get_title() for axis in shown] == ["absolute", "ridge"]
+    assert [axis.get_title() for axis in shown] == ["absolute", "kl"]
     for axis in shown:
         values = 100 * np.array(report["methods"][axis.get_title()]["matrix"], dtype=float)
         np.testing.assert_allclose(np.ma.filled(axis.images[0].get_array(), np.nan), values)
@@ -85,7 +85,7 @@ def test_matrices_of_every_task(experiment: Experiment, tmp_path: Path, figures:
 def test_many_runs_have_fewer_labels(report: dict[str, Any], tmp_path: Path, figures: list[Figure]) -> None:
     many = copy.deepcopy(report)
     many["runs"] = [{"encoder": "gcn", "seed": seed} for seed in range(60)]
-    for name in ("absolute", "ridge"):
+    for name in ("absolute", "kl"):
         many["methods"][name]["matrix"] = np.full((60, 60), 0.5).tolist()
     draw_matrix(many, tmp_path / "m.png")
     axis = figures[0].axes[0]
