@@ -26,6 +26,7 @@ from relgraph.cli.stitch import stitch
 from relgraph.errors import DataError
 from relgraph.registry import METHODS
 from relgraph.stitching import StitchSettings, report_schema
+from relgraph.training import TrainSettings
 
 TINY = ["stitch", "--epochs", "3", "--seeds", "2", "--anchors", "16", "--device", "cpu"]
 QUICK = [*TINY, "--methods", "absolute,ridge"]
@@ -159,7 +160,8 @@ def test_help_lists_every_registered_name(capsys: pytest.CaptureFixture[str]) ->
     METHODS.remove("mine")
     assert main(["stitch", "--help"]) == 0
     shown = capsys.readouterr().out
-    for name in ("ENCODERS", "METHODS", "STRATEGIES", "ANCHOR_FEATURES", "SPLITS", "DATASETS", "FEATURES", "TASKS"):
+    names = "ENCODERS METHODS STRATEGIES ANCHOR_FEATURES SPLITS DATASETS FEATURES TASKS SETTINGS"
+    for name in names.split():
         for entry, meaning in getattr(registry, name).meanings().items():
             assert f"{entry} " in shown and meaning in shown
     assert main([]) == 0
@@ -174,12 +176,20 @@ def test_defaults_are_those_of_the_library() -> None:
     assert (defaults["anchor_features"], defaults["stitch_at"]) == (settings.anchor_features, settings.at)
     assert (defaults["split"], defaults["split_seed"]) == (settings.split, settings.split_seed)
     assert (defaults["methods"], defaults["epochs"], defaults["task"]) == (None, None, None)
+    assert defaults["settings"] == settings.train
 
 
 def test_features_made_from_the_graph_are_named(here: Path) -> None:
     assert main([*QUICK, "--features", "fastrp", "--out", "out", "--no-models"]) == 0
     report = document(here / "out")
     assert "fastrp" in report["dataset"]["features"] and "--features fastrp" in report["command"]
+
+
+def test_published_settings_are_taken_and_named(here: Path) -> None:
+    assert main([*QUICK, "--settings", "kipf-welling", "--out", "out", "--no-models"]) == 0
+    report = document(here / "out")
+    assert report["train"] == TrainSettings.named("kipf-welling", epochs=3).to_dict()
+    assert "--settings kipf-welling" in report["command"]
 
 
 USAGE = {
@@ -207,6 +217,7 @@ USAGE = {
     "--stitch-at one": "integer",
     "--stitch-at 1 --methods absolute,kl": "'kl'",
     "--anchors 0": "'--anchors' must be at least 1 (got 0)",
+    "--settings kipf": "'--settings' must be one of kipf-welling",
     "--epochs 0": "'--epochs' must be at least 1 (got 0)",
     "--seeds -3": "0",
     "--dataset unlabeled.pt": "'y'",
