@@ -28,7 +28,8 @@ TINY = {
     "ogb.run": "--seeds 2 --epochs 1 --encoders gcn --layer last --anchors 0 128 --strategy none random-training",
     "ogb.tune": "--epochs 1 --part grid --hidden-channels 64 --dropout 0.2 --weight-decay 0 --encoder gcn",
     "training.run": "--encoder gat gcn2 --dataset cora --seeds 2 --epochs 2 --timed 1 --split public",
-    "training.tune": "--dataset citeseer --seeds 2 --epochs 2",
+    "training.accuracy": "--dataset cora photo --encoder gcn --settings default --seeds 2 --epochs 2",
+    "training.tune": "--dataset citeseer photo --encoder gcn --settings default kipf-welling --seeds 2 --epochs 2",
     "inference.run": "--nodes 10000 --width 64 --anchors 128 --turns 1",
     "inference.relative_conv": "--similarity l1 --per-node 0 4 --nodes 500 --turns 1",
 }

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import pytest
+import torch
 
 from relgraph.errors import InputError
 from relgraph.problems import make_problem
-from relgraph.training import TrainSettings, default_anchors, keeps_runs
+from relgraph.registry import SETTINGS
+from relgraph.training import TrainSettings, default_anchors, fit, fit_many, keeps_runs
 from tests.handmade import molecules
 from tests.training.graphs import clusters
 
@@ -42,6 +47,56 @@ def test_defaults_depend_on_the_data() -> None:
         found = TrainSettings.for_data(data, "gin", epochs=3)
         assert found == TrainSettings.molecules(epochs=3)
         assert (found.lr, found.patience, found.hidden_channels, found.weight_decay) == (0.001, 15, 128, 0.0)
+
+
+def test_other_kinds_of_data_keep_their_own_settings() -> None:
+    # These were chosen with the defaults of version 0.1; new defaults for nodes must not change them.
+    common = {"lr": 0.01, "head_weight_decay": 0.0, "hidden_channels": 64, "patience": None, "log_test": False}
+    links = {"epochs": 400, "weight_decay": 0.0, "dropout": 0.2, "input_dropout": 0.8, "batch_size": 32}
+    found = TrainSettings.for_data(make_problem(clusters(), "link")).to_dict()
+    assert found == common | links | {"num_layers": None}
+    many_labels = {"epochs": 100, "weight_decay": 2e-3, "dropout": 0.5, "input_dropout": 0.0, "batch_size": 32}
+    assert TrainSettings.large("sage").to_dict() == common | many_labels | {"num_layers": 3}
+    graphs = {"epochs": 40, "lr": 0.001, "weight_decay": 0.0, "hidden_channels": 128, "patience": 15, "dropout": 0.5}
+    found = TrainSettings.molecules().to_dict()
+    assert found == common | graphs | {"num_layers": None, "input_dropout": 0.0, "batch_size": 32}
+
+
+def test_published_settings_are_known_by_name() -> None:
+    data, published = clusters(), TrainSettings.named("kipf-welling")
+    assert (published.epochs, published.lr, published.weight_decay, published.patience) == (200, 0.01, 5e-4, None)
+    assert published != TrainSettings()
+    assert TrainSettings.for_data(data, "gcn", "kipf-welling", lr=0.5) == TrainSettings.named("kipf-welling", lr=0.5)
+    assert TrainSettings.for_data(data, "gcn", published, epochs=3) == TrainSettings.named("kipf-welling", epochs=3)
+    by_name = fit(data, "gcn", settings="kipf-welling", epochs=3)
+    by_value = fit_many(data, "gcn", [0], settings=TrainSettings.named("kipf-welling", epochs=3))[0].model
+    assert all(map(torch.equal, by_name.parameters(), by_value.parameters()))
+
+
+def test_settings_can_be_registered() -> None:
+    SETTINGS.register("short", {"epochs": 2}, "two epochs")
+    try:
+        assert TrainSettings.named("short") == TrainSettings(epochs=2)
+    finally:
+        SETTINGS.remove("short")
+
+
+@pytest.mark.parametrize("make", [TrainSettings.named, lambda name: fit(clusters(), "gcn", settings=name)])
+def test_unknown_settings_are_refused(make: Callable[[str], object]) -> None:
+    with pytest.raises(InputError, match="'settings' must be one of kipf-welling .*did you mean 'kipf-welling'"):
+        make("kipf-weling")
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        TrainSettings.molecules, TrainSettings.large, partial(TrainSettings.named, "kipf-welling"),
+        partial(TrainSettings.for_data, clusters()), partial(TrainSettings.for_data, None, "gcn", TrainSettings()),
+    ],
+)  # fmt: skip
+def test_unknown_fields_are_refused(make: Callable[..., object]) -> None:
+    with pytest.raises(InputError, match="'settings' must be one of .*did you mean 'epochs'"):
+        make(epoch=3)
 
 
 def test_datasets_of_ogb_get_as_many_layers_as_all_encoders_can_have() -> None:

@@ -76,6 +76,28 @@ def test_seeds_in_parts_that_stay_in_the_cache_give_the_same_models(
         torch.testing.assert_close(parameters(one), parameters(two), rtol=TOLERANCE, atol=TOLERANCE)
 
 
+@pytest.mark.parametrize("encoder", ["gcn", "gat"])
+def test_seeds_that_have_stopped_are_not_computed(
+    problem: Problem, encoder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts: list[int] = []
+    real = ensemble._Network.train_loss
+
+    def counted(network: object, parameters: object, generators: list[torch.Generator]) -> Tensor:
+        counts.append(len(generators))
+        losses = real(network, parameters, generators)  # type: ignore[arg-type]
+        assert losses.shape == (len(generators),)
+        return losses
+
+    monkeypatch.setattr(ensemble._Network, "train_loss", counted)
+    runs = fit_many(problem, encoder, range(5), settings=TrainSettings(epochs=60, patience=3))
+    lengths = [len(run.history.validation) for run in runs]
+    assert len(set(lengths)) > 1 and all(run.backend == "ensemble" for run in runs)
+    assert counts == [sum(length > epoch for length in lengths) for epoch in range(max(lengths))]
+    for run, length in zip(runs, lengths, strict=True):
+        assert length == min(run.best_epoch + 3, 60)
+
+
 @pytest.mark.parametrize("backend", ["ensemble", "sparse", "loop"])
 def test_the_same_plan_twice_gives_the_same_bits(problem: Problem, backend: str) -> None:
     settings = TrainSettings(epochs=5)
