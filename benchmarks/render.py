@@ -238,7 +238,8 @@ def older(spec: Where) -> str:
     sources = [spec["source"]] if "source" in spec else [one["source"] for one in spec["rows"]]
     found: dict[str, list[str]] = {}
     for source in dict.fromkeys(sources):
-        for version in sorted({row["relgraph"] for row in load(source) if "relgraph" in row} - {__version__}):
+        # Rows of version 0.1.0 did not name it.
+        for version in sorted({row.get("relgraph") or "0.1.0" for row in load(source)} - {__version__}):
             found.setdefault(version, []).append(source)
     return "".join(f"\n\n*Rows of relgraph {version}: {', '.join(names)}.*" for version, names in found.items())
 
