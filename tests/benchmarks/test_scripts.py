@@ -12,7 +12,7 @@ TINY = {
     "stitching.encoders": "--dataset cora --seeds 2 --epochs 2 --study three-widths --method absolute ridge",
     "stitching.partial_labels": "--dataset cora --seeds 2 --epochs 3 --anchors 16 --strategy random",
     "stitching.inner_layers": "--dataset cora --seeds 3 --epochs 2 --method ridge-relu absolute",
-    "stitching.regression_heads": "--dataset cora --seeds 2 --epochs 3 --target log-degree --anchors 0 16",
+    "stitching.regression_heads": "--dataset cora --seeds 2 --epochs 3 --target log-degree --anchors 0 8",
     "stitching.inductive": "--dataset cora --seeds 2 --epochs 3 --cut 0",
     "stitching.random_splits": "--seeds 2 --splits 2 --epochs 2 --encoders gcn sage --anchors 32 --method ridge kl",
     "stitching.nearest_anchors": "--dataset cora --seeds 2 --epochs 3 --count 128 2 8 --strength chosen 1",
