@@ -34,8 +34,8 @@ KIPF_WELLING: Mapping[str, Any] = {
 class TrainSettings:
     """Settings of a training run.
 
-    The defaults are for the nodes of one graph with few labels. They were chosen on validation nodes of five graphs
-    (``benchmarks/training/tune.py``); training stops when the validation metric no longer improves. :meth:`named` has
+    The defaults are for the nodes of one graph with few labels. They were chosen on validation nodes
+    (``benchmarks/training``); training stops when the validation metric no longer improves. :meth:`named` has
     published settings, :meth:`large` and :meth:`molecules` are for other data, and :meth:`for_data` chooses.
 
     Args:
