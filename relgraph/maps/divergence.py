@@ -17,7 +17,7 @@ from relgraph.maps.leave_one_out import Shrinkage, resolve_shrinkage
 from relgraph.maps.matched import MatchedAnchors
 from relgraph.maps.ridge import ridge_coefficients
 
-# Selected on Cora's validation nodes and confirmed on CiteSeer's (benchmarks/stitching/tune.py).
+# From a prototype, and checked on the validation nodes of Cora and CiteSeer (benchmarks/stitching/tune.py).
 LEAST_PRIOR_STRENGTH = 1.0
 STRENGTH_PER_SHRINKAGE = 30.0
 INVERSE_TEMPERATURE = 2.0
