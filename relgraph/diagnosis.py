@@ -13,11 +13,12 @@ from relgraph.anchors.matching import shared_ids
 from relgraph.anchors.values import AnchorSet, PublishedHead, check_rows, shortened
 from relgraph.errors import InputError
 from relgraph.maps.correspondence import Correspondence, correspondence, misfits
+from relgraph.maps.expected import expected_fidelity
 from relgraph.maps.leave_one_out import Shrinkage, Smoother, resolve_shrinkage
 from relgraph.maps.matched import MatchedAnchors, centered
-from relgraph.maps.methods import require
+from relgraph.maps.methods import estimator_for, require
 
-_LOW_AGREEMENT = 0.8  # lower agreement on left-out anchors is a warning
+_LOW_FIDELITY = 0.8  # a lower expected fidelity is a warning
 _NO_BETTER = 0.95  # relative squared error of left-out anchors; with much shrinkage that of unrelated rows is about 1
 _CHUNK = 4_000_000  # distances held at once in the search for the nearest anchors
 
@@ -40,7 +41,8 @@ class Diagnosis:
         mean_distance: Mean distance of all rows to their nearest anchor, over their mean distance to the center.
         largest_distance: Largest distance of a row to its nearest anchor, over the same.
         leave_one_out: Squared leave-one-out error of the ridge regression, over that of the head's mean.
-        agreement: Share of left-out anchors (and labels) on which it predicts what the head predicts.
+        expected_fidelity: Fidelity of a converted head, by cross-validation (:func:`relgraph.maps.expected_fidelity`).
+        fidelity_interval: The ends of its interval of 95 %.
         suspicious_anchors: Ids of :func:`relgraph.maps.correspondence.misfits`, the worst first.
         class_counts: Number of anchors of each class, ascending by label.
         class_coverage: Share of the classes that have an anchor.
@@ -60,7 +62,8 @@ class Diagnosis:
     mean_distance: float | None = None
     largest_distance: float | None = None
     leave_one_out: float | None = None
-    agreement: float | None = None
+    expected_fidelity: float | None = None
+    fidelity_interval: list[float] | None = None
     suspicious_anchors: list[int] | None = None
     class_counts: dict[int, int] | None = None
     class_coverage: float | None = None
@@ -88,8 +91,9 @@ class Diagnosis:
             rows.append(("distance to an anchor", f"{distances} (1 is the mean distance to the center)"))
         if self.leave_one_out is not None:
             rows.append(("leave-one-out error", f"{self.leave_one_out:.3f} of the outputs' variance"))
-        if self.agreement is not None:
-            rows.append(("left-out agreement", f"{self.agreement:.3f} of the head's predictions"))
+        if self.expected_fidelity is not None and self.fidelity_interval is not None:
+            low, high = self.fidelity_interval
+            rows.append(("expected fidelity", f"{self.expected_fidelity:.3f} ({low:.3f} to {high:.3f})"))
         if self.suspicious_anchors:
             rows.append(("suspicious anchors", shortened(self.suspicious_anchors)))
         if self.class_counts is not None:
@@ -109,6 +113,7 @@ def diagnose(
     y: Tensor | None = None,
     node_ids: Tensor | None = None,
     shrinkage: Shrinkage | None = None,
+    method: str | None = None,
 ) -> Diagnosis:
     r"""Diagnose a choice of anchors, and warn if maps fitted on them are likely to fail.
 
@@ -137,6 +142,7 @@ def diagnose(
         y: Classes of all rows, shape ``(N,)``, negative where unknown; adds class counts.
         node_ids: Ids of the rows of ``y``, shape ``(N,)``; by default the row numbers.
         shrinkage: ``g``, a number or ``"loo"``; by default ``"loo"`` with a head, and 0.01 without.
+        method: The map whose fidelity is estimated, as of :func:`relgraph.convert`.
 
     Raises:
         InputError: If shapes do not fit, a number is not finite, an anchor has no row in ``y``, ``shrinkage`` is
@@ -174,7 +180,10 @@ def diagnose(
     variances[: len(smoother.values)] = smoother.values / count
     share = variances[variances > 0] / variances.sum()
     penalty = number * float(variances.mean()) * count
-    error, agreement = (None, None) if matched is None else _left_out(smoother, penalty, matched)
+    error = None if matched is None else _left_out(smoother, penalty, matched)
+    expected = None
+    if head is not None and matched is not None and error is not None and error < math.inf:
+        expected = expected_fidelity(matched, estimator_for(head, method), "loo" if shrinkage is None else shrinkage)
     mean, largest = (None, None) if embeddings is None else _distances(anchors, embeddings)
     counts = None if y is None else _class_counts(anchors.ids.cpu(), y, node_ids)
     found = Diagnosis(
@@ -191,7 +200,8 @@ def diagnose(
         mean_distance=mean,
         largest_distance=largest,
         leave_one_out=error,
-        agreement=agreement,
+        expected_fidelity=None if expected is None else expected.value,
+        fidelity_interval=None if expected is None else [expected.low, expected.high],
         suspicious_anchors=None if matched is None else matched.ids[misfits(matched, number)].tolist(),
         class_counts=counts,
         class_coverage=None if counts is None else sum(count > 0 for count in counts.values()) / len(counts),
@@ -205,19 +215,17 @@ def _condition_number(variances: Tensor) -> float:
     return float(most / least) if least > 0 else math.inf
 
 
-def _left_out(smoother: Smoother, penalty: float, matched: MatchedAnchors) -> tuple[float | None, float | None]:
-    """Relative squared error, infinite if a regression is not determined, and agreement, at left-out anchors."""
+def _left_out(smoother: Smoother, penalty: float, matched: MatchedAnchors) -> float | None:
+    """Relative squared error at left-out anchors, infinite if a regression is not determined."""
     roots = matched.weights().sqrt().unsqueeze(1)
     goal = roots * matched.targets
     variance = goal.square().sum()
     if variance == 0:
-        return None, None
+        return None
     spans = int((smoother.values > 0).sum()) in (0, matched.offsets.size(1))
     if (penalty == 0 and not spans) or bool((smoother.free(penalty) <= 64 * torch.finfo(torch.float64).eps).any()):
-        return math.inf, None
-    errors = next(smoother.errors(goal, [penalty]))
-    same = matched.predict(matched.values) == matched.predict(matched.values - errors / roots)
-    return float(errors.square().sum() / variance), float(same.double().mean()) if matched.decides else None
+        return math.inf
+    return float(next(smoother.errors(goal, [penalty])).square().sum() / variance)
 
 
 def _distances(anchors: AnchorSet, z: Tensor) -> tuple[float | None, float | None]:
@@ -269,7 +277,7 @@ def _warnings(found: Diagnosis, repeats: int, rows_fit: Correspondence | None) -
     """Reasons why the choice may fail."""
     anchors, features, classes = found.num_anchors, found.num_features, found.num_classes or 0
     targets = "outputs of the head" if found.class_counts is None else "classes"
-    error, agreement, suspicious = found.leave_one_out, found.agreement, found.suspicious_anchors or []
+    error, expected, suspicious = found.leave_one_out, found.expected_fidelity, found.suspicious_anchors or []
     matching = rows_fit is None or rows_fit.better
     # Rounded, because shrinkage reduces every direction a little, those with much variance included.
     few_degrees = found.effective_rank > 0 and round(found.degrees_of_freedom) < classes - 1
@@ -294,9 +302,9 @@ def _warnings(found: Diagnosis, repeats: int, rows_fit: Correspondence | None) -
             "left-out anchors are predicted hardly better than by the head's mean: use more anchors or shrinkage",
         ),
         (
-            matching and agreement is not None and agreement < _LOW_AGREEMENT,
-            f"a converted head predicts what the head predicts on only {agreement or 0:.1%} of the left-out anchors: "
-            "more anchors, other shrinkage or another method may be better",
+            matching and expected is not None and expected < _LOW_FIDELITY,
+            f"the expected fidelity of a converted head is only {expected or 0:.3f}: more anchors, other shrinkage or "
+            "another method may be better",
         ),
         (
             bool(suspicious),

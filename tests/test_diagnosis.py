@@ -15,7 +15,9 @@ from torch import Tensor
 from relgraph.anchors import AnchorSet, GraphChangedWarning, PublishedHead, publish
 from relgraph.diagnosis import Diagnosis, diagnose
 from relgraph.errors import InputError
-from relgraph.maps import choose_shrinkage, convert
+from relgraph.maps import MatchedAnchors, choose_shrinkage, convert, expected_fidelity
+from relgraph.maps.divergence import KL
+from relgraph.maps.ridge import RIDGE
 from relgraph.task import Mode
 from tests.spaces import F64, head, normal, rotation, slow_weights, space, weighted
 
@@ -137,7 +139,7 @@ def test_unrelated_outputs_are_a_warning() -> None:
 @pytest.mark.parametrize("count", [4, 8])
 def test_without_shrinkage_the_error_is_infinite_if_the_other_anchors_do_not_span_the_space(count: int) -> None:
     found = diagnose(space(normal(40, 8), count), head=head_of(count), shrinkage=0)
-    assert found.leave_one_out == math.inf and found.agreement is None
+    assert found.leave_one_out == math.inf and found.expected_fidelity is None
     assert diagnose(space(normal(40, 8), 30), head=head_of(30), shrinkage=0).leave_one_out < math.inf
 
 
@@ -170,23 +172,24 @@ def noisy(count: int, *, noise: float = 0.3, mode: Mode = "multiclass") -> tuple
     return space(z, count), publish(head(16, 8, seed=5), space(target, count), mode=mode)
 
 
-def test_agreement_is_that_of_regressions_without_the_anchor() -> None:
-    decisions = {"multiclass": lambda outputs: outputs.argmax(1), "multilabel": lambda outputs: outputs > 0}
-    for mode, decide in decisions.items():
-        anchors, there = noisy(40, mode=mode)
-        same = decide(left_out(weighted(anchors), there, 0.01)) == decide(there.outputs)
-        found = diagnose(weighted(anchors), head=there, shrinkage=0.01)
-        assert found.agreement == pytest.approx(float(same.double().mean())), mode
-    anchors, there = noisy(40, mode="regression")
-    assert diagnose(anchors, head=there, shrinkage=0.01).agreement is None
+def test_the_expected_fidelity_is_that_of_the_method_by_cross_validation() -> None:
+    anchors, there = noisy(40)
+    matched = MatchedAnchors.match(anchors, there)
+    for method, estimator in ((None, KL), ("ridge", RIDGE)):
+        expected = expected_fidelity(matched, estimator)
+        found = diagnose(anchors, head=there, method=method)
+        assert expected is not None and found.expected_fidelity == expected.value
+        assert found.fidelity_interval == [expected.low, expected.high]
+    with pytest.raises(InputError, match="'method' must be one of .* \\(got 'procrustes', for embeddings only\\)"):
+        diagnose(anchors, head=there, method="procrustes")
 
 
-def test_a_low_agreement_is_a_warning() -> None:
+def test_a_low_fidelity_is_a_warning() -> None:
     anchors, there = noisy(200, noise=0.6)
     found = diagnose(anchors, head=there)
-    assert found.leave_one_out < 1 and found.agreement < 0.8
-    assert warned(anchors, "of the left-out anchors: more anchors", head=there)
-    assert not found.suspicious_anchors and "left-out agreement" in str(found)
+    assert found.leave_one_out < 1 and found.expected_fidelity < 0.8
+    assert warned(anchors, "expected fidelity of a converted head is only 0.", head=there)
+    assert not found.suspicious_anchors and "expected fidelity" in str(found)
 
 
 @pytest.mark.parametrize("mode", ["multiclass", "multilabel", "regression"])
@@ -325,7 +328,7 @@ def test_it_prints_one_table() -> None:
         "condition number",
         "distance to an anchor",
         "leave-one-out error",
-        "left-out agreement",
+        "expected fidelity",
         "classes with an anchor",
     ]
     assert len({len(line) - len(line[25:].lstrip()) for line in table}) == 1

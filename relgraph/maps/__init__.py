@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from relgraph.maps.correspondence import NoCorrespondenceWarning
 from relgraph.maps.estimator import Estimator
+from relgraph.maps.expected import ExpectedFidelity, expected_fidelity
 from relgraph.maps.leave_one_out import SHRINKAGES, Shrinkage, choose_shrinkage, resolve_shrinkage
 from relgraph.maps.matched import MatchedAnchors
 from relgraph.maps.methods import convert, default_map, fit_map, translate, translate_then
@@ -22,6 +23,7 @@ __all__ = [
     "SHRINKAGES",
     "AffineMap",
     "Estimator",
+    "ExpectedFidelity",
     "FewAnchorsWarning",
     "KernelMap",
     "MatchedAnchors",
@@ -32,6 +34,7 @@ __all__ = [
     "choose_shrinkage",
     "convert",
     "default_map",
+    "expected_fidelity",
     "fit_map",
     "resolve_shrinkage",
     "ridge_coefficients",

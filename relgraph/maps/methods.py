@@ -163,16 +163,22 @@ def fit_map(
 
     Without warnings of the fit: this is the function for controls, in which rows do not correspond.
     """
+    estimator = estimator_for(target, method)
+    if shrinkage is not None and not estimator.shrinks:
+        raise InputError("shrinkage", f"must be left out for '{estimator.name}', which has none (got {shrinkage!r})")
+    matched = MatchedAnchors.match(source, target, stacklevel=stacklevel + 1)
+    return estimator.fit(matched, "loo" if shrinkage is None else shrinkage), matched
+
+
+def estimator_for(target: AnchorSet | PublishedHead, method: str | None = None) -> Estimator:
+    """The estimator of this name, by default of :func:`default_map`; an InputError if it does not fit the target."""
     method = method or default_map(target)
     estimator, kind = _estimator(method), "embeddings" if isinstance(target, AnchorSet) else "outputs"
     if estimator.targets not in ("any", kind):
         able = [name for name in MAPS if _estimator(name).targets in ("any", kind)]
         got = f"(got '{method}', for {estimator.targets} only)"
         raise InputError("method", f"must be one of {', '.join(able)} for a target of {kind} {got}")
-    if shrinkage is not None and not estimator.shrinks:
-        raise InputError("shrinkage", f"must be left out for '{method}', which has none (got {shrinkage!r})")
-    matched = MatchedAnchors.match(source, target, stacklevel=stacklevel + 1)
-    return estimator.fit(matched, "loo" if shrinkage is None else shrinkage), matched
+    return estimator
 
 
 def default_map(target: AnchorSet | PublishedHead) -> str:
