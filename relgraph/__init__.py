@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from relgraph.datasets import load_dataset as load_dataset
     from relgraph.diagnosis import diagnose as diagnose
     from relgraph.graph import anchor_index as anchor_index
+    from relgraph.loader import AnchorLoader as AnchorLoader
     from relgraph.maps import convert as convert
     from relgraph.maps import translate as translate
     from relgraph.maps import translate_then as translate_then
@@ -44,6 +45,7 @@ _HOMES = {
     "relgraph.datasets": ("load_dataset",),
     "relgraph.diagnosis": ("diagnose",),
     "relgraph.graph": ("anchor_index",),
+    "relgraph.loader": ("AnchorLoader",),
     "relgraph.maps": ("convert", "translate", "translate_then"),
     "relgraph.memory": ("keep_freed_memory",),
     "relgraph.nn": ("Model", "RelativeConv", "RelativeLayer", "fold", "relative_head"),

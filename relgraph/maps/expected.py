@@ -41,8 +41,8 @@ def expected_fidelity(
     <https://doi.org/10.1080/01621459.1927.10502953>`_ for :math:`1 / \sum_i w_i^2` anchors, the effective number; else
     the ends are two standard deviations of 100 bootstrap samples of the anchors from their mean, the value.
 
-    It is somewhat too low with few anchors, since each fit has a tenth fewer, and does not hold for rows unlike those
-    from which the anchors were drawn.
+    It is somewhat too low with few anchors, since each fit has a tenth fewer, and does not hold for other rows than the
+    anchors were drawn from.
 
     Returns:
         ``None`` for fewer than two anchors, or if the map is not determined without some of them.
