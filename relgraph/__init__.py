@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     from relgraph.anchors import PublishedHead as PublishedHead
     from relgraph.anchors import publish as publish
     from relgraph.anchors import select_anchors as select_anchors
+    from relgraph.bundle import Bundle as Bundle
+    from relgraph.bundle import from_pretrained as from_pretrained
+    from relgraph.bundle import load_bundle as load_bundle
+    from relgraph.bundle import push_to_hub as push_to_hub
+    from relgraph.bundle import save_bundle as save_bundle
     from relgraph.datasets import load_dataset as load_dataset
     from relgraph.diagnosis import diagnose as diagnose
     from relgraph.graph import anchor_index as anchor_index
@@ -42,6 +47,7 @@ if TYPE_CHECKING:
 # The package or module of every public name; type checkers read the block above, and a test compares the two.
 _HOMES = {
     "relgraph.anchors": ("AnchorSet", "PublishedHead", "publish", "select_anchors"),
+    "relgraph.bundle": ("Bundle", "from_pretrained", "load_bundle", "push_to_hub", "save_bundle"),
     "relgraph.datasets": ("load_dataset",),
     "relgraph.diagnosis": ("diagnose",),
     "relgraph.graph": ("anchor_index",),

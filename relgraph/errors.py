@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from importlib import import_module
+from typing import Any
 
 
 class InputError(ValueError):
@@ -43,6 +45,15 @@ class RelgraphWarning(UserWarning):
 
 class DataError(RuntimeError):
     """A file, a folder, the network or the machine is not as needed. The command line ends with status 1."""
+
+
+def import_extra(module: str, extra: str) -> Any:
+    """Import an optional package; if it is not installed, a DataError names the extra of relgraph that installs it."""
+    try:
+        return import_module(module)
+    except ImportError as error:
+        way_out = f"install it with: pip install 'relgraph[{extra}]'"
+        raise DataError(f"the package '{module}' must be installed for this (got none); {way_out}") from error
 
 
 def unknown_name(argument: str, got: object, valid: Iterable[str]) -> InputError:

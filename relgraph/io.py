@@ -170,7 +170,8 @@ def save_record(path: PathLike, kind: str, tensors: Mapping[str, Tensor], header
     from safetensors.torch import save
 
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in sorted(tensors.items())}
-    write_atomic(path, save(plain, metadata={**header, "format": kind, "digest": digest(*plain.values())}))
+    known = {**header, "format": kind}
+    write_atomic(path, save(plain, metadata={**known, "digest": digest(*plain.values(), list(plain), known)}))
 
 
 def load_record(path: PathLike, kind: str, names: Sequence[str] = ()) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -193,7 +194,9 @@ def load_record(path: PathLike, kind: str, names: Sequence[str] = ()) -> tuple[d
     if header.get("format") != kind:
         found = header.get("format", "a safetensors file of unknown origin")
         raise DataError(f"'{path}' must be of the kind {kind} (got {found}); load it with what wrote it")
-    if not set(names) <= set(tensors) or header.get("digest") != digest(*tensors.values()):
+    known = {name: text for name, text in header.items() if name != "digest"}
+    digests = digest(*tensors.values(), list(tensors), known), digest(*tensors.values())  # the second until 0.2.0
+    if not set(names) <= set(tensors) or header.get("digest") not in digests:
         raise DataError(f"'{path}' is damaged: its content is not what was saved; save it again")
     return tensors, header
 
