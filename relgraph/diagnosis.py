@@ -9,9 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from relgraph.anchors.matching import shared_ids
+from relgraph.anchors.matching import as_tensor, shared_ids
 from relgraph.anchors.values import AnchorSet, PublishedHead, check_rows, shortened
 from relgraph.errors import InputError
+from relgraph.graph import integer_ids
 from relgraph.maps.correspondence import Correspondence, correspondence, misfits
 from relgraph.maps.expected import expected_fidelity
 from relgraph.maps.leave_one_out import Shrinkage, Smoother, resolve_shrinkage
@@ -230,7 +231,7 @@ def _left_out(smoother: Smoother, penalty: float, matched: MatchedAnchors) -> fl
 
 def _distances(anchors: AnchorSet, z: Tensor) -> tuple[float | None, float | None]:
     """Mean and largest distance of rows to the nearest anchor, over the mean distance to the center."""
-    check_rows("embeddings", z)
+    z = check_rows("embeddings", z)
     if z.size(1) != anchors.num_features or not len(z):
         raise InputError(
             "embeddings",
@@ -251,14 +252,15 @@ def _distances(anchors: AnchorSet, z: Tensor) -> tuple[float | None, float | Non
 
 def _class_counts(ids: Tensor, y: Tensor, node_ids: Tensor | None) -> dict[int, int]:
     """The number of anchors of each class, for all classes of ``y``."""
-    labels = y.detach().cpu()
+    labels = as_tensor("y", y).detach().cpu()
     labels = labels.squeeze(1) if labels.dim() == 2 and labels.size(1) == 1 else labels
     if labels.dim() != 1 or labels.is_floating_point() or not bool((labels >= 0).any()):
         raise InputError(
             "y",
-            f"must hold one class per row, at least one not negative (got {y.dtype} of shape {tuple(y.shape)})",
+            "must hold one class per row, at least one not negative "
+            f"(got {labels.dtype} of shape {tuple(labels.shape)})",
         )
-    known = torch.arange(len(labels)) if node_ids is None else node_ids.cpu()
+    known = torch.arange(len(labels)) if node_ids is None else integer_ids(node_ids, "node_ids").cpu()
     if len(known) != len(labels):
         raise InputError("node_ids", f"must hold one id per row of 'y', {len(labels)} (got {len(known)})")
     found, rows = shared_ids(ids, known)

@@ -12,6 +12,7 @@ from torch_geometric.data.storage import NodeStorage
 from torch_geometric.transforms import BaseTransform
 
 from relgraph.anchors import choose_weighted, labels_used, shared_ids
+from relgraph.anchors.matching import as_tensor
 from relgraph.anchors.select import AnchorFeatures, LabelsUsed
 from relgraph.anchors.values import checked_ids, shortened
 from relgraph.errors import InputError, unknown_name
@@ -33,7 +34,8 @@ class AddAnchors(BaseTransform):  # type: ignore[misc]
             and those that measure distances use that type's own features.
         features: Where strategies that measure distances do so (:func:`relgraph.choose_weighted`): ``"propagated"``,
             ``"input"``, or one run's embeddings of this graph, shape ``(N, F)``.
-        among: Nodes that may become anchors, such as ``data.train_mask``: a mask ``(N,)`` or rows; by default all.
+        among: Nodes that may become anchors: a mask ``(N,)``, rows, or the name of an attribute of the graph that holds
+            one of these, such as ``"train_mask"``; by default all.
 
     The attribute ``labels_used`` is ``"none"``, ``"run-embeddings"``, ``"labels"``, or ``None`` for given ids.
 
@@ -59,8 +61,9 @@ class AddAnchors(BaseTransform):  # type: ignore[misc]
         seed: int = 0,
         node_type: str | None = None,
         features: AnchorFeatures = "propagated",
-        among: Tensor | None = None,
+        among: Tensor | str | None = None,
     ) -> None:
+        features = features if isinstance(features, str) else as_tensor("features", features)
         self.labels_used: LabelsUsed | None = labels_used(strategy, features)
         if num_anchors < 1:
             raise InputError("num_anchors", f"must be at least 1 (got {num_anchors})")
@@ -115,9 +118,14 @@ class AddAnchors(BaseTransform):  # type: ignore[misc]
     def _choose(self, nodes: Data | NodeStorage) -> tuple[Tensor, Tensor | None]:
         if self.ids is None:
             # A generator of its own at every call: the same graph, the same anchors.
-            generator = torch.Generator().manual_seed(self.seed)
+            generator, among = torch.Generator().manual_seed(self.seed), self.among
+            if isinstance(among, str):
+                if among not in nodes:
+                    names = [name for name in nodes.to_dict() if name.endswith("_mask")]
+                    raise unknown_name("among", among, names or ["a mask of the graph"])
+                among = nodes[among]
             return choose_weighted(
-                nodes, self.num_anchors, self.strategy, features=self.features, among=self.among, generator=generator
+                nodes, self.num_anchors, self.strategy, features=self.features, among=among, generator=generator
             )
         present = node_ids(nodes)
         asked, rows = shared_ids(self.ids, present)
@@ -133,7 +141,8 @@ class AddAnchors(BaseTransform):  # type: ignore[misc]
             return f"AddAnchors.from_ids({self.num_anchors} ids{where})"
         name = self.features if isinstance(self.features, str) else "run-embeddings"
         features = "" if name == "propagated" else f", features={name!r}"
-        some = "" if self.among is None else ", among=..."
+        some = f", among={self.among!r}" if isinstance(self.among, str) else ", among=..."
+        some = "" if self.among is None else some
         return f"AddAnchors({self.num_anchors}, {self.strategy!r}, seed={self.seed}{where}{features}{some})"
 
 

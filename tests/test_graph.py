@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import gc
-import hashlib
+import uuid
 from hashlib import sha256
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given
@@ -16,7 +17,7 @@ from torch_geometric.data import Batch, Data, HeteroData
 from torch_geometric.transforms import ToSparseTensor
 
 from relgraph.errors import InputError
-from relgraph.graph import _FINGERPRINTS, anchor_index, fingerprint, graph_edges, node_ids, num_nodes
+from relgraph.graph import _FINGERPRINTS, anchor_index, fingerprint, graph_edges, integer_ids, node_ids, num_nodes
 
 
 def graph(edges: list[tuple[int, int]], count: int, weights: list[float] | None = None) -> Data:
@@ -101,9 +102,21 @@ def test_ids_are_integers_of_any_width() -> None:
         assert fingerprint(data) == fingerprint(
             Data(x=data.x, edge_index=data.edge_index, node_id=torch.tensor([9, 4]))
         )
-    for ids in (["a", "b"], torch.tensor([0.0, 1.0])):
-        with pytest.raises(InputError, match="'node_id' must hold integers .*numpy.unique"):
-            node_ids(Data(x=torch.zeros(2, 1), node_id=ids))
+    with pytest.raises(InputError, match="'node_id' must hold integers, strings or UUIDs .got torch.float32."):
+        node_ids(Data(x=torch.zeros(2, 1), node_id=torch.tensor([0.0, 1.0])))
+
+
+def test_strings_and_uuids_are_hashed() -> None:
+    texts = ["a", "b", "\u00fc", ""]
+    expected = [int.from_bytes(sha256(text.encode()).digest()[:8], "big") >> 1 for text in texts]
+    for ids in (texts, np.array(texts), np.array(texts, dtype=object), pd.Series(texts), tuple(texts)):
+        assert integer_ids(ids).tolist() == expected
+    one = uuid.UUID(int=7)
+    assert torch.equal(integer_ids([one]), integer_ids([str(one)]))
+    assert node_ids(Data(x=torch.zeros(4, 1), node_id=texts)).tolist() == expected
+    for ids in ([1.5], [None], [one, 1.0, None], [object()], [True]):
+        with pytest.raises(InputError, match="'ids' must hold integers, strings or UUIDs .got list."):
+            integer_ids(ids)
 
 
 def test_a_graph_without_a_size_is_refused_with_a_way_out() -> None:
@@ -174,7 +187,7 @@ def slow_fingerprint(data: Data) -> str:
     source, target = ids[data.edge_index].numpy()
     order = np.lexsort([target, source])
     contents = [ids.sort().values.numpy(), target[order], source[order]]
-    return hashlib.sha256(b"".join(content.tobytes() for content in contents)).hexdigest()[:16]
+    return sha256(b"".join(content.tobytes() for content in contents)).hexdigest()[:16]
 
 
 @pytest.mark.parametrize("shift", [0, 2**31 - 50, 2**31, 2**62, -30])

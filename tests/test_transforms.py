@@ -193,9 +193,8 @@ def test_missing_and_repeated_ids_are_named() -> None:
         AddAnchors.from_ids(torch.arange(100, 120))(graph())
     with pytest.raises(InputError, match="got 1 more than once"):
         AddAnchors.from_ids(torch.tensor([1, 1]))
-    for ids in (torch.tensor([0.5]), ["a", "b"]):
-        with pytest.raises(InputError, match="'ids' must hold integers .*number strings once"):
-            AddAnchors.from_ids(ids)
+    with pytest.raises(InputError, match="'ids' must hold integers, strings or UUIDs"):
+        AddAnchors.from_ids(torch.tensor([0.5]))
     assert anchor_index(AddAnchors.from_ids(torch.tensor([4, 2], dtype=torch.uint16))(graph())).tolist() == [4, 2]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -45,13 +46,20 @@ def repeated_id(ids: Tensor) -> int | None:
     return int(repeated[0]) if repeated.numel() else None
 
 
-def check_tensor(argument: str, value: object) -> None:
-    """Refuse what is no tensor, such as a list or an array."""
-    if not isinstance(value, Tensor):
-        raise InputError(argument, f"must be a tensor (got {type(value).__name__}); pass torch.as_tensor(...)")
+def as_tensor(argument: str, value: object) -> Tensor:
+    """A tensor, array, or nested list of numbers as a tensor; anything else is an :class:`InputError`."""
+    if isinstance(value, Tensor):
+        return value
+    if isinstance(value, np.ndarray) and not value.flags.writeable:
+        value = value.copy()  # torch has no tensors that must not be written to
+    try:
+        return torch.as_tensor(value)
+    except (TypeError, ValueError, RuntimeError) as error:
+        found = f"(got {type(value).__name__})"
+        raise InputError(argument, f"must be a tensor, or an array or list of numbers {found}") from error
 
 
-def row_numbers(argument: str, rows: Tensor, count: int) -> Tensor:
+def row_numbers(argument: str, rows: object, count: int) -> Tensor:
     """Row numbers from a mask ``(count,)`` or from row numbers.
 
     Raises:
@@ -61,7 +69,7 @@ def row_numbers(argument: str, rows: Tensor, count: int) -> Tensor:
         >>> row_numbers("among", torch.tensor([True, False, True]), 3)
         tensor([0, 2])
     """
-    check_tensor(argument, rows)
+    rows = as_tensor(argument, rows)
     mask = rows.dtype == torch.bool
     if rows.dim() != 1 or (mask and rows.numel() != count) or rows.is_floating_point() or rows.is_complex():
         raise InputError(

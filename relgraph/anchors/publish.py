@@ -53,8 +53,8 @@ def publish(
         if _is_linear(head):
             mean, mean_from = head(anchors.center.to(home).unsqueeze(0)).squeeze(0), "center"
         elif embeddings is not None:
-            check_rows("embeddings", embeddings)
-            mean, mean_from = head(embeddings.to(home)).mean(dim=0), "run-embeddings"
+            rows = check_rows("embeddings", embeddings)
+            mean, mean_from = head(rows.to(home)).mean(dim=0), "run-embeddings"
         else:
             mean, mean_from = outputs.mean(dim=0), "anchors"
     return PublishedHead(anchors.ids, outputs, mean, mode, mean_from, anchors.fingerprint, anchors.id)

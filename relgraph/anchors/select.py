@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from relgraph.anchors.coverage import checked_features, shares
-from relgraph.anchors.matching import repeated_id, row_numbers
+from relgraph.anchors.matching import as_tensor, repeated_id, row_numbers
 from relgraph.errors import InputError
 from relgraph.graph import check_edges, graph_edges, node_ids, num_nodes
 from relgraph.registry import ANCHOR_FEATURES, STRATEGIES
@@ -75,8 +75,10 @@ def choose_weighted(
     The share is that of the nodes nearer to it than to other anchors (:func:`relgraph.anchors.coverage.shares`), where
     the strategy measures distances, and ``None`` elsewhere.
     """
+    features = features if isinstance(features, str) else as_tensor("features", features)
     check_features(strategy, features)
-    source, size, weights = data_or_x, _size(data_or_x), None
+    source = data_or_x if hasattr(data_or_x, "num_nodes") else as_tensor("data_or_x", data_or_x)
+    size, weights = _size(source), None
     allowed = torch.arange(size) if among is None else row_numbers("among", among, size).cpu()
     if (repeated := repeated_id(allowed)) is not None:
         raise InputError("among", f"must not repeat a row (got {repeated} more than once); give every row once")
@@ -141,9 +143,6 @@ def _size(source: Source) -> int:
         raise InputError(
             "data_or_x", f"must hold one type of nodes (got {', '.join(source.node_types)}); pass data[node_type]"
         )
-    if not hasattr(source, "num_nodes"):
-        found = f"got {type(source).__name__}"
-        raise InputError("data_or_x", f"must be a graph or a tensor of points (N, F) ({found}); try torch.as_tensor")
     size, (edge_index, _) = num_nodes(source), graph_edges(source)
     if edge_index is not None:
         check_edges(edge_index, size)

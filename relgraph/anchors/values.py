@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, get_args
 import torch
 from torch import Tensor
 
-from relgraph.anchors.matching import check_tensor, repeated_id, row_numbers, shared_ids
+from relgraph.anchors.matching import as_tensor, repeated_id, row_numbers, shared_ids
 from relgraph.errors import DataError, InputError, unknown_name
 from relgraph.graph import anchor_index, integer_ids, node_ids, num_nodes
 from relgraph.graph import fingerprint as graph_fingerprint
@@ -48,17 +48,16 @@ class AnchorValues:
     def __post_init__(self) -> None:
         rows, mean = self._names
         ids = checked_ids(self.ids)
-        check_rows(rows, self.values)
-        count, width = self.values.shape
+        values, average = check_rows(rows, self.values), as_tensor(mean, self.mean)
+        count, width = values.shape
         if count != ids.numel():
             raise InputError(rows, f"must hold one row per id (got {count} rows for {ids.numel()} ids); pass its ids")
-        check_tensor(mean, self.mean)
-        if self.mean.shape != (width,):
-            raise InputError(mean, f"must have shape ({width},), as wide as '{rows}' (got {tuple(self.mean.shape)})")
-        check_rows(mean, self.mean.unsqueeze(0))
-        object.__setattr__(self, "ids", ids.to(self.values.device))
-        object.__setattr__(self, "values", self.values.detach())
-        object.__setattr__(self, "mean", self.mean.detach().to(self.values))
+        if average.shape != (width,):
+            raise InputError(mean, f"must have shape ({width},), as wide as '{rows}' (got {tuple(average.shape)})")
+        average = check_rows(mean, average.unsqueeze(0)).squeeze(0)
+        object.__setattr__(self, "ids", ids.to(values.device))
+        object.__setattr__(self, "values", values.detach())
+        object.__setattr__(self, "mean", average.detach().to(values))
 
     def __len__(self) -> int:
         return self.ids.numel()
@@ -166,7 +165,7 @@ class AnchorSet(AnchorValues):
     def __post_init__(self) -> None:
         super().__post_init__()
         given: Tensor | None = self.weights
-        weights = torch.full((len(self),), 1 / len(self)) if given is None else given.detach()
+        weights = torch.full((len(self),), 1 / len(self)) if given is None else as_tensor("weights", given).detach()
         # In half precision the share of one of many millions of rows would be 0.
         wide = torch.promote_types(self.values.dtype, torch.float32)
         weights = weights.to(self.values.device, wide)
@@ -208,7 +207,7 @@ class AnchorSet(AnchorValues):
             >>> anchors.ids, anchors.embeddings, anchors.center
             (tensor([2]), tensor([[5.]]), tensor([2.]))
         """
-        check_rows("z", z)
+        z = check_rows("z", z)
         if z.size(0) != num_nodes(data):
             raise InputError(
                 "z",
@@ -258,7 +257,7 @@ class AnchorSet(AnchorValues):
             tensor([[5.],
                     [0.]])
         """
-        check_rows("z", z)
+        z = check_rows("z", z)
         count = z.size(0)
         ids = torch.arange(count) if ids is None else integer_ids(ids)
         if ids.shape != (count,):
@@ -374,17 +373,18 @@ def checked_ids(ids: Any) -> Tensor:
     return found
 
 
-def check_rows(argument: str, rows: Tensor) -> None:
-    """Refuse what is not a matrix of finite floating-point numbers, and name the first row that is not finite."""
-    check_tensor(argument, rows)
-    if rows.dim() != 2 or not rows.is_floating_point():
+def check_rows(argument: str, rows: object) -> Tensor:
+    """Rows as a tensor; an error if they are no matrix of floating-point numbers, or for the first row not finite."""
+    found = as_tensor(argument, rows)
+    if found.dim() != 2 or not found.is_floating_point():
         raise InputError(
-            argument, f"must be a matrix of floating-point numbers (got {rows.dtype} of shape {tuple(rows.shape)})"
+            argument, f"must be a matrix of floating-point numbers (got {found.dtype} of shape {tuple(found.shape)})"
         )
-    bad = (~rows.isfinite().all(dim=1)).nonzero().view(-1)
+    bad = (~found.isfinite().all(dim=1)).nonzero().view(-1)
     if bad.numel():
-        value = "NaN" if bool(rows[bad[0]].isnan().any()) else "infinity"
+        value = "NaN" if bool(found[bad[0]].isnan().any()) else "infinity"
         raise InputError(argument, f"must hold finite numbers (got {value} in row {int(bad[0])}); check the training")
+    return found
 
 
 def shortened(ids: list[int], most: int = 5) -> str:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from relgraph.anchors.matching import as_tensor
 from relgraph.anchors.values import check_rows
 from relgraph.errors import InputError
 from relgraph.task import Mode, Task, check_mode
@@ -29,6 +30,7 @@ def disagreement(p: Tensor, q: Tensor, *, mode: Mode = "multiclass") -> float:
     """
     if check_mode(mode) == "regression":
         raise InputError("mode", "must be 'multiclass' or 'multilabel' (got 'regression'); use a correlation of values")
+    p, q = as_tensor("p", p), as_tensor("q", q)
     for name, outputs in (("p", p), ("q", q)):
         if len(bad := outputs.isnan().nonzero()):
             raise InputError(name, f"must not hold NaN (got NaN in row {int(bad[0, 0])}); check the training")
@@ -56,8 +58,7 @@ def matched_cosine(x: Tensor, y: Tensor) -> float:
         >>> matched_cosine(torch.tensor([[1.0, 0.0], [0.0, 2.0]]), torch.tensor([[3.0, 0.0], [1.0, 0.0]]))
         0.5
     """
-    check_rows("x", x)
-    check_rows("y", y)
+    x, y = check_rows("x", x), check_rows("y", y)
     if x.shape != y.shape or x.size(0) == 0:
         shapes = f"{tuple(x.shape)} and {tuple(y.shape)}"
         raise InputError("x", f"and 'y' must have the same shape with at least one row (got shapes {shapes})")

@@ -26,8 +26,7 @@ def linear_cka(x: Tensor, y: Tensor) -> float:
         >>> round(linear_cka(x, 3 * x.flip(1) + 1), 6)
         1.0
     """
-    check_rows("x", x)
-    check_rows("y", y)
+    x, y = check_rows("x", x), check_rows("y", y)
     if x.size(0) != y.size(0) or x.size(0) == 0:
         raise InputError("x", f"and 'y' must have equally many rows, at least one (got {len(x)} and {len(y)})")
     x, y = _centered(x), _centered(y).to(x.device)

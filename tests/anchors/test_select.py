@@ -97,12 +97,12 @@ def test_a_heterogeneous_graph_is_refused_with_its_types() -> None:
     assert select_anchors(data["paper"], 3).numel() == 3
 
 
-def test_arrays_and_lists_are_refused_with_a_way_out() -> None:
-    for points in (np.zeros((5, 2)), [[0.0], [1.0]]):
-        with pytest.raises(InputError, match="'data_or_x' must be a graph or a tensor .*torch.as_tensor"):
+def test_what_is_no_graph_and_no_array_is_refused() -> None:
+    for points in ("cora", [["a"]], {0: 1}):
+        with pytest.raises(InputError, match="'data_or_x' must be a "):
             select_anchors(points, 2)  # type: ignore[arg-type]
-    with pytest.raises(InputError, match="'among' must be a tensor .got list"):
-        select_anchors(torch.zeros(5, 2), 2, among=[0, 1])  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="'among' must be a tensor, or an array or list of numbers .got str."):
+        select_anchors(torch.zeros(5, 2), 2, among="train_mask")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("strategy", [name for name in STRATEGIES if name not in ("class-stratified",)])
