@@ -13,6 +13,8 @@ version of relgraph are named below their table. Kinds of tables:
   datasets. A number is a ``value`` (see :func:`number`) of the row ``where`` columns have some values, ``over`` that of
   another row, ``less`` the largest of others. What misses its target is bold.
 * ``[lines.NAME]``: lines of text and numbers, each from a row of its own.
+* ``[cases.NAME]``: the ``default`` method compared with the best of some ``maps`` and of some ``rivals``, case by case:
+  one line for each file, in which the columns ``key`` tell cases apart.
 """
 
 from __future__ import annotations
@@ -233,6 +235,40 @@ def lines(spec: Where, order: Where) -> str:
     return markdown(spec["header"], found)
 
 
+def cases(spec: Where, order: Where) -> str:
+    """How far a default method is behind the best one of each case, and behind simple rivals."""
+    found = []
+    for one in spec["rows"]:
+        rows = [row for row in load(one["source"]) if matches(row, one.get("where", {}))]
+        key, value = one["key"].split(), one.get("value", "fidelity")
+        groups: dict[tuple[Any, ...], dict[Any, float]] = {}
+        for row in rows:
+            if isinstance(row.get(value), int | float):
+                groups.setdefault(tuple(row.get(name) for name in key), {})[row["method"]] = row[value]
+        chosen = one.get("default", spec["default"])
+        groups = {place: values for place, values in groups.items() if chosen in values}
+        line = [one["what"], f"`{chosen}`", str(len(groups))]
+        for methods in (spec["maps"], spec["rivals"]):
+            behind = {
+                place: max(values[name] for name in methods if name in values) - values[chosen]
+                for place, values in groups.items()
+                if any(name in values for name in methods)
+            }
+            if behind:
+                worst = max(behind, key=lambda place: behind[place])
+                mean = sum(behind.values()) / len(behind)
+                ahead = sum(gap > 0 for gap in behind.values())
+                where = " ".join(label(part) for part in worst if part is not None)
+                line += [decimals(mean), f"{decimals(behind[worst])} ({where})", f"{ahead} of {len(behind)}"]
+            else:
+                line += ["-"] * 3
+        found.append(line)
+    header = ["cases", "default", "number"]
+    for what in ("best map", "best rival"):
+        header += [f"{what} less default, mean", f"{what} less default, largest", f"{what} ahead"]
+    return markdown(header, found)
+
+
 def older(spec: Where) -> str:
     """A line that names the results files with rows of an earlier version of relgraph; empty if there are none."""
     sources = [spec["source"]] if "source" in spec else [one["source"] for one in spec["rows"]]
@@ -248,12 +284,12 @@ def specs() -> dict[str, Callable[[], str]]:
     """What renders each table, by its name."""
     with Path(__file__).with_name("tables.toml").open("rb") as file:
         read = tomllib.load(file)
-    kinds = {"table": table, "targets": targets, "lines": lines}
+    kinds = {"table": table, "targets": targets, "lines": lines, "cases": cases}
     order = read["order"]
     return {
         name: lambda spec=spec, render=render: render(spec, order) + older(spec)  # type: ignore[misc]
         for kind, render in kinds.items()
-        for name, spec in read[kind].items()
+        for name, spec in read.get(kind, {}).items()
     }
 
 

@@ -205,7 +205,7 @@ METHODS = Registry(
     {
         "absolute": ("ABSOLUTE", "the foreign head on the source's own coordinates"),
         "relative-cosine": ("RELATIVE_COSINE", "encoder, cosine layer and head trained together (Moschella 2023)"),
-        "relative-cosine-posthoc": ("RELATIVE_COSINE_POSTHOC", "frozen encoder, new head on its cosine vectors"),
+        "relative-cosine-probe": ("RELATIVE_COSINE_PROBE", "frozen encoder, linear probe on its cosine vectors"),
         "ridge": ("RIDGE", "ridge regression on the anchors, shrinkage by leave-one-out: the default for values"),
         "ridge-0.01": ("RIDGE_FIXED", "ridge regression on the anchors, shrinkage 0.01"),
         "kernel-ridge": (

@@ -24,10 +24,11 @@ NEAR_WIDTH = (48, 80)  # beside 64, the width: is there a dip?
 LABELED = {"cora": 140, "citeseer": 120, "pubmed": 60, "photo": 160}  # training nodes
 FIXED = ("degree", "pagerank", "k-center")  # strategies without random draws
 MAPS = ("kl", "ridge", "ridge-0.01", "kernel-ridge", "procrustes")
+RIVALS = ("nearest-anchor", "logistic-decisions", "ridge-decisions")
 METHODS = {
     "none": ("absolute", "class-centroid"),
-    "random": (*MAPS, "permuted-anchors"),
-    "kmeans": MAPS,
+    "random": (*MAPS, *RIVALS, "permuted-anchors"),
+    "kmeans": (*MAPS, *RIVALS),
     **dict.fromkeys(("farthest-point", "k-center", "degree", "pagerank", "class-stratified"), MAPS[:2]),
 }
 
@@ -70,7 +71,7 @@ STUDY = Study(
         "dataset": tuple(LABELED),
         "strategy": tuple(METHODS),
         "anchors": COUNTS,
-        "method": ("absolute", "class-centroid", *MAPS, "permuted-anchors"),
+        "method": ("absolute", "class-centroid", *MAPS, *RIVALS, "permuted-anchors"),
     },
     settings={"seeds": 10, "epochs": 200},
     exists=exists,

@@ -24,7 +24,7 @@ from relgraph.stitching.plots import draw_matrix
 from relgraph.stitching.report import to_json
 
 METHODS = (
-    "absolute", "relative-cosine", "relative-cosine-posthoc", "kl", "ridge", "ridge-0.01", "procrustes",
+    "absolute", "relative-cosine", "relative-cosine-probe", "kl", "ridge", "ridge-0.01", "procrustes",
     "class-centroid", "permuted-anchors",
 )  # fmt: skip
 

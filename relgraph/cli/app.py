@@ -74,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(str(error), FAILURE, state)
     except Exception as error:
         if hasattr(error, "format_message"):  # a usage error of the parser
-            return _fail(_sentence(error), USAGE, state)
+            return _fail(_sentence(error, given), USAGE, state)
         what = " ".join(str(error).split()) or "no message"
         hint = "" if state.get("debug") else "; --debug shows where"
         return _fail(f"unexpected {type(error).__name__} ({what}){hint}", FAILURE, state)
@@ -90,8 +90,8 @@ def _fail(sentence: str, status: int, state: dict[str, bool]) -> int:
     return status
 
 
-def _sentence(error: Exception) -> str:
+def _sentence(error: Exception, given: list[str]) -> str:
     message: str = error.format_message()  # type: ignore[attr-defined]  # checked by the caller
-    context = getattr(error, "ctx", None)
-    command = "relgraph" if context is None else context.command_path
+    context, commands = getattr(error, "ctx", None), [given[0]] if given and not given[0].startswith("-") else []
+    command = " ".join(["relgraph", *commands]) if context is None else context.command_path
     return f"{' '.join(message.split()).rstrip('.')}; see {command} --help"

@@ -175,7 +175,7 @@ class RelativeCosine(Method):
         return source.read(TranslatedHead(layer, target.run.head), rows)
 
 
-class RelativeCosinePosthoc(RelativeCosine):
+class RelativeCosineProbe(RelativeCosine):
     """A frozen encoder, and a new linear head trained on its cosine vectors."""
 
     trains = "head"
@@ -272,7 +272,7 @@ def _distances(z: Tensor, means: Tensor) -> Tensor:
 
 ABSOLUTE = Absolute()
 RELATIVE_COSINE = RelativeCosine()
-RELATIVE_COSINE_POSTHOC = RelativeCosinePosthoc()
+RELATIVE_COSINE_PROBE = RelativeCosineProbe()
 RIDGE = Mapped("ridge")
 RIDGE_FIXED = Mapped("ridge", 0.01)
 KERNEL_RIDGE = Mapped("kernel-ridge")

@@ -97,6 +97,18 @@ def test_lines_of_text_and_numbers(rows):
     assert shown.splitlines()[2] == "| first | 80 percent | 0.900 |"
 
 
+def test_a_default_is_compared_with_the_best_of_each_case(rows):
+    table = [("a", "kl", 0.9), ("a", "ridge", 0.92), ("a", "centroid", 0.8), ("b", "kl", 0.7), ("b", "ridge", 0.6)]
+    table += [("b", "centroid", 0.74), ("c", "ridge", 0.5)]  # without the default: no case
+    write_rows(rows / "results.csv", [{"dataset": d, "method": m, "fidelity": v} for d, m, v in table])
+    one = {"what": "all", "source": "question/results", "key": "dataset"}
+    shown = render.cases({"default": "kl", "maps": ["ridge"], "rivals": ["centroid"], "rows": [one]}, {})
+    expected = "| all | `kl` | 2 | -0.040 | 0.020 (a) | 1 of 2 | -0.030 | 0.040 (b) | 1 of 2 |"
+    assert shown.splitlines()[2] == expected
+    shown = render.cases({"default": "kl", "maps": ["none"], "rivals": [], "rows": [one]}, {})
+    assert shown.splitlines()[2] == "| all | `kl` | 2 | - | - | - | - | - | - |"
+
+
 def test_pages_are_filled_and_checked(rows, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(render, "specs", lambda: {"one": lambda: "\n".join(show(rows="method", cells="own"))})
     (tmp_path / "README.md").write_text("before\n<!-- table: one -->\nold\n<!-- end -->\nafter\n")

@@ -130,7 +130,7 @@ def test_maps_of_different_names_differ(first: Run, second: Run, problem: Proble
     assert not any(torch.allclose(one, other) for k, one in enumerate(found) for other in found[:k])
 
 
-@pytest.mark.parametrize("name", ["relative-cosine", "relative-cosine-posthoc"])
+@pytest.mark.parametrize("name", ["relative-cosine", "relative-cosine-probe"])
 def test_relative_representations_follow_rotation_and_scale_but_not_shifts(name: str, first: Run) -> None:
     source = with_relative_head(first)
     turned = Run(first.problem, 3 * first.z @ rotation(WIDTH, 9), source.head)
@@ -152,7 +152,7 @@ def test_relative_cosine_gives_cosines_to_the_foreign_head(first: Run, problem: 
 def test_a_head_trained_on_relative_representations_works_on_another_space(first: Run, problem: Problem) -> None:
     turned = Run(problem, first.z @ rotation(WIDTH, 9), first.head)
     for source, target in ((first, first), (first, turned), (turned, first)):
-        assert accuracy(predict("relative-cosine-posthoc", source, target), problem) > 0.95
+        assert accuracy(predict("relative-cosine-probe", source, target), problem) > 0.95
 
 
 @pytest.mark.parametrize("name", ON_NODES)
@@ -172,7 +172,7 @@ def test_labels_of_test_rows_choose_nothing(name: str, first: Run, problem: Prob
 
     assert len(relabeled(problem.test)) == 1
     # The linear probe is the only method that chooses anything on validation rows.
-    assert (len(relabeled(problem.validation)) > 1) == (name == "relative-cosine-posthoc")
+    assert (len(relabeled(problem.validation)) > 1) == (name == "relative-cosine-probe")
 
 
 # --- control and baselines --------------------------------------------------------------------------------------
@@ -211,7 +211,7 @@ def test_a_class_without_training_rows_is_never_predicted(first: Run) -> None:
     data = first.problem.data.clone()
     data.train_mask &= data.y != 2
     part = Run(make_problem(data), first.z, first.head)
-    for name in ("class-centroid", "relative-cosine-posthoc"):
+    for name in ("class-centroid", "relative-cosine-probe"):
         outputs = predict(name, part, part)
         assert not outputs.isnan().any() and set(outputs.argmax(-1).tolist()) == {0, 1, 3}
 
@@ -337,9 +337,9 @@ def test_a_constant_space_gives_finite_outputs(name: str, value: float, first: R
     ("mode", "at", "missing"),
     [
         ("multiclass", None, {"label-ridge"}),
-        ("multiclass", 1, {"label-ridge", "relative-cosine", "relative-cosine-posthoc", "kl"}),
-        ("multilabel", None, {"label-ridge", "relative-cosine", "relative-cosine-posthoc"}),
-        ("regression", None, {"class-centroid", "relative-cosine", "relative-cosine-posthoc", "kl"}),
+        ("multiclass", 1, {"label-ridge", "relative-cosine", "relative-cosine-probe", "kl"}),
+        ("multilabel", None, {"label-ridge", "relative-cosine", "relative-cosine-probe"}),
+        ("regression", None, {"class-centroid", "relative-cosine", "relative-cosine-probe", "kl"}),
     ],
 )
 def test_methods_say_where_they_do_not_apply(mode: str, at: int | None, missing: set[str]) -> None:

@@ -281,7 +281,7 @@ def test_rough_data_give_finite_numbers() -> None:
     data.train_mask &= data.y != 1
     names = tuple(name for name in METHODS if not method(name).why_not(make_problem(data)))
     done = run_experiment(data, settings(("gcn", "sage", "gat"), methods=names, num_anchors=12, train=SMALL))
-    for name in ("class-centroid", "relative-cosine-posthoc"):
+    for name in ("class-centroid", "relative-cosine-probe"):
         assert 1 not in done.stitched[name].outputs
     to_json(build_report(done))
 
