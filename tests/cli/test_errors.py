@@ -168,3 +168,9 @@ def test_devices() -> None:
     assert find_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
     with pytest.raises(DataError, match="this machine has cpu"):
         find_device("cuda:99")
+
+
+def test_a_usage_error_names_the_help_of_its_command(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments, command in ((["stitch", "--seeds"], "relgraph stitch"), (["--wrong"], "relgraph")):
+        assert main(arguments) == 2
+        assert capsys.readouterr().err.endswith(f"; see {command} --help\n")
