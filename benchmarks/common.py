@@ -256,7 +256,8 @@ def matrices(
         targets: Runs whose heads are used; ``None`` for the sources.
         anchors: Embeddable rows of the anchors, or those of each source, with or without weights.
         rows: Predicted rows; ``None`` for the test rows.
-        most: Evaluate only the next so many heads of each source, of methods that take long.
+        most: Evaluate only so many heads of each source, evenly spaced, of methods that take long; ``beside`` is then
+            the fidelity of ``kl`` on the same pairs.
         decisive: Whether to compute decisive fidelity, for which sources must be runs of the targets.
         outside: Whether to compute retention on rows that are no anchors of the source.
     """
@@ -264,7 +265,7 @@ def matrices(
     problem, size = targets[0].problem, len(targets)
     rows = problem.test if rows is None else rows
     ahead = (np.arange(size)[None, :] - np.arange(len(sources))[:, None]) % size
-    pairs = (ahead > 0) & (ahead <= (most or size))
+    pairs = np.isin(ahead, np.linspace(0, size, most + 2).round()[1:-1]) if most else ahead > 0
     weights = anchors.weights if isinstance(anchors, Anchors) else None
     anchors = anchors.rows if isinstance(anchors, Anchors) else anchors
     found = cross(method_of(method), sources, targets, anchors=anchors, weights=weights, rows=rows, pairs=pairs)
@@ -279,6 +280,9 @@ def matrices(
         "fidelity": metrics.fidelity_matrix(task, found.outputs, own),
         "seconds": np.full(values.shape, found.seconds / max(np.isfinite(values).sum(), 1)),
     }
+    if most and method != "kl":
+        same = cross(method_of("kl"), sources, targets, anchors=anchors, weights=weights, rows=rows, pairs=pairs)
+        result["beside"] = metrics.fidelity_matrix(task, same.outputs, own)
     if decisive:
         result["decisive"] = metrics.decisive_matrix(task, found.outputs, own)
     if outside:
@@ -318,7 +322,7 @@ def rows_of(found: Matrices, names: Sequence[str], groups: Groups) -> Iterator[R
         row |= {"n": int((pairs & np.isfinite(found["accuracy"])).sum())}
         for name, matrix in found.items():
             figure = pair_figure(matrix, pairs, names)
-            if name in ("own", "seconds"):
+            if name in ("own", "seconds", "beside"):
                 row[name] = figure and figure["mean"]
             else:
                 row |= columns(name, figure)

@@ -240,19 +240,23 @@ def cases(spec: Where, order: Where) -> str:
     found = []
     for one in spec["rows"]:
         rows = [row for row in load(one["source"]) if matches(row, one.get("where", {}))]
-        key, value = one["key"].split(), one.get("value", "fidelity")
-        groups: dict[tuple[Any, ...], dict[Any, float]] = {}
+        key, value, chosen = one["key"].split(), one.get("value", "fidelity"), one.get("default", spec["default"])
+        groups: dict[tuple[Any, ...], dict[Any, Row]] = {}
         for row in rows:
             if isinstance(row.get(value), int | float):
-                groups.setdefault(tuple(row.get(name) for name in key), {})[row["method"]] = row[value]
-        chosen = one.get("default", spec["default"])
-        groups = {place: values for place, values in groups.items() if chosen in values}
+                groups.setdefault(tuple(row.get(name) for name in key), {})[row["method"]] = row
+        groups = {place: methods for place, methods in groups.items() if chosen in methods}
         line = [one["what"], f"`{chosen}`", str(len(groups))]
         for methods in (spec["maps"], spec["rivals"]):
+            # A method that was evaluated on some pairs only has the default's value on the same pairs beside it.
             behind = {
-                place: max(values[name] for name in methods if name in values) - values[chosen]
-                for place, values in groups.items()
-                if any(name in values for name in methods)
+                place: max(
+                    known[name][value] - (known[name].get("beside") or known[chosen][value])
+                    for name in methods
+                    if name in known
+                )
+                for place, known in groups.items()
+                if any(name in known for name in methods)
             }
             if behind:
                 worst = max(behind, key=lambda place: behind[place])

@@ -4,7 +4,8 @@
 
 300 nodes in 5 equal classes, 8 neighbors on average, of which the homophily is the share of the own class; 32 features,
 class means plus noise. Ten runs of GCN, GraphSAGE and GAT each, trained on 144 nodes, with 96 for validation and 60 for
-testing; all ordered pairs, anchors drawn anew for each source.
+testing; all ordered pairs, anchors drawn anew for each source. No test node is an anchor: with 128 anchors among 300
+nodes, a lookup of the anchors' own outputs would be right on two in five of them.
 """
 
 from __future__ import annotations
@@ -37,7 +38,9 @@ def made_graph(homophily: float, seed: int = 0) -> Problem:
         data, order = Data(x=x, edge_index=edges, y=y), torch.randperm(len(y))
     for mask, rows in zip(MASKS, order.split([144, 96, 60]), strict=True):
         data[mask] = torch.zeros(len(y), dtype=torch.bool).index_fill_(0, rows, True)
-    return make_problem(data)
+    problem = make_problem(data)
+    problem.candidates = torch.cat([problem.train, problem.validation])
+    return problem
 
 
 def measure(cell: Row, options: argparse.Namespace) -> Iterable[Row]:
@@ -47,7 +50,7 @@ def measure(cell: Row, options: argparse.Namespace) -> Iterable[Row]:
         runs += trained_runs(problem, encoder, range(options.seeds), options)
     names, strategy = [run.encoder for run in runs], cell["strategy"]
     anchors = Anchors.draw(problem, cell["anchors"] or 1, strategy.replace("none", "random"), range(len(runs)))
-    found = matrices(cell["method"], runs, anchors=anchors, most=MOST_HEADS.get(cell["method"]))
+    found = matrices(cell["method"], runs, anchors=anchors, most=3 if cell["method"] in MOST_HEADS else None)
     yield from rows_of(found, names, pair_groups(names))
 
 

@@ -87,7 +87,8 @@ class NodeProblem(Problem):
     ) -> tuple[Tensor, Tensor | None]:
         """Rows of anchor nodes ``(K,)`` and their weights; see :func:`relgraph.anchors.choose_weighted`."""
         generator = torch.Generator().manual_seed(seed)
-        return choose_weighted(self.data, num_anchors, strategy, features=features, generator=generator)
+        among = None if len(self.candidates) == num_nodes(self.data) else self.candidates
+        return choose_weighted(self.data, num_anchors, strategy, features=features, among=among, generator=generator)
 
     def with_anchors(self, rows: Tensor) -> NodeProblem:
         """The same problem with these nodes as anchors of models with a ``"relative-cosine"`` head."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 
 import pytest
@@ -236,3 +237,15 @@ def test_other_data_are_refused() -> None:
         make_problem(HeteroData())
     with pytest.raises(InputError, match="'task' must be one of .*did you mean 'node'"):
         make_problem(graph(), "nod")
+
+
+def test_anchors_are_chosen_among_the_candidates(problem: NodeProblem) -> None:
+    some = copy.copy(problem)
+    some.candidates = torch.arange(10, 30)
+    for strategy in ("random", "kmeans", "degree"):
+        rows, weights = some.weighted_anchors(8, strategy, seed=1)
+        assert bool(((rows >= 10) & (rows < 30)).all())
+        assert weights is None or float(weights.sum()) == pytest.approx(1)
+        whole = problem.choose_anchors(8, strategy, seed=1)
+        expected = rg.select_anchors(problem.data, 8, strategy, generator=torch.Generator().manual_seed(1))
+        assert torch.equal(whole, expected)
