@@ -184,8 +184,22 @@ def _digest(ids: Tensor, edge_index: Tensor | None, edge_weight: Tensor | None) 
     return digest.hexdigest()[:16]
 
 
+def anchored_nodes(data: Any) -> Any:
+    """The nodes that may be anchors: the graph itself, or the one node type of a heterogeneous graph with anchors."""
+    if not hasattr(data, "node_types"):
+        return data
+    types = [name for name in data.node_types if "anchor_rank" in data[name]]
+    if len(types) != 1:
+        got = ", ".join(types or data.node_types)
+        what = "several types" if types else "no"
+        raise InputError("data", f"must have one node type with anchors (got {what}: {got}); pass data[node_type]")
+    return data[types[0]]
+
+
 def anchor_index(data: GraphLike) -> Tensor:
     """Rows of the anchors in rank order, shape ``(K,)``, read from ``data.anchor_rank`` and ``data.num_anchors``.
+
+    Of a heterogeneous graph they are those of its one node type with anchors.
 
     A graph carries its anchors per node (rank 0..K-1 for anchors, -1 elsewhere), because that is kept when a subgraph
     is taken or nodes are shuffled, which a list of rows is not.
@@ -199,9 +213,7 @@ def anchor_index(data: GraphLike) -> Tensor:
         >>> anchor_index(data)
         tensor([2, 0])
     """
-    if hasattr(data, "node_types"):
-        types = ", ".join(data.node_types)
-        raise InputError("data", f"must hold one type of nodes (got {types}); pass data[node_type]")
+    data = anchored_nodes(data)
     if "anchor_rank" not in data:
         raise InputError("data", "must carry anchors (got no 'anchor_rank'); apply relgraph.AddAnchors first")
     rank: Tensor = data.anchor_rank

@@ -340,4 +340,13 @@ def test_a_node_type_carries_anchors_of_its_own() -> None:
     data = HeteroData()
     data["paper"].x = torch.zeros(3, 1)
     data["paper"].anchor_rank, data["paper"].num_anchors = torch.tensor([1, 0, -1]), 2
-    assert anchor_index(data["paper"]).tolist() == [1, 0]
+    data["author"].x = torch.zeros(2, 1)
+    assert anchor_index(data["paper"]).tolist() == anchor_index(data).tolist() == [1, 0]
+    data["author"].anchor_rank, data["author"].num_anchors = torch.tensor([0, -1]), 1
+    assert anchor_index(data["author"]).tolist() == [0]
+    with pytest.raises(InputError, match="one node type with anchors .got several types: paper, author.; pass data"):
+        anchor_index(data)
+    for name in ("paper", "author"):
+        del data[name].anchor_rank
+    with pytest.raises(InputError, match="one node type with anchors .got no: paper, author."):
+        anchor_index(data)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from relgraph.anchors.matching import as_tensor, repeated_id, row_numbers, shared_ids
 from relgraph.errors import DataError, InputError, unknown_name
-from relgraph.graph import anchor_index, integer_ids, node_ids, num_nodes
+from relgraph.graph import anchor_index, anchored_nodes, integer_ids, node_ids, num_nodes
 from relgraph.graph import fingerprint as graph_fingerprint
 from relgraph.io import PathLike, digest, load_record, save_record
 from relgraph.task import Mode, check_mode
@@ -189,7 +189,8 @@ class AnchorSet(AnchorValues):
 
         Args:
             z: Embeddings of all nodes, shape ``(N, F)``; they are detached.
-            data: Graph with anchors and their weights (:class:`relgraph.AddAnchors`), or the storage of one node type.
+            data: Graph with anchors and their weights (:class:`relgraph.AddAnchors`), of one node type or of several,
+                or the storage of one node type.
             center_over: Rows of ``z`` whose mean is the center, a mask ``(N,)`` or row numbers; by default all. On a
                 graph that has grown, the rows of the old nodes keep the center comparable to that of the other run.
             fingerprint: Of the graph, if it is known already or ``data`` is a part of it; by default it is computed
@@ -207,7 +208,7 @@ class AnchorSet(AnchorValues):
             >>> anchors.ids, anchors.embeddings, anchors.center
             (tensor([2]), tensor([[5.]]), tensor([2.]))
         """
-        z = check_rows("z", z)
+        z, data = check_rows("z", z), anchored_nodes(data)
         if z.size(0) != num_nodes(data):
             raise InputError(
                 "z",

@@ -14,7 +14,6 @@ from relgraph.errors import DataError, InputError
 from relgraph.graph import graph_edges
 
 if TYPE_CHECKING:
-    import networkx
     from torch_geometric.data import Data
 
 _STRINGS = ("dataset_name", "source", "features")
@@ -57,7 +56,7 @@ def load_file(path: Path) -> Data:
     return data
 
 
-def from_networkx(graph: networkx.Graph[Any]) -> Data:
+def from_networkx(graph: Any) -> Data:
     """A graph of networkx with the node attribute ``x``, and optionally ``y`` and masks, as a PyG ``Data``.
 
     It is converted by PyG's ``from_networkx``. The edge attribute ``weight`` becomes ``edge_weight``; nodes that are

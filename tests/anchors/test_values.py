@@ -71,8 +71,9 @@ def test_a_node_type_of_a_heterogeneous_graph_can_be_published() -> None:
     data["paper"].x = torch.randn(4, 2)
     data["paper"].anchor_rank = torch.tensor([-1, 0, 1, -1])
     data["paper"].num_anchors = 2
-    made = AnchorSet.from_embeddings(data["paper"].x, data["paper"])
-    assert made.ids.tolist() == [1, 2] and made.fingerprint == ""
+    for source in (data["paper"], data):
+        made = AnchorSet.from_embeddings(data["paper"].x, source)
+        assert made.ids.tolist() == [1, 2] and made.fingerprint == ""
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
