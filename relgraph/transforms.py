@@ -70,12 +70,15 @@ class AddAnchors(BaseTransform):  # type: ignore[misc]
         self.num_anchors, self.strategy, self.seed = num_anchors, strategy, seed
         self.node_type, self.features, self.among = node_type, features, among
         self.ids: Tensor | None = None
+        self.weights: Tensor | None = None
 
     @classmethod
-    def from_ids(cls, ids: Tensor, node_type: str | None = None) -> AddAnchors:
+    def from_ids(cls, ids: Tensor, node_type: str | None = None, *, weights: Tensor | None = None) -> AddAnchors:
         """The transform that makes the nodes with these stable ids ``(K,)`` the anchors, in this order.
 
         Two teams, or two runs, agree on anchors so. A repeated id is an error; when called, so is a missing one.
+        ``weights`` ``(K,)`` are the shares of all nodes that the anchors stand for, as of
+        :attr:`relgraph.AnchorSet.weights`.
 
         Example:
             >>> AddAnchors.from_ids(torch.tensor([2, 0]))(Data(x=torch.zeros(4, 1))).anchor_rank
@@ -85,6 +88,12 @@ class AddAnchors(BaseTransform):  # type: ignore[misc]
         transform = cls(found.numel(), node_type=node_type)
         transform.labels_used = None
         transform.ids = found.detach().cpu().to(torch.int64).clone()
+        if weights is not None:
+            shares = as_tensor("weights", weights).detach().cpu().float().clone()
+            if shares.shape != found.shape or not bool((shares > 0).all() and shares.isfinite().all()):
+                got = f"(got shape {tuple(shares.shape)}, least {float(shares.min()) if shares.numel() else None})"
+                raise InputError("weights", f"must hold one finite number above 0 per id, {found.numel()} {got}")
+            transform.weights = shares
         return transform
 
     def __call__(self, data: Any) -> Data | HeteroData:
@@ -133,7 +142,7 @@ class AddAnchors(BaseTransform):  # type: ignore[misc]
             missing = shortened(self.ids[~torch.isin(self.ids, present.cpu())].tolist())
             hint = "take anchors that both graphs have, or set data.node_id"
             raise InputError("ids", f"must all be nodes of the graph (missing: {missing}); {hint}")
-        return rows, None
+        return rows, None if self.weights is None else self.weights.to(rows.device)
 
     def __repr__(self) -> str:
         where = "" if self.node_type is None else f", node_type={self.node_type!r}"

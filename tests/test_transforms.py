@@ -186,6 +186,17 @@ def test_the_same_ids_are_anchors_in_two_graphs() -> None:
     assert torch.equal(anchor_index(AddAnchors.from_ids(ids)(tomorrow)), ids)
 
 
+def test_ids_may_come_with_weights() -> None:
+    chosen = AddAnchors(5, "kmeans")(graph())
+    space = AnchorSet.from_embeddings(chosen.x, chosen)
+    again = AddAnchors.from_ids(space.ids, weights=space.weights)(graph())
+    assert torch.equal(again.anchor_weight, chosen.anchor_weight) and torch.equal(again.anchor_rank, chosen.anchor_rank)
+    assert AnchorSet.from_embeddings(chosen.x, again).id == space.id
+    for weights in ([1.0], [1.0, 0.0], [1.0, float("nan")], []):
+        with pytest.raises(InputError, match="'weights' must hold one finite number above 0 per id, 2"):
+            AddAnchors.from_ids(torch.tensor([3, 4]), weights=weights)  # type: ignore[arg-type]
+
+
 def test_missing_and_repeated_ids_are_named() -> None:
     with pytest.raises(InputError, match=r"missing: 30, 99\)"):
         AddAnchors.from_ids(torch.tensor([30, 1, 99]))(graph())

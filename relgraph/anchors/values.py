@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from torch_geometric.data import Data
     from torch_geometric.data.storage import NodeStorage
 
+LARGEST = 1e100
+"""Larger numbers have squares, or sums of them, that are infinite in float64."""
+
 MeanFrom = Literal["center", "run-embeddings", "anchors"]
 
 
@@ -385,6 +388,8 @@ def check_rows(argument: str, rows: object) -> Tensor:
     if bad.numel():
         value = "NaN" if bool(found[bad[0]].isnan().any()) else "infinity"
         raise InputError(argument, f"must hold finite numbers (got {value} in row {int(bad[0])}); check the training")
+    if found.dtype == torch.float64 and found.numel() and float(found.abs().amax()) > LARGEST:
+        raise InputError(argument, f"must hold numbers below {LARGEST:g} (got a larger one); rescale them")
     return found
 
 

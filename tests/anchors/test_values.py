@@ -108,6 +108,8 @@ def test_shapes_and_types_are_checked() -> None:
         AnchorSet(ids, rows.long(), torch.zeros(2))
     with pytest.raises(InputError, match="'embeddings' must be a tensor, or an array or list of numbers .got str."):
         AnchorSet(ids, "rows", torch.zeros(2))  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="'embeddings' must hold numbers below 1e.100 .got a larger one.; rescale"):
+        AnchorSet(ids, 1e200 * torch.eye(2, dtype=torch.float64), torch.zeros(2))
     with pytest.raises(InputError, match="at least one integer"):
         AnchorSet(torch.zeros(0, dtype=torch.int64), torch.zeros(0, 2), torch.zeros(2))
     with pytest.raises(InputError, match="'center' must hold finite numbers"):
