@@ -173,13 +173,28 @@ def loss(name: str, model: Any, data: Data) -> Tensor:
 
 
 def trained(name: str, data: Data, seed: int, epochs: int) -> nn.Module:
-    """A model after Adam with the settings of Kipf and Welling (2017)."""
+    """A model after Adam with the settings of Kipf and Welling (2017), at its best validation accuracy.
+
+    Validation is measured at every fifth epoch. Models without labels are trained twice as long, to the end.
+    """
     torch.manual_seed(seed)
-    model = make(name, data)
+    model, best, kept = make(name, data), 0.0, {}
     optimizer = torch.optim.Adam(model.parameters(), lr=0.01, weight_decay=0.0 if name in UNSUPERVISED else 5e-4)
-    model.train()
-    for _ in range(epochs):
+    for epoch in range(2 * epochs if name in UNSUPERVISED else epochs):
+        model.train()
         optimizer.zero_grad()
         loss(name, model, data).backward()
         optimizer.step()
+        if name not in UNSUPERVISED and (epoch + 1) % 5 == 0:
+            value = validation(name, model.eval(), data)
+            if value > best:
+                best, kept = value, {key: tensor.clone() for key, tensor in model.state_dict().items()}
+    model.load_state_dict(kept or model.state_dict())
     return model.eval()
+
+
+@torch.no_grad()
+def validation(name: str, model: nn.Module, data: Data) -> float:
+    """Accuracy on the validation nodes."""
+    out = model(data.x) if name == "mlp" else model(data.x, data.edge_index)
+    return float((out.argmax(1) == data.y)[data.val_mask].float().mean())

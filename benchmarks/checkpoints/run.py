@@ -3,8 +3,8 @@
     python -m benchmarks.checkpoints.run --data-root DIR
 
 ``models.py`` trains every model on Cora with PyG alone. The states are saved (``.pt`` and ``.safetensors`` in turn), loaded
-into new modules by ``relgraph.Model.from_checkpoint``, and all ordered pairs of seeds are stitched through 128 random
-anchors. Accuracy is on the test nodes; retention is stitched accuracy over that of the head's own model, as loaded and
+into new modules by ``relgraph.Model.from_checkpoint``, and all ordered pairs of seeds are stitched through 128 anchors,
+random and by k-means. Accuracy is on the test nodes; retention is stitched accuracy over that of the head's own model, as loaded and
 before it was taken apart. Models without a head (GAE, VGAE, Deep Graph Infomax) get a logistic regression on the
 embeddings of their own training nodes.
 """
@@ -23,6 +23,8 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 from torch_geometric.data import Data
 
@@ -33,7 +35,7 @@ from relgraph.errors import InputError
 
 # The layer of a cut "last" and of one "earlier"; by default before the last layer, and behind the first.
 LAYERS: dict[str, tuple[int | None, int]] = {"gae": (2, 1), "infomax": (2, 1), "initial-residual": (None, 2)}
-Loaded = list[tuple[rg.Model, Callable[[Tensor], float]]]
+STRATEGIES = ("random", "kmeans")
 
 
 def save(model: torch.nn.Module, folder: Path, seed: int) -> Path:
@@ -47,7 +49,9 @@ def score(name: str, outputs: Tensor, data: Data) -> Callable[[Tensor], float]:
     """Accuracy on the test nodes of outputs of one model, which are classes or embeddings."""
     if name not in UNSUPERVISED:
         return lambda out: float((out.argmax(1) == data.y)[data.test_mask].float().mean())
-    probe = LogisticRegression(max_iter=1000).fit(outputs[data.train_mask].numpy(), data.y[data.train_mask].numpy())
+    probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)).fit(
+        outputs[data.train_mask].numpy(), data.y[data.train_mask].numpy()
+    )
     return lambda out: float(probe.score(out[data.test_mask].numpy(), data.y[data.test_mask].numpy()))
 
 
@@ -63,15 +67,15 @@ def measure(cell: Row, options: argparse.Namespace) -> Iterable[Row]:
     """Figures of one model at two layers, or the sentence why it cannot be taken apart."""
     name = cell["model"]
     data = features_of(name, rg.load_dataset("cora", options.data_root))
-    data = rg.AddAnchors(options.anchors)(data)
     with tempfile.TemporaryDirectory() as folder:
         paths = [save(trained(name, data, seed, options.epochs), Path(folder), seed) for seed in range(options.seeds)]
         for cut, at in zip(("last", "earlier"), LAYERS.get(name, (None, 1)), strict=True):
-            row: Row = {"cut": cut, "anchors": options.anchors}
-            try:
-                yield row | stitched(name, data, paths, at)
-            except InputError as error:
-                yield row | {"result": str(error)}
+            for strategy in STRATEGIES:
+                row: Row = {"cut": cut, "anchors": options.anchors, "strategy": strategy}
+                try:
+                    yield row | stitched(name, rg.AddAnchors(options.anchors, strategy)(data), paths, at)
+                except InputError as error:
+                    yield row | {"result": str(error)}
 
 
 def stitched(name: str, data: Data, paths: list[Path], at: int | None) -> Row:
@@ -93,7 +97,12 @@ def stitched(name: str, data: Data, paths: list[Path], at: int | None) -> Row:
             out = rg.stitch(models[i], models[j], data, mode=mode).predict(data)
         found.append(scores[j](out[0] if isinstance(out, tuple) else out))
         kept.append(found[-1] / own[j])
-    figures = {"own": np.mean(own), "accuracy": np.mean(found), "retention": np.mean(kept), "retention_worst": min(kept)}
+    figures = {
+        "own": np.mean(own),
+        "accuracy": np.mean(found),
+        "retention": np.mean(kept),
+        "retention_worst": min(kept),
+    }
     return {"result": "works", "pairs": len(found)} | {key: float(value) for key, value in figures.items()}
 
 

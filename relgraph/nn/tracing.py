@@ -14,7 +14,7 @@ import torch_geometric.utils
 from torch import Tensor, nn
 from torch.fx import Graph, GraphModule, Node, Proxy, Tracer
 from torch.nn.parameter import UninitializedParameter
-from torch_geometric.nn import Aggregation, JumpingKnowledge, MessagePassing
+from torch_geometric.nn import Aggregation, JumpingKnowledge, MessagePassing, Sequential
 from torch_geometric.nn.conv import gcn_conv
 from torch_geometric.nn.pool import glob
 
@@ -363,7 +363,10 @@ def _arguments(module: nn.Module) -> tuple[dict[str, str], dict[str, Any]]:
     """The module's own names of arguments with those of the graph's parts, and defaults by the latter."""
     names: dict[str, str] = {}
     defaults: dict[str, Any] = {}
-    for place, parameter in enumerate(inspect.signature(module.forward).parameters.values()):
+    parameters = list(inspect.signature(module.forward).parameters.values())
+    if isinstance(module, Sequential):
+        parameters = [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY) for name in module.signature.param_dict]
+    for place, parameter in enumerate(parameters):
         if parameter.kind is parameter.VAR_POSITIONAL:
             names |= {name: name for name in ("x", "edge_index")[place:]}
         elif parameter.kind is not parameter.VAR_KEYWORD:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 from torch import nn
 from torch_geometric.data import Data
 
 from relgraph.anchors import AnchorSet, publish
-from relgraph.errors import InputError
+from relgraph.errors import InputError, unknown_name
 from relgraph.maps import Shrinkage, TranslatedHead, fit_map
 from relgraph.maps.correspondence import warn_if_unrelated
 from relgraph.maps.scarcity import warn_if_scarce
@@ -73,8 +74,7 @@ def stitch(
     parts = ((encoder, source.node_type), (theirs, target.node_type))
     z, foreign = (Model(part, nn.Identity(), kind).embed(data) for part, kind in parts)
     space, other = (
-        AnchorSet.from_embeddings(rows, data if kind is None else data[kind])
-        for rows, (_, kind) in zip((z, foreign), parts, strict=True)
+        AnchorSet.from_embeddings(rows, _nodes(data, kind)) for rows, (_, kind) in zip((z, foreign), parts, strict=True)
     )
     served: nn.Module | None = None
     if not head_arguments(head, data) and targets != "embeddings":
@@ -90,3 +90,12 @@ def stitch(
     model = Model(copy.deepcopy(encoder), served, source.node_type)
     model.training = source.training  # the encoder's own mode stays as it is
     return model
+
+
+def _nodes(data: Any, node_type: str | None) -> Any:
+    """The nodes of the embeddings: the graph, or one type of its nodes."""
+    if node_type is None or not hasattr(data, "node_types"):
+        return data
+    if node_type not in data.node_types:
+        raise unknown_name("node_type", node_type, data.node_types)
+    return data[node_type]
