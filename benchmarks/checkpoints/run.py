@@ -2,11 +2,11 @@
 
     python -m benchmarks.checkpoints.run --data-root DIR
 
-``models.py`` trains every model on Cora with PyG alone. The states are saved (``.pt`` and ``.safetensors`` in turn), loaded
-into new modules by ``relgraph.Model.from_checkpoint``, and all ordered pairs of seeds are stitched through 128 anchors,
-random and by k-means. Accuracy is on the test nodes; retention is stitched accuracy over that of the head's own model, as loaded and
-before it was taken apart. Models without a head (GAE, VGAE, Deep Graph Infomax) get a logistic regression on the
-embeddings of their own training nodes.
+``models.py`` trains every model on Cora with PyG alone. The states are saved (``.pt`` and ``.safetensors`` in turn),
+loaded into new modules by ``relgraph.Model.from_checkpoint``, and all ordered pairs of seeds are stitched through 128
+anchors, random and by k-means. Accuracy is on the test nodes; retention is stitched accuracy over that of the head's
+own model before it was taken apart. Models without a head (GAE, VGAE, Deep Graph Infomax) get a logistic regression on
+the embeddings of their own training nodes.
 """
 
 from __future__ import annotations

@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from relgraph.errors import InputError
 from relgraph.task import Mode
 
-_LINEAR = "LinearClassifierMixin"
 LEAST_PROBABILITY = 1e-6
 """Smallest probability whose logarithm is taken: a forest gives 0 for most classes."""
 
@@ -42,32 +41,43 @@ class EstimatorHead(nn.Module):
 
     def __init__(self, estimator: Any) -> None:
         super().__init__()
-        from sklearn.base import is_classifier, is_regressor
+        from sklearn.base import BaseEstimator, is_classifier, is_regressor
         from sklearn.exceptions import NotFittedError
         from sklearn.utils.validation import check_is_fitted
 
         kind = type(estimator).__name__
-        self.mode: Mode = "regression"
-        if is_classifier(estimator):
-            self.mode = "multilabel" if getattr(estimator, "multilabel_", False) else "multiclass"
-        elif not is_regressor(estimator):
+        known = isinstance(estimator, BaseEstimator)
+        classifies = known and is_classifier(estimator)
+        if not classifies and not (known and is_regressor(estimator)):
             rule = f"must be a torch module, or a classifier or regressor of scikit-learn (got {kind})"
             raise InputError("head", f"{rule}; wrap other functions in a module")
         try:
             check_is_fitted(estimator)
         except NotFittedError as error:
             raise InputError("head", f"must be fitted (got a {kind} that is not); call its fit first") from error
+        self.mode: Mode = "regression"
+        if classifies:
+            self.mode = "multilabel" if getattr(estimator, "multilabel_", False) else "multiclass"
         self.estimator = estimator
-        self.classes = len(estimator.classes_) if is_classifier(estimator) else None
+        self.classes = len(estimator.classes_) if classifies else None
         self.in_features: int | None = getattr(estimator, "n_features_in_", None)
-        # Not by the attribute coef_: generalized linear models and linear SVC have one, and curved outputs.
-        method, base = ("predict", "LinearModel") if self.classes is None else ("decision_function", _LINEAR)
-        self.affine = getattr(getattr(type(estimator), method, None), "__qualname__", "") == f"{base}.{method}"
+        self.affine = self._is_affine()
 
     def forward(self, z: Tensor) -> Tensor:
         """Outputs ``(N, C)`` in the type and on the device of the embeddings; no gradient passes."""
         outputs = self._outputs(z.detach().cpu().numpy())
         return torch.from_numpy(np.ascontiguousarray(outputs)).to(z)
+
+    def _is_affine(self) -> bool:
+        """Whether outputs are those of ``coef_`` and ``intercept_``; generalized linear models have these as well."""
+        weight, bias = (getattr(self.estimator, name, None) for name in ("coef_", "intercept_"))
+        if not isinstance(weight, np.ndarray) or bias is None:
+            return False
+        weight = np.atleast_2d(weight)
+        points = np.concatenate([np.eye(weight.shape[1]), -3 * np.eye(weight.shape[1])])
+        method = "predict" if self.classes is None else "decision_function"
+        found = np.asarray(getattr(self.estimator, method)(points)).reshape(len(points), -1)
+        return found.shape[1] == len(weight) and np.allclose(found, points @ weight.T + bias)
 
     def _outputs(self, z: NDArray[Any]) -> NDArray[Any]:
         if self.classes is None:

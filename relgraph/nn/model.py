@@ -15,10 +15,11 @@ from relgraph.errors import InputError, unknown_name
 from relgraph.graph import anchor_index
 from relgraph.io import PathLike
 from relgraph.modes import eval_mode
+from relgraph.nn.cutting import At, cut, layers
 from relgraph.nn.encoders import Encoder
 from relgraph.nn.folding import RelativeHead, fold
 from relgraph.nn.relative import RelativeLayer
-from relgraph.nn.tracing import PARTS, WHOLE, At, cut, layers, trace
+from relgraph.nn.tracing import PARTS, WHOLE, trace
 from relgraph.similarity import resolve
 
 Graph: TypeAlias = Data | Mapping[str, Any]
@@ -60,6 +61,16 @@ class Model(nn.Module):
         Raises:
             DataError: If the file is missing or damaged, or holds other objects than tensors.
             InputError: If names or shapes in the file differ from those of the module, or it cannot be taken apart.
+
+        Example:
+            >>> import tempfile
+            >>> import torch
+            >>> from torch_geometric.nn import GCN
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     torch.save(GCN(3, 8, 2, 5).state_dict(), f"{folder}/gcn.pt")
+            ...     model = Model.from_checkpoint(GCN(3, 8, 2, 5), f"{folder}/gcn.pt")
+            >>> model.embed(Data(x=torch.rand(4, 3), edge_index=torch.tensor([[0, 1], [1, 0]]))).shape
+            torch.Size([4, 8])
         """
         from relgraph.nn.checkpoint import load_weights  # they build models, and come after this file
         from relgraph.nn.splitting import split
@@ -251,7 +262,6 @@ def head_arguments(head: nn.Module, graph: Graph) -> dict[str, Any]:
     else:
         found = {one.name: graph if one.name in WHOLE else _value(head, "head", parts, one) for one in _named(head)}
     return {name: value for name, value in found.items() if value is not None}
-
 
 
 def _graph(x: Tensor | Data, edge_index: Tensor | None, graph: dict[str, Any]) -> Graph:

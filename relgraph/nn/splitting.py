@@ -8,8 +8,9 @@ from torch import nn
 from torch_geometric.nn import GAE, DeepGraphInfomax
 
 from relgraph.errors import InputError
+from relgraph.nn.cutting import At, cut
 from relgraph.nn.model import Model, cut_model
-from relgraph.nn.tracing import At, cut, trace
+from relgraph.nn.tracing import trace
 
 
 def split(model: nn.Module, at: At = None, *, given: Sequence[str] = (), node_type: str | None = None) -> Model:
@@ -17,9 +18,10 @@ def split(model: nn.Module, at: At = None, *, given: Sequence[str] = (), node_ty
 
     .. math:: \text{model}(G) = \text{head}(\text{encoder}(G), G)
 
-    The module is traced by :mod:`torch.fx` and cut where a single tensor passes, besides the inputs of the graph. A head
-    that is one linear layer is that layer itself; a head that passes messages takes ``(h, edge_index, ...)``, and
-    :func:`relgraph.stitch` translates the embeddings in front of it. Both parts share their parameters with the module.
+    The module is traced by :mod:`torch.fx` and cut where a single tensor passes, besides the inputs of the graph. A
+    head that is one linear layer is that layer itself; a head that passes messages takes ``(h, edge_index, ...)``, and
+    :func:`relgraph.stitch` translates the embeddings in front of it. Both parts share their parameters with the module,
+    as a slice of a :class:`relgraph.nn.Encoder` does.
 
     Args:
         model: A network of ``torch_geometric.nn.models``, a ``torch_geometric.nn.Sequential``, or a module written by

@@ -296,6 +296,39 @@ def test_an_optional_argument_that_is_branched_on_is_refused_or_given(data: Data
     agree(plain, data, plain(data.x, data.edge_index, data.edge_weight))  # passed on, never branched on
 
 
+def test_changes_in_place_are_kept_or_refused(data: Data) -> None:
+    class Kept(Whole):
+        def forward(self, x, edge_index):
+            return self.two(self.one(x, edge_index).relu_(), edge_index)
+
+    class Lost(Whole):
+        def forward(self, x, edge_index):
+            h = self.one(x, edge_index)
+            h.relu_()
+            return self.two(h, edge_index)
+
+    model = Kept().eval()
+    agree(model, data, model(data.x, data.edge_index))
+    with pytest.raises(InputError, match="must not change tensors in place .got a Lost that calls 'relu_' on one"):
+        rg.split(Lost())
+
+
+def test_weights_of_both_parts_are_no_crossing_tensors(data: Data) -> None:
+    class Tied(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.one, self.scale = nn.Linear(5, 8), nn.Parameter(torch.ones(1))
+            self.square = nn.Parameter(torch.rand(8, 8))
+
+        def forward(self, x):
+            scale = self.scale.exp()
+            return (self.one(x) @ self.square * scale).relu() @ self.square * scale
+
+    model = Tied().eval()
+    for at in (None, 1, 2):
+        agree(model, data, model(data.x), at)
+
+
 def test_an_inner_residual_is_named_and_the_last_layer_is_found(data: Data) -> None:
     model = Residual().eval()
     assert agree(model, data, model(data.x, data.edge_index)).head is model.last
@@ -308,7 +341,7 @@ def test_points_that_do_not_exist_list_the_nearest() -> None:
     for at in (0, 4, True, 1.0):
         with pytest.raises(InputError, match="'at' must be from 1 to 3, the layers 'convs.0', 'convs.1', 'convs.2'"):
             rg.split(model, at)  # type: ignore[arg-type]
-    with pytest.raises(InputError, match=r"'at' must be a submodule that is called \(got 'conv.1'\); the nearest names"):
+    with pytest.raises(InputError, match=r"'at' must be a submodule that is called \(got 'conv.1'\); the nearest"):
         rg.split(model, "conv.1")
     with pytest.raises(InputError, match="nearest names are 'convs.1'"):
         rg.split(model, "convs.11")
