@@ -14,7 +14,7 @@ from torch_geometric.transforms import SVDFeatureReduction
 from torch_geometric.utils import degree
 
 HIDDEN = 64
-OPTIONS: dict[str, Any] = {"hidden_channels": HIDDEN, "num_layers": 3, "dropout": 0.5}
+OPTIONS: dict[str, Any] = {"hidden_channels": HIDDEN, "dropout": 0.5}
 JUMPS = ("none", "last", "cat", "max", "lstm")
 STOCK = {
     "gcn": gnn.GCN,
@@ -154,7 +154,9 @@ def make(name: str, data: Data) -> nn.Module:
     if name in OTHERS:
         return OTHERS[name](*sizes)
     kind, jump = name.split("-")
-    options = OPTIONS | {"out_channels": sizes[1], "jk": None if jump == "none" else jump}
+    # Three layers with weights either way: the last convolution, or the linear layer behind the jumps, is the head.
+    jumps = {"num_layers": 3} if jump == "none" else {"num_layers": 2, "jk": jump}
+    options = OPTIONS | jumps | {"out_channels": sizes[1]}
     if kind == "pna":
         counts = torch.bincount(degree(data.edge_index[1], data.num_nodes, torch.long))
         options |= {"aggregators": ["mean", "max", "std"], "scalers": ["identity", "amplification"], "deg": counts}

@@ -11,7 +11,7 @@ from torch.fx import Graph, GraphModule, Node
 from torch.nn.parameter import UninitializedParameter
 
 from relgraph.errors import InputError
-from relgraph.nn.tracing import ALTERNATIVE, refuse
+from relgraph.nn.tracing import ALTERNATIVE, refuse, step
 
 At: TypeAlias = int | str | None
 
@@ -185,6 +185,7 @@ def _attribute(module: nn.Module, node: Node) -> Any:
     return getattr(module.get_submodule(path), name)
 
 
+@step
 def _checked(value: Any, label: str) -> Tensor:
     """The tensor that crosses a cut; only a call shows whether it is one."""
     if isinstance(value, Tensor):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -199,6 +200,19 @@ def _steps(graph: Graph) -> list[tuple[str, str]]:
     return [(node.op, str(node.target)) for node in calls if node.target is not refuse]
 
 
+def step(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function that stays one step when a graph that calls it is traced again, as unpickling does."""
+
+    @functools.wraps(function)
+    def call(value: Any, *others: Any) -> Any:
+        if isinstance(value, Proxy):
+            return value.tracer.create_proxy("call_function", call, (value, *others), {})
+        return function(value, *others)
+
+    return call
+
+
+@step
 def refuse(value: Any, default: Any, name: str) -> None:
     """Refuse an argument that has no part in the traced graph."""
     if value is not default and value != default:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import io
 from collections.abc import Callable
 from typing import Any
 
@@ -396,6 +397,12 @@ def test_parts_are_copied_and_cut_again(data: Data) -> None:
     model = gnn.GAT(5, 8, 3, 4).eval()
     parts = copy.deepcopy(rg.split(model))
     assert torch.equal(parts(data), model(data.x, data.edge_index))
+    stored = io.BytesIO()
+    torch.save(parts, stored)
+    stored.seek(0)
+    loaded = torch.load(stored, weights_only=False)
+    assert torch.equal(loaded(data), parts(data))
+    assert torch.equal(rg.split(loaded, 1)(data), parts(data))
     again = rg.split(parts, "convs.0")
     assert isinstance(again.head, TailHead) and torch.equal(again(data), parts(data))
     traced = rg.split(rg.Model(gnn.GCN(5, 8, 2).eval(), nn.Linear(8, 2)), 1)
