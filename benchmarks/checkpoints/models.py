@@ -144,8 +144,12 @@ NAMES = (*(f"{name}-{jump}" for name in STOCK for jump in JUMPS), *OTHERS)
 
 
 def features_of(name: str, data: Data) -> Data:
-    """The graph; models whose layers act on every edge get 64 singular directions of the features."""
-    return SVDFeatureReduction(HIDDEN)(data) if name.startswith(("pna", "edgecnn")) else data
+    """The graph; models whose layers act on every edge get 64 singular directions of the features, of unit variance."""
+    if not name.startswith(("pna", "edgecnn")):
+        return data
+    data = SVDFeatureReduction(HIDDEN)(data)
+    data.x = (data.x - data.x.mean(dim=0)) / data.x.std()
+    return data
 
 
 def make(name: str, data: Data) -> nn.Module:
@@ -160,6 +164,8 @@ def make(name: str, data: Data) -> nn.Module:
     if kind == "pna":
         counts = torch.bincount(degree(data.edge_index[1], data.num_nodes, torch.long))
         options |= {"aggregators": ["mean", "max", "std"], "scalers": ["identity", "amplification"], "deg": counts}
+    if kind in ("pna", "edgecnn"):
+        options["norm"] = "batch_norm"
     if kind == "gin":  # sums over neighbors grow with every layer, and training is unstable with more
         options["dropout"] = 0.2
     return STOCK[kind](sizes[0], **options)
