@@ -75,8 +75,9 @@ class Model(nn.Module):
         from relgraph.nn.checkpoint import load_weights  # they build models, and come after this file
         from relgraph.nn.splitting import split
 
+        parts = split(model, at, **options)  # first, so that on an error the module stays as it is
         load_weights(model, path)
-        return split(model, at, **options)
+        return parts
 
     def forward(self, x: Tensor | Data, edge_index: Tensor | None = None, **graph: Any) -> Tensor:
         """Outputs of the head ``(N, C)``, with gradients and in the current mode.

@@ -69,6 +69,13 @@ def test_other_architectures_are_one_sentence_and_change_nothing(tmp_path: Path)
         assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
 
+def test_a_module_that_cannot_be_taken_apart_keeps_its_weights(tmp_path: Path) -> None:
+    path, model = write(tmp_path / "a.pt", gcn(1).state_dict()), gcn(2)
+    with pytest.raises(InputError, match="'at' must be from 1 to 2"):
+        rg.Model.from_checkpoint(model, path, 7)
+    assert torch.equal(model(DATA.x, DATA.edge_index), gcn(2)(DATA.x, DATA.edge_index))
+
+
 class Harmful:
     """Its unpickling would make a file."""
 
