@@ -58,7 +58,7 @@ def test_other_architectures_are_one_sentence_and_change_nothing(tmp_path: Path)
     path = write(tmp_path / "a.pt", gcn(1).state_dict())
     for model, message in (
         (gcn(jk="cat"), r"\(got missing from the file lin.weight and lin.bias; of other shapes convs.1.bias "),
-        (GCN(5, 8, 1, 3), "unexpected in the file convs.1.bias and convs.1.lin.weight; of other shapes"),
+        (gcn(bias=False), r"\(got unexpected in the file convs.0.bias and convs.1.bias\); build"),
         (GCN(6, 8, 2, 3), r"of other shapes convs.0.lin.weight \(8, 6\) for \(8, 5\)\); build the architecture"),
         (GraphSAGE(5, 8, 2, 3), "missing from the file convs.0.lin_l.weight, convs.0.lin_l.bias, .* and 3 more; unexp"),
     ):
