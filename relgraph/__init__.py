@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from relgraph.nn import RelativeLayer as RelativeLayer
     from relgraph.nn import fold as fold
     from relgraph.nn import relative_head as relative_head
+    from relgraph.nn import split as split
     from relgraph.stitching import StitchSettings as StitchSettings
     from relgraph.stitching import run_experiment as run_experiment
     from relgraph.stitching import stitch as stitch
@@ -54,7 +55,7 @@ _HOMES = {
     "relgraph.loader": ("AnchorLoader",),
     "relgraph.maps": ("convert", "translate", "translate_then"),
     "relgraph.memory": ("keep_freed_memory",),
-    "relgraph.nn": ("Model", "RelativeConv", "RelativeLayer", "fold", "relative_head"),
+    "relgraph.nn": ("Model", "RelativeConv", "RelativeLayer", "fold", "relative_head", "split"),
     "relgraph.stitching": ("StitchSettings", "run_experiment", "stitch"),
     "relgraph.training": ("TrainSettings", "fit"),
     "relgraph.transforms": ("AddAnchors",),

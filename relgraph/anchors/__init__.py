@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from relgraph.anchors.coverage import propagated_features
+from relgraph.anchors.estimators import EstimatorHead
 from relgraph.anchors.matching import GraphChangedWarning, aligned_rows, shared_ids
 from relgraph.anchors.publish import publish
 from relgraph.anchors.select import choose_weighted, labels_used, select_anchors
@@ -10,6 +11,7 @@ from relgraph.anchors.values import AnchorSet, PublishedHead
 
 __all__ = [
     "AnchorSet",
+    "EstimatorHead",
     "GraphChangedWarning",
     "PublishedHead",
     "aligned_rows",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -13,21 +14,24 @@ from relgraph.task import Mode
 
 
 def publish(
-    head: nn.Module, anchors: AnchorSet, *, embeddings: Tensor | None = None, mode: Mode = "multiclass"
+    head: nn.Module | Any, anchors: AnchorSet, *, embeddings: Tensor | None = None, mode: Mode | None = None
 ) -> PublishedHead:
     """Publish a head: its outputs on the anchors of its own space, and their mean.
 
     Args:
         head: Module from embeddings ``(N, F)`` to outputs ``(N, C)``. It runs in evaluation mode without gradients, on
-            its own device, and is left unchanged.
+            its own device, and is left unchanged. A fitted classifier or regressor of scikit-learn is used through
+            :class:`relgraph.anchors.EstimatorHead`.
         anchors: The anchor set of the run that the head was trained in.
         embeddings: That run's embeddings of all rows, shape ``(N, F)``. They give the mean outputs of a head that is
             not linear; a linear head needs none, since its mean is its output at the center. Without them the mean
             over the anchors is used, and :attr:`PublishedHead.mean_from` is ``"anchors"``.
-        mode: What the head's outputs are, see :class:`PublishedHead`.
+        mode: What the head's outputs are, see :class:`PublishedHead`; by default those of the estimator, and
+            ``"multiclass"`` for a module.
 
     Raises:
-        InputError: If widths do not fit, ``mode`` is unknown, or the head's output is not a finite matrix.
+        InputError: If widths do not fit, ``mode`` is unknown, the head's output is not a finite matrix, or an estimator
+            is not fitted.
 
     Example:
         >>> import torch
@@ -36,7 +40,10 @@ def publish(
         PublishedHead(2 anchors, 3 outputs, multiclass, mean from center, graph unknown, anchor set mine)
     """
     if not isinstance(head, nn.Module):
-        raise InputError("head", f"must be a torch module (got {type(head).__name__}); wrap it in one")
+        from relgraph.anchors.estimators import EstimatorHead  # scikit-learn is imported where it is used
+
+        head = EstimatorHead(head)
+        mode = mode or head.mode
     if isinstance(width := getattr(head, "in_features", None), int) and width != anchors.num_features:
         raise InputError(
             "head",
@@ -57,10 +64,13 @@ def publish(
             mean, mean_from = head(rows.to(home)).mean(dim=0), "run-embeddings"
         else:
             mean, mean_from = outputs.mean(dim=0), "anchors"
+    mode = "multiclass" if mode is None else mode
     return PublishedHead(anchors.ids, outputs, mean, mode, mean_from, anchors.fingerprint, anchors.id)
 
 
 def _is_linear(head: nn.Module) -> bool:
+    if getattr(head, "affine", False) is True:
+        return True
     linear: list[type[nn.Module]] = [nn.Linear]
     if "torch_geometric" in sys.modules:
         from torch_geometric.nn.dense.linear import Linear

@@ -30,3 +30,4 @@ from relgraph.nn.pair_head import DotDecoder as DotDecoder
 from relgraph.nn.pair_head import PairHead as PairHead
 from relgraph.nn.relative import RelativeLayer as RelativeLayer
 from relgraph.nn.relative_conv import RelativeConv as RelativeConv
+from relgraph.nn.splitting import split as split

@@ -11,12 +11,15 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from relgraph.anchors import AnchorSet
-from relgraph.errors import InputError
+from relgraph.errors import InputError, unknown_name
 from relgraph.graph import anchor_index
+from relgraph.io import PathLike
 from relgraph.modes import eval_mode
+from relgraph.nn.cutting import At, cut, layers
 from relgraph.nn.encoders import Encoder
 from relgraph.nn.folding import RelativeHead, fold
 from relgraph.nn.relative import RelativeLayer
+from relgraph.nn.tracing import PARTS, WHOLE, trace
 from relgraph.similarity import resolve
 
 Graph: TypeAlias = Data | Mapping[str, Any]
@@ -29,6 +32,7 @@ class Model(nn.Module):
         encoder: From a graph to embeddings ``(N, F)``, see :func:`call_with_graph`.
         head: From embeddings to outputs ``(N, C)``; further arguments are parts of the graph, see
             :func:`head_arguments`.
+        node_type: Node type of the embeddings, for an encoder of heterogeneous graphs.
 
     Example:
         >>> import torch
@@ -39,9 +43,41 @@ class Model(nn.Module):
         (torch.Size([4, 2]), torch.Size([4, 8]))
     """
 
-    def __init__(self, encoder: nn.Module, head: nn.Module) -> None:
+    def __init__(self, encoder: nn.Module, head: nn.Module, node_type: str | None = None) -> None:
         super().__init__()
-        self.encoder, self.head = encoder, head
+        self.encoder, self.head, self.node_type = encoder, head, node_type
+
+    @staticmethod
+    def from_checkpoint(model: nn.Module, path: PathLike, at: At = None, **options: Any) -> Model:
+        """Load weights into a module and take it apart.
+
+        Args:
+            model: A module of the architecture that was saved; it gets the weights, or stays as it is on an error.
+            path: A file ``.safetensors``, or one that ``torch.save`` wrote: a state dict, alone or under the key
+                ``"state_dict"`` or ``"model_state_dict"``. No code from the file is executed.
+            at: Where the module is taken apart.
+            **options: Further arguments of :func:`relgraph.split`.
+
+        Raises:
+            DataError: If the file is missing or damaged, or holds other objects than tensors.
+            InputError: If names or shapes in the file differ from those of the module, or it cannot be taken apart.
+
+        Example:
+            >>> import tempfile
+            >>> import torch
+            >>> from torch_geometric.nn import GCN
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     torch.save(GCN(3, 8, 2, 5).state_dict(), f"{folder}/gcn.pt")
+            ...     model = Model.from_checkpoint(GCN(3, 8, 2, 5), f"{folder}/gcn.pt")
+            >>> model.embed(Data(x=torch.rand(4, 3), edge_index=torch.tensor([[0, 1], [1, 0]]))).shape
+            torch.Size([4, 8])
+        """
+        from relgraph.nn.checkpoint import load_weights  # they build models, and come after this file
+        from relgraph.nn.splitting import split
+
+        parts = split(model, at, **options)  # first, so that on an error the module stays as it is
+        load_weights(model, path)
+        return parts
 
     def forward(self, x: Tensor | Data, edge_index: Tensor | None = None, **graph: Any) -> Tensor:
         """Outputs of the head ``(N, C)``, with gradients and in the current mode.
@@ -51,11 +87,11 @@ class Model(nn.Module):
         there is an InputError.
         """
         parts = _graph(x, edge_index, graph)
-        return self._outputs(call_with_graph(self.encoder, parts), parts)
+        return self._outputs(call_with_graph(self.encoder, parts, self.node_type), parts)
 
     def encode(self, x: Tensor | Data, edge_index: Tensor | None = None, **graph: Any) -> Tensor:
         """Embeddings ``(N, F)``, with gradients and in the current mode; arguments as of :meth:`forward`."""
-        return call_with_graph(self.encoder, _graph(x, edge_index, graph))
+        return call_with_graph(self.encoder, _graph(x, edge_index, graph), self.node_type)
 
     def embed(self, data: Data) -> Tensor:
         """Embeddings ``(N, F)`` in evaluation mode without gradients; the mode is restored afterwards."""
@@ -79,7 +115,7 @@ class TailHead(nn.Module):
     of layers, ``TailHead(encoder[1:], head)`` on the states of ``encoder[:1]`` equals ``head`` on ``encoder``.
     """
 
-    def __init__(self, encoder: Encoder, head: nn.Module) -> None:
+    def __init__(self, encoder: nn.Module, head: nn.Module) -> None:
         super().__init__()
         self.encoder, self.head = encoder, head
         self.training = encoder.training and head.training
@@ -87,23 +123,26 @@ class TailHead(nn.Module):
     @property
     def graph_arguments(self) -> tuple[str, ...]:
         """Parts of the graph that the layers or the head read."""
-        return ("edge_index", "edge_weight", *getattr(self.head, "graph_arguments", ()))
+        return tuple(dict.fromkeys((*_argument_names(self.encoder), *_argument_names(self.head))))
 
     def forward(
-        self, h: Tensor, edge_index: Tensor | None = None, edge_weight: Tensor | None = None, **graph: Tensor
+        self, h: Tensor, edge_index: Tensor | None = None, edge_weight: Tensor | None = None, **graph: Any
     ) -> Tensor:
-        """Outputs ``(N, C)`` from the states of all nodes, ``(N, F_k)``; further parts of the graph are the head's."""
-        outputs: Tensor = self.head(self.encoder(h, edge_index, edge_weight), **graph)
+        """Outputs ``(N, C)`` from the states of all nodes, ``(N, F_k)``, and the parts of the graph that are read."""
+        parts = {"edge_index": edge_index, "edge_weight": edge_weight, **graph}
+        z = self.encoder(h, **head_arguments(self.encoder, parts))
+        outputs: Tensor = self.head(z, **head_arguments(self.head, parts))
         return outputs
 
 
-def cut_model(model: Model, at: int | None, name: str = "") -> tuple[nn.Module, nn.Module]:
+def cut_model(model: Model, at: At, name: str = "") -> tuple[nn.Module, nn.Module]:
     """The encoder up to layer ``at``, from 1, and the head of its states: the rest of the network, both shared.
 
-    Behind the last layer, or for ``None``, that is the head alone, else a :class:`TailHead`.
+    Behind the last layer, or for ``None``, that is the head alone, else a :class:`TailHead`. An encoder that is no list
+    of layers is traced (:func:`relgraph.nn.tracing.trace`), and can also be cut behind a submodule by its name.
 
     Raises:
-        InputError: If there is no such layer, the encoder is no list of layers, or the head reads relative
+        InputError: If there is no such layer, the encoder cannot be taken apart there, or the head reads relative
             representations; ``name`` is the argument that holds the model.
     """
     encoder = model.encoder
@@ -111,10 +150,12 @@ def cut_model(model: Model, at: int | None, name: str = "") -> tuple[nn.Module, 
         return encoder, model.head
     if isinstance(model, RelativeModel):
         raise InputError(name or "model", "must have a head on embeddings (got one on relative representations)")
-    kind = type(encoder).__name__
     if not isinstance(encoder, Encoder):
-        found = f"(got a {kind}); subclass relgraph.nn.Encoder"
-        raise InputError(name or "model", f"must have an encoder with layers {found}")
+        traced = trace(encoder, argument=name or "model")
+        early, rest = cut(traced, at)
+        last = not isinstance(at, str) and at == len(layers(traced))
+        return (encoder, model.head) if last else (early, TailHead(rest, model.head))
+    kind = type(encoder).__name__
     if isinstance(at, bool) or not isinstance(at, int) or not 1 <= at <= len(encoder):
         whose = f"'{name}'" if name else kind
         raise InputError("at", f"must be from 1 to {len(encoder)}, the layers of {whose} (got {at!r})")
@@ -164,12 +205,14 @@ class RelativeModel(Model):
         return Model(encoder, served).eval().requires_grad_(False)
 
 
-def call_with_graph(module: nn.Module, graph: Graph) -> Tensor:
-    """Call a module with the parts of a graph that its ``forward`` names.
+def call_with_graph(module: nn.Module, graph: Graph, node_type: str | None = None) -> Tensor:
+    """Call a module with the parts of a graph that its ``forward`` names; of a tuple, the first element is returned.
 
     A first parameter named ``data``, ``graph`` or ``batch`` is given the whole graph. Otherwise arguments are passed by
     name, as far as the graph has them; a required one that it lacks is an InputError. A first parameter of another name
-    is given the features, and a required second one of another name the edges; ``*args`` is given both.
+    is given the features, and a required second one of another name the edges; ``*args`` is given both. Parts of a
+    heterogeneous graph are dictionaries by type, under their own names (``x``) and those of PyG (``x_dict``); from the
+    dictionary that is returned, the element of ``node_type`` is taken.
 
     Example:
         >>> import torch
@@ -178,13 +221,15 @@ def call_with_graph(module: nn.Module, graph: Graph) -> Tensor:
         torch.Size([2, 3])
     """
     parameters = _parameters(module)
-    whole = bool(parameters) and parameters[0].name in ("data", "graph", "batch")
-    if hasattr(graph, "node_types") and not whole:
-        types = ", ".join(graph.node_types)
-        raise InputError("data", f"must hold one type of nodes (got {types}); convert it by data.to_homogeneous()")
+    whole = bool(parameters) and parameters[0].name in (*WHOLE, "batch")
     if not isinstance(graph, Mapping) and whole:
-        out: Tensor = module(graph)
-        return out
+        return _one_tensor(module(graph), node_type)
+    if hasattr(graph, "node_types"):
+        if node_type is None:
+            types = ", ".join(graph.node_types)
+            way_out = "convert it by data.to_homogeneous(), or name the type, relgraph.Model(encoder, head, node_type)"
+            raise InputError("data", f"must hold one type of nodes (got {types}); {way_out}")
+        graph = _by_name(graph)
     placed, named = [], {}
     for place, parameter in enumerate(parameters):
         if parameter.kind is parameter.VAR_POSITIONAL:
@@ -195,8 +240,7 @@ def call_with_graph(module: nn.Module, graph: Graph) -> Tensor:
                 placed.append(value)
             elif value is not None:
                 named[parameter.name] = value
-    out = module(*placed, **named)
-    return out
+    return _one_tensor(module(*placed, **named), node_type)
 
 
 def head_arguments(head: nn.Module, graph: Graph) -> dict[str, Any]:
@@ -212,19 +256,13 @@ def head_arguments(head: nn.Module, graph: Graph) -> dict[str, Any]:
         >>> list(head_arguments(GCNConv(3, 2), data)), head_arguments(nn.Linear(3, 2), data)
         (['edge_index'], {})
     """
+    parts = _by_name(graph) if hasattr(graph, "node_types") else graph
     names = getattr(head, "graph_arguments", None)
     if names is not None:
-        found = {name: graph.get(name) for name in names}
+        found = {name: graph if name in WHOLE else parts.get(name) for name in names}
     else:
-        named = [p for p in _parameters(head)[1:] if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
-        found = {parameter.name: _value(head, "head", graph, parameter) for parameter in named}
+        found = {one.name: graph if one.name in WHOLE else _value(head, "head", parts, one) for one in _named(head)}
     return {name: value for name, value in found.items() if value is not None}
-
-
-# Parameters of these names are never given another part of a graph.
-_PARTS = (
-    "x", "edge_index", "edge_weight", "edge_attr", "edge_type", "adj_t", "batch", "batch_size", "ptr", "pos", "y",
-)  # fmt: skip
 
 
 def _graph(x: Tensor | Data, edge_index: Tensor | None, graph: dict[str, Any]) -> Graph:
@@ -235,6 +273,32 @@ def _graph(x: Tensor | Data, edge_index: Tensor | None, graph: dict[str, Any]) -
     return x
 
 
+def _by_name(graph: Any) -> dict[str, Any]:
+    """Parts of a heterogeneous graph, dictionaries by type, under their names with and without ``_dict``."""
+    names = {name for store in graph.stores for name in store}
+    parts = {name: graph.collect(name) for name in sorted(names)}
+    return parts | {f"{name}_dict": value for name, value in parts.items()}
+
+
+def _one_tensor(out: Any, node_type: str | None) -> Tensor:
+    """The embeddings in what an encoder returns."""
+    if isinstance(out, Mapping):
+        if node_type not in out:
+            raise unknown_name("node_type", node_type, out)
+        out = out[node_type]
+    found: Tensor = out[0] if isinstance(out, tuple) else out
+    return found
+
+
+def _named(head: nn.Module) -> list[inspect.Parameter]:
+    """Parameters of a head after the embeddings that are passed by name."""
+    return [one for one in _parameters(head)[1:] if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)]
+
+
+def _argument_names(head: nn.Module) -> tuple[str, ...]:
+    return getattr(head, "graph_arguments", None) or tuple(one.name for one in _named(head))
+
+
 def _parameters(module: nn.Module) -> list[inspect.Parameter]:
     return list(inspect.signature(module.forward).parameters.values())
 
@@ -242,7 +306,7 @@ def _parameters(module: nn.Module) -> list[inspect.Parameter]:
 def _value(module: nn.Module, role: str, graph: Graph, parameter: inspect.Parameter, place: int | None = None) -> Any:
     """The value of one parameter, or ``None`` if it can be left out."""
     value, required = graph.get(parameter.name), parameter.default is parameter.empty
-    if value is None and parameter.name not in _PARTS and (place == 0 or (place == 1 and required)):
+    if value is None and parameter.name not in PARTS and (place == 0 or (place == 1 and required)):
         value = graph.get("edge_index" if place else "x")
     if value is None and required:
         found = f"got a {type(module).__name__} that needs '{parameter.name}'"

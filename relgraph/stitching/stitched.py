@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 from torch import nn
 from torch_geometric.data import Data
 
 from relgraph.anchors import AnchorSet, publish
-from relgraph.errors import InputError
+from relgraph.errors import InputError, unknown_name
 from relgraph.maps import Shrinkage, TranslatedHead, fit_map
 from relgraph.maps.correspondence import warn_if_unrelated
 from relgraph.maps.scarcity import warn_if_scarce
-from relgraph.nn.model import Model, RelativeModel, TailHead, cut_model
+from relgraph.nn.model import Model, RelativeModel, cut_model, head_arguments
 from relgraph.registry import MAPS
 from relgraph.task import Mode, check_mode
 
@@ -21,7 +22,7 @@ def stitch(
     source: Model,
     target: Model,
     data: Data,
-    at: int | None = None,
+    at: int | str | None = None,
     *,
     method: str | None = None,
     shrinkage: Shrinkage | None = None,
@@ -36,7 +37,8 @@ def stitch(
     Args:
         source, target: The models whose encoder and whose head are used.
         data: A graph with anchors (:class:`relgraph.AddAnchors`) that both can embed.
-        at: Layer of both encoders, from 1; ``None`` for the last, where only the head is left.
+        at: Layer of both encoders, from 1, or the name of a submodule of both (:func:`relgraph.split`); ``None`` for
+            the last, where only the head is left.
         method: A name in :data:`relgraph.registry.MAPS`; those for ``"embeddings"`` translate, those for ``"outputs"``
             convert.
         shrinkage: Of the fit; ``None`` for leave-one-out, if the method has one.
@@ -69,10 +71,13 @@ def stitch(
         hint = "use that head on the source's relative representations instead"
         raise InputError("target", f"must have a head on embeddings (got one on relative representations); {hint}")
     (encoder, _), (theirs, head) = cut_model(source, at, "source"), cut_model(target, at, "target")
-    z, foreign = (Model(part, nn.Identity()).embed(data) for part in (encoder, theirs))
-    space, other = AnchorSet.from_embeddings(z, data), AnchorSet.from_embeddings(foreign, data)
+    parts = ((encoder, source.node_type), (theirs, target.node_type))
+    z, foreign = (Model(part, nn.Identity(), kind).embed(data) for part, kind in parts)
+    space, other = (
+        AnchorSet.from_embeddings(rows, _nodes(data, kind)) for rows, (_, kind) in zip((z, foreign), parts, strict=True)
+    )
     served: nn.Module | None = None
-    if not isinstance(head, TailHead) and targets != "embeddings":
+    if not head_arguments(head, data) and targets != "embeddings":
         published = publish(head, other, embeddings=foreign, mode=mode)
         if targets == "outputs" or published.mean_from == "center":
             served, matched = fit_map(space, published, method, shrinkage=shrinkage)
@@ -82,6 +87,15 @@ def stitch(
         translation, matched = fit_map(space, other, method, shrinkage=shrinkage)
         served = TranslatedHead(translation, head).eval()
     warn_if_scarce(matched, stacklevel=2)
-    model = Model(copy.deepcopy(encoder), served)
+    model = Model(copy.deepcopy(encoder), served, source.node_type)
     model.training = source.training  # the encoder's own mode stays as it is
     return model
+
+
+def _nodes(data: Any, node_type: str | None) -> Any:
+    """The nodes of the embeddings: the graph, or one type of its nodes."""
+    if node_type is None or not hasattr(data, "node_types"):
+        return data
+    if node_type not in data.node_types:
+        raise unknown_name("node_type", node_type, data.node_types)
+    return data[node_type]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 import torch
 from torch import Tensor
@@ -25,3 +27,11 @@ def edges() -> Tensor:
 @pytest.fixture
 def weights() -> Tensor:
     return torch.rand(12, generator=torch.Generator().manual_seed(2), dtype=torch.float64) + 0.1
+
+
+@pytest.fixture
+def seeded_globally() -> Iterator[None]:
+    """Parameters of modules are drawn from seed 0."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        yield

@@ -85,8 +85,8 @@ def test_layers_that_are_not_there_are_refused(problem: NodeProblem) -> None:
     for at in (0, 3, True, 1.0):
         with pytest.raises(InputError, match="'at' must be from 1 to 2, the layers of GCNEncoder"):
             problem.embed(model, at)  # type: ignore[arg-type]
-    with pytest.raises(InputError, match="'model' must have an encoder with layers .got a Linear"):
-        problem.cut(Model(nn.Linear(7, 8), nn.Linear(8, 3)), 1)
+    with pytest.raises(InputError, match="'at' must be from 1 to 1, the layers"):
+        problem.cut(Model(nn.Linear(7, 8), nn.Linear(8, 3)), 2)
     anchored = problem.with_anchors(torch.tensor([3, 5]))
     with pytest.raises(InputError, match="'model' must have a head on embeddings"):
         problem.embed(anchored.build("gcn", 0, SETTINGS, "relative-cosine"), 1)

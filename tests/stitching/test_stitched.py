@@ -141,16 +141,22 @@ def test_fewer_anchors_than_outputs_are_a_warning(models: list[rg.Model]) -> Non
     assert caught[0].filename == __file__
 
 
+class Branching(nn.Module):
+    def forward(self, x):
+        return x if x.sum() > 0 else -x
+
+
 def test_wrong_arguments_are_one_sentence(models: list[rg.Model], data: Data) -> None:
     a, b = models[:2]
-    own = rg.Model(nn.Linear(12, 8), b.head)
+    own, branching = rg.Model(nn.Linear(12, 8), b.head), rg.Model(Branching(), b.head)
     relative = rg.fit(data, "gcn", head="relative-cosine", epochs=1)
     for given, options, message in (
         ((a, b, blocks()), {}, "apply relgraph.AddAnchors first"),
         ((a, b, blocks()), {"at": 1}, "apply relgraph.AddAnchors first"),
         ((a, b, data), {"at": 3}, r"'at' must be from 1 to 2, the layers of 'source' \(got 3\)"),
         ((a, b, data), {"at": True}, r"'at' must be from 1 to 2, the layers of 'source' \(got True\)"),
-        ((a, own, data), {"at": 1}, r"'target' must have an encoder with layers \(got a Linear\)"),
+        ((a, own, data), {"at": 2}, r"'at' must be from 1 to 1, the layers 'linear', or their names \(got 2\)"),
+        ((a, branching, data), {"at": 1}, r"'target' must be traceable by torch.fx \(got a Branching: .*; pass its"),
         ((a, relative, data), {}, "'target' must have a head on embeddings"),
         ((a, relative, data), {"at": 1}, "'target' must have a head on embeddings"),
         ((relative, b, data), {"at": 1}, "'source' must have a head on embeddings"),
