@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from relgraph.maps import convert as convert
     from relgraph.maps import translate as translate
     from relgraph.maps import translate_then as translate_then
+    from relgraph.measures import retrieval as retrieval
     from relgraph.memory import keep_freed_memory as keep_freed_memory
     from relgraph.nn import Model as Model
     from relgraph.nn import RelativeConv as RelativeConv
@@ -45,6 +46,7 @@ _HOMES = {
     "relgraph.diagnosis": ("diagnose",),
     "relgraph.graph": ("anchor_index",),
     "relgraph.maps": ("convert", "translate", "translate_then"),
+    "relgraph.measures": ("retrieval",),
     "relgraph.memory": ("keep_freed_memory",),
     "relgraph.nn": ("Model", "RelativeConv", "RelativeLayer", "fold", "relative_head"),
     "relgraph.stitching": ("StitchSettings", "run_experiment", "stitch"),
