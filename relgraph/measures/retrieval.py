@@ -97,7 +97,8 @@ def retrieval(
         k: Of the overlap.
         metric: ``"cosine"`` or ``"euclidean"``.
         old: What was asked before, in the space of the keys, ``(Q, F)``: the embeddings of the same items by the model
-            of the table. Without it there is no overlap.
+            of the table. Or what was answered: rows of ``keys``, the nearest first, at least k + 1 a query if the item
+            itself is among them. Without it there is no overlap.
         chunk: Distances that are held at once.
 
     Raises:
@@ -115,13 +116,34 @@ def retrieval(
     overlaps = None
     if old is not None:
         check_count(k, len(space.keys) - 1)
-        if len(old) != len(space.queries):
-            raise InputError("old", f"must hold one row per query, {len(space.queries)} (got {len(old)}); pass all")
-        now, before = (
-            neighbors(rows, keys, k, metric=metric, exclude=truth, chunk=chunk).rows for rows in (queries, old)
-        )
-        overlaps = (now.unsqueeze(2) == before.unsqueeze(1)).any(dim=2).double().mean(dim=1)
+        now = neighbors(queries, keys, k, metric=metric, exclude=truth, chunk=chunk).rows
+        before = torch.as_tensor(old)
+        if len(before) != len(now):
+            raise InputError("old", f"must hold one row per query, {len(now)} (got {len(before)}); pass all")
+        if before.is_floating_point():
+            before = neighbors(before, keys, k, metric=metric, exclude=truth, chunk=chunk).rows
+        overlaps = overlap_at(now, before, truth, k)
     return Retrieval(closer, ties, overlaps, k)
+
+
+def overlap_at(now: Tensor, before: Tensor, truth: Tensor, k: int) -> Tensor:
+    """Share of the first ``k`` answers without the item itself that two lists have in common, ``(Q,)``.
+
+    Args:
+        now, before: Answers ``(Q, M)``, the nearest first, without repeats.
+        truth: The item itself, ``(Q,)``.
+        k: How many answers, at most M; at most M - 1 where the item is among them.
+    """
+    lists = []
+    for name, rows in (("now", now), ("old", before)):
+        kept = rows != truth.unsqueeze(1).to(rows)
+        if rows.dim() != 2 or bool((kept.sum(dim=1) < k).any()):
+            got = f"got {tuple(rows.shape)}"
+            raise InputError(name, f"must hold {k} answers per query besides the item itself ({got}); ask for {k + 1}")
+        # A stable sort moves the item behind the others and keeps their order.
+        lists.append(rows.gather(1, (~kept).sort(dim=1, stable=True).indices)[:, :k])
+    same = lists[0].unsqueeze(2) == lists[1].unsqueeze(1).to(lists[0])
+    return same.any(dim=2).double().mean(dim=1)
 
 
 def _true_rows(truth: Any, count: int, size: int) -> Tensor:

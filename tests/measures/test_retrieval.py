@@ -136,6 +136,14 @@ def test_overlap_leaves_the_item_itself_out_of_both_answers(metric: str) -> None
     same = rg.retrieval(keys[truth], keys, truth=truth, k=5, metric=metric, old=keys[truth])
     assert same.overlap == 1 and same.recall(1) == 1
     assert rg.retrieval(new, keys, truth=truth).overlap is None
+    # The answers themselves, with or without the item.
+    answers = neighbors(keys[truth], keys, 6, metric=metric).rows
+    again = rg.retrieval(new, keys, truth=truth, k=5, metric=metric, old=answers)
+    others = neighbors(keys[truth], keys, 5, metric=metric, exclude=truth).rows
+    assert torch.equal(found.overlaps, again.overlaps)
+    assert found.overlap == rg.retrieval(new, keys, truth=truth, k=5, metric=metric, old=others).overlap
+    with pytest.raises(InputError, match="5 answers per query besides the item itself"):
+        rg.retrieval(new, keys, truth=truth, k=5, metric=metric, old=answers[:, :5])
 
 
 @pytest.mark.parametrize("metric", METRICS)
