@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from relgraph.stitching import StitchSettings as StitchSettings
     from relgraph.stitching import run_experiment as run_experiment
     from relgraph.stitching import stitch as stitch
+    from relgraph.tables import translate_table as translate_table
     from relgraph.training import TrainSettings as TrainSettings
     from relgraph.training import fit as fit
     from relgraph.transforms import AddAnchors as AddAnchors
@@ -50,6 +51,7 @@ _HOMES = {
     "relgraph.memory": ("keep_freed_memory",),
     "relgraph.nn": ("Model", "RelativeConv", "RelativeLayer", "fold", "relative_head"),
     "relgraph.stitching": ("StitchSettings", "run_experiment", "stitch"),
+    "relgraph.tables": ("translate_table",),
     "relgraph.training": ("TrainSettings", "fit"),
     "relgraph.transforms": ("AddAnchors",),
 }

@@ -23,8 +23,23 @@ _OTHERS = {
     "strategy": "--anchor-strategy",
     "anchor_features": "--anchor-features",
     "at": "--stitch-at",
+    "source": "--from",
+    "target": "--to",
 }
-_SAME = ("dataset", "task", "features", "encoders", "seeds", "methods", "split", "settings", "epochs", "device")
+_SAME = (
+    "out",
+    "key",
+    "dataset",
+    "task",
+    "features",
+    "encoders",
+    "seeds",
+    "methods",
+    "split",
+    "settings",
+    "epochs",
+    "device",
+)
 OPTIONS = {**{argument: f"--{argument}" for argument in _SAME}, **_OTHERS}
 
 
