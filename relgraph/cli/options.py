@@ -26,21 +26,9 @@ _OTHERS = {
     "source": "--from",
     "target": "--to",
 }
-_SAME = (
-    "out",
-    "key",
-    "dataset",
-    "task",
-    "features",
-    "encoders",
-    "seeds",
-    "methods",
-    "split",
-    "settings",
-    "epochs",
-    "device",
-)
-OPTIONS = {**{argument: f"--{argument}" for argument in _SAME}, **_OTHERS}
+_SAME = ("dataset", "task", "features", "encoders", "seeds", "methods", "split", "settings", "epochs", "device")
+_TABLES = ("out", "key", "anchors")
+OPTIONS = {**{argument: f"--{argument}" for argument in (*_SAME, *_TABLES)}, **_OTHERS}
 
 
 def option(metavar: str, meaning: str, default: str | bool = True, **more: Any) -> Any:

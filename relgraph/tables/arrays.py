@@ -56,6 +56,10 @@ class ArrayTable:
         """Ids of some rows as they were given."""
         return np.arange(start, stop) if self._raw is None else self._raw[start:stop]
 
+    def plain_ids(self) -> Ids:
+        """Ids of all rows as a numpy array of their own type."""
+        return self.raw_ids(0, len(self))
+
     def id_of(self, row: int) -> Any:
         """The comparable id of a row."""
         return comparable_ids(self.raw_ids(row, row + 1), self.argument)[0]

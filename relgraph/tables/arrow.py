@@ -69,6 +69,12 @@ class ArrowTable:
             self._ids = self._pa.chunked_array(parts)
         return self._ids.slice(start, stop - start).combine_chunks()
 
+    def plain_ids(self) -> Ids:
+        """Ids of all rows as a numpy array: of text, bytes or integers."""
+        kind = self.raw_ids(0, 0).type
+        kind = kind.value_type if self._pa.types.is_dictionary(kind) else kind
+        return np.char.decode(self.ids(), "utf-8") if self._is_text(kind) else self.ids()
+
     def id_of(self, row: int) -> Any:
         """The comparable id of a row."""
         return comparable_ids(self._plain(self.raw_ids(row, row + 1)), self.argument)[0]
@@ -129,6 +135,10 @@ class ArrowTable:
     def _is_float(self, kind: Any) -> bool:
         return bool(self._pa.types.is_floating(kind))
 
+    def _is_text(self, kind: Any) -> bool:
+        types = self._pa.types
+        return bool(types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind))
+
     def _key_of(self, schema: Any, key: str | None) -> str:
         names = list(schema.names)
         if key is not None:
@@ -179,7 +189,7 @@ class ArrowTable:
         kind, types = column.type, self._pa.types
         if types.is_fixed_size_binary(kind):
             return np.array(column.to_pylist(), dtype=f"S{kind.byte_width}")
-        if any(check(kind) for check in (types.is_string, types.is_large_string, types.is_string_view)):
+        if self._is_text(kind):
             return np.array([text.encode() for text in column.to_pylist()], dtype="S")
         if types.is_binary(kind) or types.is_large_binary(kind):
             return np.array(column.to_pylist(), dtype="S")
@@ -199,9 +209,9 @@ class ArrowTable:
         if values.null_count:
             place = int(np.flatnonzero(values.is_null().to_numpy(zero_copy_only=False))[0])
             self._refuse("a value in every place", "none", first + place * len(column) // len(values))
-        width = getattr(self, "width", None) or len(values) // len(column)
         if not self._pa.types.is_fixed_size_list(column.type):
             sizes = np.diff(column.offsets.to_numpy())
+            width = getattr(self, "width", sizes[0])
             if (sizes != width).any():
                 row = int(np.flatnonzero(sizes != width)[0])
                 self._refuse(f"vectors of one width, {width}", f"{sizes[row]}", first + row)

@@ -69,7 +69,7 @@ def write_table(
             del vectors, trust
             ids = path.with_name(f"{path.stem}.ids.npy")
             with atomic_path(ids) as temporary, temporary.open("wb") as file:
-                np.save(file, np.asarray(source.raw_ids(0, len(source))), allow_pickle=False)
+                np.save(file, source.plain_ids(), allow_pickle=False)
             (folder / "trust.npy").replace(path.with_name(f"{path.stem}.trust.npy"))
             (folder / "vectors.npy").replace(path)
         else:
