@@ -64,8 +64,12 @@ class ArrayTable:
         """The comparable id of a row."""
         return comparable_ids(self.raw_ids(row, row + 1), self.argument)[0]
 
-    def blocks(self, start: int = 0) -> Iterator[tuple[int, NDArray[Any]]]:
-        """Rows from ``start`` on in blocks, each with the number of its first row."""
+    def readable(self, generator: np.random.Generator) -> NDArray[np.bool_]:
+        """A mask of the rows that a sample may be drawn from: all, since any row can be read alone."""
+        return np.ones(len(self), dtype=bool)
+
+    def blocks(self, start: int = 0, only: NDArray[np.int64] | None = None) -> Iterator[tuple[int, NDArray[Any]]]:
+        """Rows from ``start`` on in blocks, each with the number of its first row; ``only`` is ignored."""
         for first in range(start, len(self), BLOCK):
             yield first, np.ascontiguousarray(self._vectors[first : min(first + BLOCK, len(self))])
 
@@ -81,7 +85,7 @@ def taken(table: Any, rows: NDArray[np.int64]) -> NDArray[Any]:
     found = np.empty((len(rows), table.width), table.dtype)
     order = np.argsort(rows, kind="stable")
     ordered = rows[order]
-    for first, block in table.blocks():
+    for first, block in table.blocks(only=ordered):
         low, high = np.searchsorted(ordered, (first, first + len(block)))
         found[order[low:high]] = block[ordered[low:high] - first]
     return found

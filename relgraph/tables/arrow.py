@@ -16,6 +16,9 @@ from relgraph.tables.ids import Ids, comparable_ids, shown
 if TYPE_CHECKING:
     import pyarrow as pa
 
+GROUPS = 6
+"""Row groups of a file that a sample is drawn from, if it has more."""
+
 
 def pyarrow() -> Any:
     """The package, or an error that names the extra."""
@@ -79,9 +82,21 @@ class ArrowTable:
         """The comparable id of a row."""
         return comparable_ids(self._plain(self.raw_ids(row, row + 1)), self.argument)[0]
 
-    def blocks(self, start: int = 0) -> Iterator[tuple[int, NDArray[Any]]]:
-        """Rows from ``start`` on in blocks, each with the number of its first row."""
-        for first, batch in self._batches(self.columns or [self.vector], start):
+    def readable(self, generator: np.random.Generator) -> NDArray[np.bool_]:
+        """A mask of the rows that a sample may be drawn from: those of :data:`GROUPS` row groups, since no part of a
+        row group can be read alone.
+        """
+        lengths = self._lengths()
+        chosen = np.zeros(len(lengths), dtype=bool)
+        chosen[generator.permutation(len(lengths))[:GROUPS]] = True
+        return np.repeat(chosen, lengths)
+
+    def blocks(self, start: int = 0, only: NDArray[np.int64] | None = None) -> Iterator[tuple[int, NDArray[Any]]]:
+        """Rows from ``start`` on in blocks, each with the number of its first row.
+
+        Row groups without any of the rows ``only``, which are sorted, are left out.
+        """
+        for first, batch in self._batches(self.columns or [self.vector], start, only):
             yield first, self._matrix(batch, first)
 
     def take(self, rows: NDArray[np.int64]) -> NDArray[Any]:
@@ -106,11 +121,14 @@ class ArrowTable:
             return np.array([about.row_group(i).num_rows for i in range(about.num_row_groups)], np.int64)
         return np.array([self._file.get_batch(i).num_rows for i in range(self._file.num_record_batches)], np.int64)
 
-    def _batches(self, columns: Sequence[str], start: int = 0) -> Iterator[tuple[int, Any]]:
-        """Record batches of at most a block that begin at ``start``, or at the end of an earlier batch."""
+    def _batches(
+        self, columns: Sequence[str], start: int = 0, only: NDArray[np.int64] | None = None
+    ) -> Iterator[tuple[int, Any]]:
+        """Record batches of at most a block from ``start`` on, of all row groups or those with rows ``only``."""
         lengths = self._lengths()
         for number, first in enumerate((np.cumsum(lengths) - lengths).tolist()):
-            if first + lengths[number] > start:
+            last = first + int(lengths[number])
+            if last > start and (only is None or np.diff(np.searchsorted(only, (first, last)))[0]):
                 for batch in self._of_group(number, columns):
                     if first >= start:
                         yield first, batch

@@ -23,6 +23,8 @@ from relgraph.tables.sample import Sample, refuse_row
 from relgraph.tables.trust import Trust, principal_axes
 from relgraph.tables.writing import Progress, check_output, write_table
 
+STEP = 2048
+"""Rows that are translated at once: so few that what is computed of them stays in the cache of a core."""
 BlockMap = Callable[[Tensor], tuple[Tensor, Tensor]]
 
 
@@ -77,17 +79,26 @@ class TablePlan:
         self.report = build_report(source, target, translation, sample, matched, method, held, self.trust is not None)
         self._map = block_map(translation, matched, self.trust, source.dtype)
 
-    def translate(self, rows: NDArray[Any], first: int = 0) -> tuple[NDArray[Any], NDArray[np.float32]]:
-        """Vectors ``(n, G)`` and trust ``(n, 3)`` of rows of the source, the first of which has this number."""
-        if not np.isfinite(rows).all():
-            bad = int(np.flatnonzero(~np.isfinite(rows).all(axis=1))[0])
-            refuse_row(self._source, rows[bad], self._source.id_of(first + bad))
-        with warnings.catch_warnings():
+    def translate(
+        self, rows: NDArray[Any], first: int = 0, out: tuple[NDArray[Any], NDArray[np.float32]] | None = None
+    ) -> tuple[NDArray[Any], NDArray[np.float32]]:
+        """Vectors ``(n, G)`` and trust ``(n, 3)`` of rows of the source, the first of which has this number.
+
+        They are written to ``out``, if it is given.
+        """
+        if out is None:
+            out = np.empty((len(rows), self._target.width), self._target.dtype), np.empty((len(rows), 3), np.float32)
+        with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")  # torch warns of arrays that it must not write to, and does not write
-            block = torch.from_numpy(rows)
-        with torch.no_grad():
-            vectors, trust = self._map(block)
-        return vectors.numpy(), trust.numpy()
+            block, vectors, trust = (torch.from_numpy(array) for array in (rows, *out))
+            for low in range(0, len(rows), STEP):
+                part = slice(low, low + STEP)
+                # A sum is quick and is not finite if a number is not; of large numbers it may not be finite either.
+                if not block[part].sum().isfinite() and not block[part].isfinite().all():
+                    bad = low + int((~block[part].isfinite()).any(dim=1).nonzero()[0])
+                    refuse_row(self._source, rows[bad], self._source.id_of(first + bad))
+                vectors[part], trust[part] = self._map(block[part])
+        return out
 
     def write(self, progress: Progress | None = None) -> None:
         """Translate all rows and write them to ``out``; see :func:`relgraph.translate_table`."""
@@ -120,18 +131,17 @@ def block_map(translation: nn.Module, matched: MatchedAnchors, trust: Trust | No
             return y, trust(offsets @ trust.axes, offsets, y - origin).float()
 
         return curved
-    weight, bias = folded.weight.double().mT, folded.bias.double()
-    width, axes = weight.size(1), center.new_empty(len(center), 0) if trust is None else trust.axes
-    weight, bias = torch.cat([weight, axes], dim=1).to(wide), torch.cat([bias, -center @ axes]).to(wide)
+    weight, bias = folded.weight.mT.to(wide).contiguous(), folded.bias.to(wide)
+    axes = None if trust is None else trust.axes.to(wide)
     center, origin = center.to(wide), origin.to(wide)
 
     def affine(rows: Tensor) -> tuple[Tensor, Tensor]:
         x = rows.to(wide)
-        found = torch.addmm(bias, x, weight)
-        y = found[:, :width]
-        if trust is None:
+        y = torch.addmm(bias, x, weight)
+        if trust is None or axes is None:
             return y, unknown.expand(len(y), 3)
-        return y, trust(found[:, width:], x - center, y - origin).float()
+        offsets = x - center
+        return y, trust(offsets @ axes, offsets, y - origin)
 
     return affine
 

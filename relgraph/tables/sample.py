@@ -39,12 +39,13 @@ class Sample:
         ids, other = source.ids(), target.ids()
         rows, target_rows = matching_rows(ids, other)
         common = len(rows)
+        cheap = np.flatnonzero(source.readable(np.random.default_rng(0))[rows])
         if isinstance(anchors, (str, os.PathLike)):
             wanted = _ids_of_file(Path(os.fspath(anchors)).expanduser(), ids)
             chosen = _found(ids[rows], wanted)
         else:
-            chosen = _drawn(common, anchors)
-        others = np.setdiff1d(np.arange(common), chosen)
+            chosen = _drawn(common, anchors, cheap)
+        others = np.setdiff1d(cheap, chosen)
         most = max(0, SAMPLE - len(chosen))
         if len(others) > most:
             others = np.random.default_rng(1).choice(others, most, replace=False)
@@ -67,12 +68,12 @@ class Sample:
         return rows if len(rows) >= FEWEST_HELD_OUT else self.anchors
 
 
-def _drawn(common: int, count: int | None) -> NDArray[np.int64]:
-    """Which of the common ids are anchors."""
+def _drawn(common: int, count: int | None, cheap: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Which of the common ids are anchors, of those that can be read quickly if these are enough."""
     if count is not None and not 1 <= count <= common:
         raise InputError("anchors", f"must be from 1 to the {common} ids that both tables have (got {count}); lower it")
     wanted = min(common, SAMPLE) if count is None else count
-    return np.sort(np.random.default_rng(0).choice(common, wanted, replace=False))
+    return np.sort(np.random.default_rng(0).choice(cheap if len(cheap) >= wanted else common, wanted, replace=False))
 
 
 def _ids_of_file(path: Path, like: Ids) -> Ids:

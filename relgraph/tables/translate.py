@@ -35,7 +35,8 @@ def translate_table(
         key: Name of the id column in both tables; by default the only one that can be it.
         anchors: How many common ids the map is fitted on, drawn at random (seed 0), or a file of ids, ``.npy`` or
             ``.txt``. By default all that both tables have, at most 4,096 drawn at random; the figures are then
-            measured on each row left out in turn, else on the others.
+            measured on each row left out in turn, else on the others. Of a Parquet or Arrow file, whose row groups can
+            only be read whole, they are drawn from six row groups at random, if it has more and these have enough.
         method: One of :data:`relgraph.registry.MAPS` that maps to embeddings.
         progress: Called with a stage, the rows done since the last call, and all rows.
 

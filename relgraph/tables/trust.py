@@ -76,16 +76,18 @@ class Trust:
             translated: Their translations around the center of the target, ``(n, G)``.
         """
         features = logarithms(along, offsets, translated)
-        size = (features @ self.coefficients[:-1].to(features) + self.coefficients[-1].to(features)).exp()
-        return (1 - size.unsqueeze(1) * self.factors.to(features)).clamp(-1, 1)
+        slopes, constant, factors = (
+            part.to(features) for part in (self.coefficients[:-1], self.coefficients[-1:], self.factors)
+        )
+        return (1 - (features @ slopes + constant).exp().unsqueeze(1) * factors).clamp(-1, 1)
 
 
 def logarithms(along: Tensor, offsets: Tensor, translated: Tensor) -> Tensor:
     """Logarithms of the five energies, ``(n, 5)``; arguments as of :meth:`Trust.__call__`."""
-    whole, image = (torch.linalg.vecdot(rows, rows) for rows in (offsets, translated))
-    first, second = (torch.linalg.vecdot(band, band) for band in along.tensor_split(2, dim=1))
-    parts = [part.maximum(ROUNDING * whole) for part in (first, second, whole - first - second)]
-    return torch.stack([*parts, whole, image], dim=1).clamp(min=FLOOR).log()
+    parts = (offsets, translated, *along.tensor_split(2, dim=1))
+    whole, image, first, second = (torch.linalg.vector_norm(part, dim=1).square() for part in parts)
+    bands = [band.maximum(ROUNDING * whole) for band in (first, second, whole - first - second)]
+    return torch.stack([*bands, whole, image], dim=1).clamp(min=FLOOR).log()
 
 
 def conformal_quantiles(residuals: NDArray[np.float64]) -> tuple[float, float]:

@@ -10,7 +10,7 @@ import itertools
 import json
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,14 @@ from numpy.typing import NDArray
 
 from relgraph.errors import InputError
 from relgraph.io import atomic_path, unwritable, write_atomic
+from relgraph.tables.arrays import BLOCK
 from relgraph.tables.arrow import pyarrow
 from relgraph.tables.reading import ARROW, Table
 from relgraph.tables.trust import COLUMNS
 
 Progress = Callable[[str, int, int], object]
-Block = Callable[[NDArray[Any], int], tuple[NDArray[Any], NDArray[np.float32]]]
+Output = tuple[NDArray[Any], NDArray[np.float32]]
+Block = Callable[[NDArray[Any], int, Output], object]
 OUTPUTS = (*ARROW, ".npy")
 ROW_GROUP = 1 << 17
 SAVED_EVERY = 1 << 18  # rows between two records of the progress
@@ -54,7 +56,7 @@ def write_table(
         path: Of a kind of :data:`OUTPUTS`; npy has ids and trust in ``NAME.ids.npy`` and ``NAME.trust.npy`` beside it.
         source: What is translated.
         target: Whose type and layout of vectors is kept.
-        translate: From a block and the number of its first row to vectors ``(n, G)`` and trust ``(n, 3)``.
+        translate: From a block and the number of its first row; writes vectors ``(n, G)`` and trust ``(n, 3)``.
         plan: A digest of inputs and map; numbers of another plan are not gone on with.
         progress: Called with a stage, rows done since the last call and rows in all.
 
@@ -97,15 +99,26 @@ def _translated(
     files = {name: np.lib.format.open_memmap(folder / f"{name}.npy", mode, *kind) for name, kind in kinds.items()}
     done = saved = done or 0
     write_atomic(record, json.dumps({"plan": plan, "rows": done}))
-    tell("translate", done, len(source))
-    for first, block in source.blocks(done):
-        last = first + len(block)
-        files["vectors"][first:last], files["trust"][first:last] = translate(block, first)
-        tell("translate", len(block), len(source))
-        if last - saved >= SAVED_EVERY:
-            saved = last
-            write_atomic(record, json.dumps({"plan": plan, "rows": saved}))
-    write_atomic(record, json.dumps({"plan": plan, "rows": len(source)}))
+    tell("translate", done, count)
+    # Written through files, since a page of a mapped file that is written first costs more than the translation.
+    buffers = [np.empty((BLOCK, array.shape[1]), array.dtype) for array in files.values()]
+    with ExitStack() as stack:
+        streams = [stack.enter_context((folder / f"{name}.npy").open("r+b")) for name in files]
+        for array, stream in zip(files.values(), streams, strict=True):
+            stream.seek(array.offset + done * array.strides[0])
+        for first, block in source.blocks(done):
+            vectors, trust = (buffer[: len(block)] for buffer in buffers)
+            translate(block, first, (vectors, trust))
+            for stream, rows in zip(streams, (vectors, trust), strict=True):
+                stream.write(rows.data)
+            tell("translate", len(block), count)
+            last = first + len(block)
+            if last - saved >= SAVED_EVERY:
+                saved = last
+                for stream in streams:
+                    stream.flush()
+                write_atomic(record, json.dumps({"plan": plan, "rows": saved}))
+    write_atomic(record, json.dumps({"plan": plan, "rows": count}))
     return files["vectors"], files["trust"]
 
 
@@ -134,7 +147,7 @@ def _encode(
     schema = pa.schema(
         [(name, column.type) for name, column in zip([source.key, *names, *COLUMNS], first, strict=True)]
     )
-    options = {"compression": "none", "use_dictionary": [source.key], "write_statistics": [source.key]}
+    options = {"compression": "none", "use_dictionary": False, "write_statistics": [source.key]}
     parquet = suffix == ".parquet"
     with pa.parquet.ParquetWriter(path, schema, **options) if parquet else pa.ipc.new_file(str(path), schema) as writer:
         tell("encode", 0, len(source))
