@@ -2,15 +2,17 @@
 
     python -m benchmarks.tables.run [--folder DIR]
 
-The loop reads a block, multiplies it by a matrix and writes the result with the same options, in the same process; its
-block size is the best of three. It matches no ids, fits nothing and has no trust column. ``share`` is its time divided
-by that of the whole call. Memory is the largest anonymous memory of a process that translates the table, libraries
-included; pages of mapped files are not counted.
+The loop reads a block, multiplies it by a matrix and writes the result with the same options, in the same process,
+until it is on the disk; its block size is the best of three. It matches no ids, fits nothing and has no trust column.
+``share`` is its time divided by that of the whole call; imports are not counted. ``plan_seconds`` is the part of the
+call before anything is written. Memory is the largest anonymous memory of a process that translates the table,
+libraries included; pages of mapped files are not counted.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import subprocess
 import sys
@@ -26,6 +28,7 @@ import pyarrow.parquet as pq
 
 import relgraph as rg
 from benchmarks.study import Row, Study
+from relgraph.tables import plan_translation
 
 WIDTH, BLOCKS, CHUNK = 128, (1 << 14, 1 << 16, 1 << 18), 1 << 17
 MEASURE = """
@@ -93,6 +96,8 @@ def plain_loop(folder: Path, suffix: str, block: int) -> float:
                 writer.write_batch(
                     pa.record_batch([batch.column("id"), column(rows @ weight)], schema=file.schema_arrow)
                 )
+    with out.open("rb+") as file:
+        os.fsync(file.fileno())
     seconds = time.perf_counter() - start
     out.unlink()
     return seconds
@@ -110,17 +115,20 @@ def measure(cell: Row, options: argparse.Namespace) -> Iterable[Row]:
         whole = []
         for _ in range(options.turns):
             start = time.perf_counter()
-            report = rg.translate_table(*names)
-            whole.append(time.perf_counter() - start)
+            plan = plan_translation(*names)
+            planned = time.perf_counter()
+            plan.write()
+            whole.append((time.perf_counter() - start, planned - start))
         loop = min(plain_loop(folder, suffix, block) for block in BLOCKS for _ in range(options.turns))
         done = subprocess.run([sys.executable, "-c", MEASURE, *names], capture_output=True, text=True, check=True)
-        seconds = min(whole)
+        seconds, plan_seconds = min(whole)
         yield {
             "loop_seconds": loop,
             "seconds": seconds,
+            "plan_seconds": plan_seconds,
             "share": loop / seconds,
             "anonymous_gib": float(done.stdout.split()[-1]),
-            "verdict": report.verdict,
+            "verdict": plan.report.verdict,
         }
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -130,7 +138,7 @@ STUDY = Study(
     __file__,
     measure,
     {"kind": ("npy", "parquet"), "rows": (1_000_000, 5_000_000)},
-    settings={"turns": 2, "folder": ""},
+    settings={"turns": 1, "folder": ""},
     needs_data=False,
     default={"rows": (1_000_000,)},
 )

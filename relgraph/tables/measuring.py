@@ -23,6 +23,7 @@ from relgraph.tables.sample import FEWEST_HELD_OUT, Sample
 
 QUERIES = 1000
 MISFIT_SHRINKAGE = 0.1
+ENOUGH = 1024  # anchors, to tell whether rows correspond
 _BATCH = 1000
 
 
@@ -81,7 +82,8 @@ def build_report(
     """Everything that is known before a row is written."""
     keys = sample.y.double()
     figures = figures_of(held, keys, matched.origin)
-    related = correspondence(matched, curved=not MAPS.resolve(method).linear)
+    few = matched.take(torch.arange(min(len(matched), ENOUGH)))
+    related = correspondence(few, curved=not MAPS.resolve(method).linear)
     corresponds = None if related is None else related.better
     bad = [shown(sample.ids[sample.anchors[row]]) for row in misfits(matched, MISFIT_SHRINKAGE)]
     verdict, reason = judge(

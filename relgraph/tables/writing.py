@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
@@ -15,10 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 from numpy.typing import NDArray
 
 from relgraph.errors import InputError
-from relgraph.io import atomic_path, unwritable, write_atomic
+from relgraph.io import atomic_path, unwritable
 from relgraph.tables.arrays import BLOCK
 from relgraph.tables.arrow import pyarrow
 from relgraph.tables.reading import ARROW, Table
@@ -72,8 +74,10 @@ def write_table(
             ids = path.with_name(f"{path.stem}.ids.npy")
             with atomic_path(ids) as temporary, temporary.open("wb") as file:
                 np.save(file, source.plain_ids(), allow_pickle=False)
-            (folder / "trust.npy").replace(path.with_name(f"{path.stem}.trust.npy"))
-            (folder / "vectors.npy").replace(path)
+            for name, place in (("trust", path.with_name(f"{path.stem}.trust.npy")), ("vectors", path)):
+                with (folder / f"{name}.npy").open("rb+") as file:
+                    os.fsync(file.fileno())
+                (folder / f"{name}.npy").replace(place)
         else:
             with atomic_path(path) as temporary:
                 _encode(temporary, path.suffix, source, target, vectors, trust, tell)
@@ -98,7 +102,7 @@ def _translated(
     kinds = {"vectors": (target.dtype, (count, target.width)), "trust": (np.dtype(np.float32), (count, 3))}
     files = {name: np.lib.format.open_memmap(folder / f"{name}.npy", mode, *kind) for name, kind in kinds.items()}
     done = saved = done or 0
-    write_atomic(record, json.dumps({"plan": plan, "rows": done}))
+    _note(record, plan, done)
     tell("translate", done, count)
     # Written through files, since a page of a mapped file that is written first costs more than the translation.
     buffers = [np.empty((BLOCK, array.shape[1]), array.dtype) for array in files.values()]
@@ -117,16 +121,25 @@ def _translated(
                 saved = last
                 for stream in streams:
                     stream.flush()
-                write_atomic(record, json.dumps({"plan": plan, "rows": saved}))
-    write_atomic(record, json.dumps({"plan": plan, "rows": count}))
+                _note(record, plan, saved)
+    _note(record, plan, count)
     return files["vectors"], files["trust"]
+
+
+def _note(record: Path, plan: str, rows: int) -> None:
+    """Record the rows that are done; it does not wait for the disk, and is good until the machine restarts."""
+    text = json.dumps({"plan": plan, "rows": rows, "started": int(psutil.boot_time())})
+    temporary = record.with_suffix(".new")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(record)
 
 
 def _rows_done(record: Path, plan: str) -> int | None:
     """Rows that an earlier process of the same plan wrote; ``None`` if there was none."""
     with suppress(OSError, ValueError, KeyError, TypeError):
         found = json.loads(record.read_text(encoding="utf-8"))
-        return int(found["rows"]) if found["plan"] == plan else None
+        same = found["plan"] == plan and found["started"] == int(psutil.boot_time())
+        return int(found["rows"]) if same else None
     return None
 
 

@@ -74,7 +74,7 @@ def test_numbers_of_another_plan_are_not_gone_on_with(tmp_path: Path) -> None:
     folder.mkdir()
     for name, width in (("vectors", 4), ("trust", 3)):
         np.save(folder / f"{name}.npy", np.full((3000, width), 9, np.float32))
-    for record in ('{"plan": "another", "rows": 3000}', "damaged", '{"rows": 3000}', "[]"):
+    for record in ('{"plan": "another", "rows": 3000, "started": 0}', "damaged", '{"rows": 3000}', "[]"):
         (folder / "progress.json").write_text(record)
         rg.translate_table(source, target, out)
         assert not (np.load(out) == 9).any() and not folder.exists()
