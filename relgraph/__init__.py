@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from relgraph.maps import convert as convert
     from relgraph.maps import translate as translate
     from relgraph.maps import translate_then as translate_then
+    from relgraph.measures import retrieval as retrieval
     from relgraph.memory import keep_freed_memory as keep_freed_memory
     from relgraph.nn import Model as Model
     from relgraph.nn import RelativeConv as RelativeConv
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from relgraph.stitching import StitchSettings as StitchSettings
     from relgraph.stitching import run_experiment as run_experiment
     from relgraph.stitching import stitch as stitch
+    from relgraph.tables import translate_table as translate_table
     from relgraph.training import TrainSettings as TrainSettings
     from relgraph.training import fit as fit
     from relgraph.transforms import AddAnchors as AddAnchors
@@ -54,9 +56,11 @@ _HOMES = {
     "relgraph.graph": ("anchor_index",),
     "relgraph.loader": ("AnchorLoader",),
     "relgraph.maps": ("convert", "translate", "translate_then"),
+    "relgraph.measures": ("retrieval",),
     "relgraph.memory": ("keep_freed_memory",),
     "relgraph.nn": ("Model", "RelativeConv", "RelativeLayer", "fold", "relative_head", "split"),
     "relgraph.stitching": ("StitchSettings", "run_experiment", "stitch"),
+    "relgraph.tables": ("translate_table",),
     "relgraph.training": ("TrainSettings", "fit"),
     "relgraph.transforms": ("AddAnchors",),
 }

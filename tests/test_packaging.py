@@ -54,8 +54,9 @@ def test_versions_agree():
 
 
 def test_the_declared_dependencies_are_what_is_imported_at_run_time():
-    names = {"torch_geometric": "torch-geometric", "sklearn": "scikit-learn"}
-    declared = {split(requirement)[0] for requirement in PROJECT["dependencies"]}
+    names = {"torch_geometric": "torch-geometric", "sklearn": "scikit-learn", "faiss": "faiss-cpu"}
+    extras = [extra for name, extra in PROJECT["optional-dependencies"].items() if name not in ("test", "dev")]
+    declared = {split(requirement)[0] for extra in (PROJECT["dependencies"], *extras) for requirement in extra}
     import sys
 
     used = set()

@@ -11,9 +11,9 @@ from typing import Annotated
 import typer
 
 from relgraph import __version__
+from relgraph.cli import stitch, translate
 from relgraph.cli.options import OPTIONS, WIDTH
 from relgraph.cli.process import Stopped, prepare_process, stop_orderly
-from relgraph.cli.stitch import HELP, SUMMARY, stitch
 from relgraph.errors import DataError, InputError
 
 USAGE, FAILURE, INTERRUPTED = 2, 1, 130
@@ -21,7 +21,8 @@ USAGE, FAILURE, INTERRUPTED = 2, 1, 130
 CONTEXT = {"max_content_width": WIDTH, "help_option_names": ["-h", "--help"]}
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None, context_settings=CONTEXT)
-app.command(help=HELP, short_help=SUMMARY)(stitch)
+app.command(help=stitch.HELP, short_help=stitch.SUMMARY)(stitch.stitch)
+app.command(help=translate.HELP, short_help=translate.SUMMARY)(translate.translate)
 
 
 def _version(wanted: bool) -> None:

@@ -19,6 +19,8 @@ STAGES = {
     "train": ("training", "epochs"),
     "stitch": ("stitching", "methods"),
     "write": ("writing", ""),
+    "translate": ("translating", "rows"),
+    "encode": ("encoding", "rows"),
 }
 _ESTIMATE_AFTER = 2.0  # seconds of a stage, after which its whole time is estimated
 

@@ -23,9 +23,12 @@ _OTHERS = {
     "strategy": "--anchor-strategy",
     "anchor_features": "--anchor-features",
     "at": "--stitch-at",
+    "source": "--from",
+    "target": "--to",
 }
 _SAME = ("dataset", "task", "features", "encoders", "seeds", "methods", "split", "settings", "epochs", "device")
-OPTIONS = {**{argument: f"--{argument}" for argument in _SAME}, **_OTHERS}
+_TABLES = ("out", "key", "anchors")
+OPTIONS = {**{argument: f"--{argument}" for argument in (*_SAME, *_TABLES)}, **_OTHERS}
 
 
 def option(metavar: str, meaning: str, default: str | bool = True, **more: Any) -> Any:

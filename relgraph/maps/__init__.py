@@ -11,10 +11,12 @@ from __future__ import annotations
 from relgraph.maps.correspondence import NoCorrespondenceWarning
 from relgraph.maps.estimator import Estimator
 from relgraph.maps.expected import ExpectedFidelity, expected_fidelity
+from relgraph.maps.folding import fold_translation
 from relgraph.maps.leave_one_out import SHRINKAGES, Shrinkage, choose_shrinkage, resolve_shrinkage
 from relgraph.maps.matched import MatchedAnchors
 from relgraph.maps.methods import convert, default_map, fit_map, translate, translate_then
 from relgraph.maps.modules import AffineMap, KernelMap, TranslatedHead
+from relgraph.maps.residual_metric import ResidualMetric, residual_metric
 from relgraph.maps.ridge import ridge_coefficients
 from relgraph.maps.scarcity import FewAnchorsWarning
 from relgraph.maps.weights import cauchy_weights
@@ -28,6 +30,7 @@ __all__ = [
     "KernelMap",
     "MatchedAnchors",
     "NoCorrespondenceWarning",
+    "ResidualMetric",
     "Shrinkage",
     "TranslatedHead",
     "cauchy_weights",
@@ -36,6 +39,8 @@ __all__ = [
     "default_map",
     "expected_fidelity",
     "fit_map",
+    "fold_translation",
+    "residual_metric",
     "resolve_shrinkage",
     "ridge_coefficients",
     "translate",

@@ -10,6 +10,7 @@ from torch.nn.utils import skip_init
 
 from relgraph.anchors import AnchorSet, PublishedHead, shared_ids
 from relgraph.errors import InputError
+from relgraph.maps import fold_translation
 from relgraph.nn.relative import RelativeLayer, given_anchors
 from relgraph.registry import SIMILARITIES
 from relgraph.similarity import apply_map, normalizing_map, resolve, safe_norm, whitened_projection
@@ -71,13 +72,18 @@ class FoldedCosine(nn.Module):
 
 
 @torch.no_grad()
-def fold(head: nn.Module, layer: RelativeLayer, anchors: AnchorSet | Tensor | None = None) -> nn.Linear | FoldedCosine:
-    r"""Merge anchors, relative layer and linear head into one head on absolute embeddings.
+def fold(
+    head: nn.Module, layer: RelativeLayer | None = None, anchors: AnchorSet | Tensor | None = None
+) -> nn.Linear | FoldedCosine:
+    r"""Merge anchors, relative layer and linear head into one head on absolute embeddings; or a translation.
 
     .. math:: (z A') \, W' = z \, (A' W')
 
     The result equals the layer followed by the head up to rounding and costs as much as a linear head on ``z``; the
     relative representation ``(N, K)`` is never computed. Its parameters are frozen copies.
+
+    Without a layer, ``head`` is an affine translation, which becomes one linear layer
+    (:func:`relgraph.maps.fold_translation`).
 
     Args:
         head: A ``torch.nn.Linear`` from K to C on relative representations.
@@ -98,6 +104,8 @@ def fold(head: nn.Module, layer: RelativeLayer, anchors: AnchorSet | Tensor | No
         >>> torch.allclose(folded(z), head(layer(z, anchors=z[:6])), atol=1e-5)
         True
     """
+    if layer is None:
+        return fold_translation(head)
     apart = "keep layer and head apart"
     if not isinstance(head, nn.Linear):
         raise InputError("head", f"must be a torch.nn.Linear to be folded (got {type(head).__name__}); {apart}")

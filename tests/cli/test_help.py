@@ -37,7 +37,8 @@ def test_help_and_version_import_nothing_heavy() -> None:
         "heavy = {{'torch', 'torch_geometric', 'numpy', 'scipy', 'sklearn', 'matplotlib'}} & set(sys.modules); "
         "sys.exit(status or str(heavy) if heavy or status else 0)"
     )
-    for args, wanted in ((["--help"], "stitch"), (["--version"], __version__), (["stitch", "--help"], "procrustes")):
+    asked = (["--help"], "stitch"), (["--version"], __version__), (["stitch", "--help"], "procrustes")
+    for args, wanted in (*asked, (["translate", "--help"], "procrustes")):
         done = subprocess.run(
             [sys.executable, "-c", code.format(args=args)], capture_output=True, text=True, check=False
         )
@@ -58,7 +59,8 @@ def test_help_lists_every_registered_name_within_the_width(width: int) -> None:
 
 def test_without_a_command_the_commands_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 0
-    assert "stitch  Train encoders" in capsys.readouterr().out
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "stitch Train encoders" in shown and "translate Translate a table" in shown
 
 
 def test_defaults_are_those_of_the_library() -> None:

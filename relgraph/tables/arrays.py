@@ -1,0 +1,163 @@
+"""Tables whose vectors are one array: npy, safetensors, word2vec, or an array in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from relgraph.errors import DataError, InputError
+from relgraph.tables.ids import Ids, comparable_ids
+
+BLOCK = 1 << 15
+"""Rows that are read at once."""
+ID_NAMES = ("ids", "id")
+
+
+class ArrayTable:
+    """Vectors ``(N, F)`` that can be sliced, such as a memory-mapped array, and the ids of the rows.
+
+    Args:
+        vectors: Anything with ``shape`` whose slices of rows are arrays.
+        raw_ids: Ids as they were given ``(N,)``; ``None`` for the row numbers.
+        argument: ``"source"`` or ``"target"``, for errors.
+        name: What the table is called.
+        dtype: Type of the vectors.
+    """
+
+    key = "id"
+    columns: tuple[str, ...] | None = None
+    vector = "vector"
+
+    def __init__(self, vectors: Any, raw_ids: Ids | None, argument: str, name: str, dtype: np.dtype[Any]) -> None:
+        if len(vectors.shape) != 2 or dtype.kind != "f" or 0 in vectors.shape:
+            got = f"{dtype} of shape {tuple(vectors.shape)} in {name}"
+            raise InputError(argument, f"must be a matrix of floating-point numbers with rows (got {got}); convert it")
+        self._vectors, self._raw, self.argument, self.name, self.dtype = vectors, raw_ids, argument, name, dtype
+        if raw_ids is not None and raw_ids.shape != (len(self),):
+            raise InputError(argument, f"must have one id per row, {len(self)} (got {raw_ids.shape} in {name})")
+
+    def __len__(self) -> int:
+        return int(self._vectors.shape[0])
+
+    @property
+    def width(self) -> int:
+        """Number of dimensions, ``F``."""
+        return int(self._vectors.shape[1])
+
+    def ids(self) -> Ids:
+        """Comparable ids of all rows."""
+        return np.arange(len(self)) if self._raw is None else comparable_ids(self._raw, self.argument)
+
+    def raw_ids(self, start: int, stop: int) -> Ids:
+        """Ids of some rows as they were given."""
+        return np.arange(start, stop) if self._raw is None else self._raw[start:stop]
+
+    def plain_ids(self) -> Ids:
+        """Ids of all rows as a numpy array of their own type."""
+        return self.raw_ids(0, len(self))
+
+    def id_of(self, row: int) -> Any:
+        """The comparable id of a row."""
+        return comparable_ids(self.raw_ids(row, row + 1), self.argument)[0]
+
+    def readable(self, generator: np.random.Generator) -> NDArray[np.bool_]:
+        """A mask of the rows that a sample may be drawn from: all, since any row can be read alone."""
+        return np.ones(len(self), dtype=bool)
+
+    def blocks(self, start: int = 0, only: NDArray[np.int64] | None = None) -> Iterator[tuple[int, NDArray[Any]]]:
+        """Rows from ``start`` on in blocks, each with the number of its first row; ``only`` is ignored."""
+        for first in range(start, len(self), BLOCK):
+            yield first, np.ascontiguousarray(self._vectors[first : min(first + BLOCK, len(self))])
+
+    def take(self, rows: NDArray[np.int64]) -> NDArray[Any]:
+        """Some rows, in the order asked for."""
+        if isinstance(self._vectors, np.ndarray):
+            return np.asarray(self._vectors[rows])
+        return taken(self, rows)
+
+
+def taken(table: Any, rows: NDArray[np.int64]) -> NDArray[Any]:
+    """Some rows of a table that is read block by block, in the order asked for."""
+    found = np.empty((len(rows), table.width), table.dtype)
+    order = np.argsort(rows, kind="stable")
+    ordered = rows[order]
+    for first, block in table.blocks(only=ordered):
+        low, high = np.searchsorted(ordered, (first, first + len(block)))
+        found[order[low:high]] = block[ordered[low:high] - first]
+    return found
+
+
+def read_npy(path: Path, argument: str) -> ArrayTable:
+    """An npy file, memory-mapped; ids from ``NAME.ids.npy`` or ``NAME.ids.txt`` beside it, else the row numbers."""
+    vectors = _load_npy(path, argument)
+    return ArrayTable(vectors, _ids_beside(path, argument), argument, f"'{path}'", vectors.dtype)
+
+
+def read_safetensors(path: Path, argument: str) -> ArrayTable:
+    """The one matrix of floating-point numbers in a safetensors file; ids from its tensor ``ids``, or as of npy."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        file: Any = safe_open(path, framework="numpy")
+        slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
+        shapes = {name: (part.get_shape(), part.get_dtype()) for name, part in slices.items()}
+        matrices = [name for name, (shape, kind) in shapes.items() if len(shape) == 2 and kind in ("F16", "F32", "F64")]
+        if len(matrices) != 1:
+            got = f"{len(matrices)} in '{path}'"
+            raise InputError(argument, f"must hold one matrix of float16, float32 or float64 (got {got}); keep one")
+        named = next((name for name in ID_NAMES if len(shapes.get(name, ((), ""))[0]) == 1), None)
+        ids = file.get_tensor(named) if named else _ids_beside(path, argument)
+        part = slices[matrices[0]]
+    except (SafetensorError, OSError) as error:
+        raise DataError(f"'{path}' is damaged or no safetensors file ({error}); save it again") from error
+    return ArrayTable(_Slices(part), ids, argument, f"'{path}'", part[0:0].dtype)
+
+
+class _Slices:
+    """A tensor of a file that is read slice by slice."""
+
+    def __init__(self, part: Any) -> None:
+        self._part, self.shape = part, tuple(part.get_shape())
+
+    def __getitem__(self, rows: slice) -> NDArray[Any]:
+        found: NDArray[Any] = self._part[rows]
+        return found
+
+
+def read_word2vec(path: Path, argument: str) -> ArrayTable:
+    """Vectors in the text or the binary format of word2vec, by gensim (extra ``word2vec``); the words are the ids."""
+    try:
+        from gensim.models import KeyedVectors
+    except ImportError as error:
+        raise DataError(f"'{path}' needs gensim; pip install relgraph[word2vec]") from error
+    try:
+        found = KeyedVectors.load_word2vec_format(str(path), binary=path.suffix == ".bin")
+    except (ValueError, OSError, EOFError, UnicodeError) as error:
+        raise DataError(f"'{path}' is damaged or not in the format of word2vec ({error}); save it again") from error
+    return ArrayTable(found.vectors, np.array(found.index_to_key), argument, f"'{path}'", found.vectors.dtype)
+
+
+def _load_npy(path: Path, argument: str) -> NDArray[Any]:
+    try:
+        loaded: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise DataError(f"'{path}' is damaged or no plain npy file ({error}); save it again") from error
+    if not isinstance(loaded, np.ndarray):
+        raise InputError(argument, f"must be one array (got an archive in '{path}'); save the array with numpy.save")
+    return loaded
+
+
+def _ids_beside(path: Path, argument: str) -> Ids | None:
+    array, text = (path.with_name(f"{path.stem}.ids{suffix}") for suffix in (".npy", ".txt"))
+    if array.exists():
+        return np.asarray(_load_npy(array, argument))
+    if text.exists():
+        try:
+            return np.array(text.read_text(encoding="utf-8").splitlines())
+        except (OSError, UnicodeError) as error:
+            raise DataError(f"'{text}' must be a readable text of one id a line ({error}); save it again") from error
+    return None

@@ -1,0 +1,93 @@
+"""Ids of rows: integers, strings and UUIDs in one comparable form, and the rows of two tables with the same id."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from relgraph.errors import InputError
+
+Ids = NDArray[Any]
+_TEXT = 20  # digits of the largest 64-bit integer
+
+
+def comparable_ids(values: Ids, argument: str) -> Ids:
+    """Ids as int64, as uint64 where some are larger, or as bytes ``S`` of strings (UTF-8) and of UUIDs (16 bytes).
+
+    Raises:
+        InputError: If they are no list of integers, strings or UUIDs.
+
+    Example:
+        >>> comparable_ids(np.array(["a", "bc"]), "source")
+        array([b'a', b'bc'], dtype='|S2')
+        >>> comparable_ids(np.array([3, 4], dtype=np.uint8), "source").dtype
+        dtype('int64')
+    """
+    if values.ndim != 1 or values.dtype.kind not in "iuUSV" or (values.dtype.kind == "V" and values.dtype.names):
+        rule = "must have ids that are integers, strings or UUIDs"
+        raise InputError(argument, f"{rule} (got {values.dtype} of shape {values.shape}); name another column as 'key'")
+    if values.dtype.kind == "i":
+        return values.astype(np.int64)
+    if values.dtype.kind == "u":
+        large = values.dtype.itemsize == 8 and bool((values > np.iinfo(np.int64).max).any())
+        return values.astype(np.uint64 if large else np.int64)
+    if values.dtype.kind == "U":
+        return np.char.encode(values, "utf-8")
+    return values.view(f"S{values.dtype.itemsize}") if values.dtype.kind == "V" else values
+
+
+def matching_rows(source: Ids, target: Ids) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows of two tables with the same id, in the order of the source's rows.
+
+    Args:
+        source, target: Ids of :func:`comparable_ids`, without repeats.
+
+    Raises:
+        InputError: If an id is repeated, the ids are of different kinds, or none is in both tables.
+
+    Example:
+        >>> matching_rows(np.array([5, 3, 9]), np.array([9, 4, 5]))
+        (array([0, 2]), array([2, 0]))
+    """
+    kinds = {name: "text" if ids.dtype.kind == "S" else "integers" for name, ids in _named(source, target)}
+    if len(set(kinds.values())) > 1:
+        found = f"{kinds['source']} in the source and {kinds['target']} in the target"
+        raise InputError("key", f"must name ids of one kind in both tables (got {found}); convert one of them")
+    for name, ids in _named(source, target):
+        check_unique(ids, name)
+    if source.dtype != target.dtype and "u" in source.dtype.kind + target.dtype.kind:
+        source, target = (ids.astype(f"S{_TEXT}") for ids in (source, target))  # no type holds both signs and 2**63
+    order = np.argsort(target, kind="stable")
+    ordered = target[order]
+    place = np.minimum(np.searchsorted(ordered, source), max(0, len(target) - 1))
+    found_rows = np.flatnonzero(ordered[place] == source) if len(target) else np.zeros(0, np.int64)
+    if not len(found_rows):
+        some = " and ".join(shown(ids[0]) if len(ids) else "no row" for ids in (source, target))
+        raise InputError("key", f"must name ids that both tables have (got none in common, such as {some})")
+    return found_rows, order[place[found_rows]]
+
+
+def check_unique(ids: Ids, argument: str) -> None:
+    """Refuse an id that occurs more than once, by name."""
+    ordered = np.sort(ids)
+    repeated = np.flatnonzero(ordered[1:] == ordered[:-1])
+    if len(repeated):
+        got = f"got {shown(ordered[repeated[0]])} more than once"
+        raise InputError(argument, f"must not repeat an id ({got}); keep one row for each, or name another 'key'")
+
+
+def shown(one: Any) -> str:
+    """An id as messages show it."""
+    if not isinstance(one, bytes):
+        return str(one)
+    try:
+        text = one.decode("utf-8")
+    except UnicodeDecodeError:
+        return one.hex()
+    return repr(text) if text.isprintable() else one.hex()
+
+
+def _named(source: Ids, target: Ids) -> tuple[tuple[str, Ids], tuple[str, Ids]]:
+    return ("source", source), ("target", target)

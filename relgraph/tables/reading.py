@@ -1,0 +1,42 @@
+"""Open a table of embeddings by the suffix of its file."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from relgraph.errors import DataError, InputError
+from relgraph.io import PathLike
+from relgraph.tables.arrays import ArrayTable, read_npy, read_safetensors, read_word2vec
+from relgraph.tables.arrow import ArrowTable
+
+Table = ArrayTable | ArrowTable
+_ARRAYS = {
+    ".npy": read_npy,
+    ".safetensors": read_safetensors,
+    ".txt": read_word2vec,
+    ".vec": read_word2vec,
+    ".bin": read_word2vec,
+}
+ARROW = (".parquet", ".arrow", ".feather")
+
+
+def open_table(path: PathLike, argument: str = "source", key: str | None = None) -> Table:
+    """Open a table: ids, and vectors of floating-point numbers.
+
+    * Parquet, Arrow and Feather: an id column (``key``), and vectors in one column of lists or one column a dimension.
+    * npy: a matrix; ids in ``NAME.ids.npy`` or ``NAME.ids.txt`` (one a line) beside it, else the row numbers.
+    * safetensors: one matrix; ids in a tensor ``ids``, else as of npy.
+    * word2vec, as text (``.txt``, ``.vec``) or binary (``.bin``): the words are the ids.
+
+    Raises:
+        DataError: If the file is missing or damaged, or a package that reads it is missing.
+        InputError: If the suffix is another, or the table is not of this form.
+    """
+    found = Path(os.fspath(path)).expanduser()
+    if found.suffix not in (*ARROW, *_ARRAYS):
+        known = ", ".join((*ARROW, *_ARRAYS))
+        raise InputError(argument, f"must be a file of one of the kinds {known} (got '{found}'); convert it")
+    if not found.is_file():
+        raise DataError(f"'{found}' does not exist; give the path of a table")
+    return ArrowTable(found, argument, key) if found.suffix in ARROW else _ARRAYS[found.suffix](found, argument)

@@ -1,0 +1,116 @@
+"""Common rows of two tables that are read before anything else: the anchors, and rows to measure on."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from relgraph.anchors.values import AnchorSet
+from relgraph.errors import DataError, InputError
+from relgraph.io import PathLike
+from relgraph.tables.ids import Ids, check_unique, comparable_ids, matching_rows, shown
+from relgraph.tables.reading import Table
+
+SAMPLE = 4096
+"""Common ids that are read: the anchors unless told otherwise, and the rows that figures are measured on."""
+FEWEST_HELD_OUT = 100
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """Common rows that were read: source and target rows ``(S, *)``, and the rows of the sample that are anchors."""
+
+    ids: Ids
+    x: Tensor
+    y: Tensor
+    anchors: Tensor
+    common: int
+
+    @classmethod
+    def read(cls, source: Table, target: Table, anchors: int | PathLike | None) -> Sample:
+        """Draw common ids, and read their rows in both tables."""
+        ids, other = source.ids(), target.ids()
+        rows, target_rows = matching_rows(ids, other)
+        common = len(rows)
+        cheap = np.flatnonzero(source.readable(np.random.default_rng(0))[rows])
+        if isinstance(anchors, (str, os.PathLike)):
+            wanted = _ids_of_file(Path(os.fspath(anchors)).expanduser(), ids)
+            chosen = _found(ids[rows], wanted)
+        else:
+            chosen = _drawn(common, anchors, cheap)
+        others = np.setdiff1d(cheap, chosen)
+        most = max(0, SAMPLE - len(chosen))
+        if len(others) > most:
+            others = np.random.default_rng(1).choice(others, most, replace=False)
+        places = np.sort(np.concatenate([chosen, others]))
+        used, used_target = rows[places], target_rows[places]
+        x, y = (_finite(table, table.take(some), ids[used]) for table, some in ((source, used), (target, used_target)))
+        return cls(ids[used], x, y, torch.from_numpy(np.flatnonzero(np.isin(places, chosen))), common)
+
+    def space(self, rows: Tensor) -> AnchorSet:
+        """The anchors as a published space, whose center is the mean of the sample."""
+        ids = torch.arange(len(self.anchors))
+        return AnchorSet(ids, rows[self.anchors].double(), rows.double().mean(dim=0))
+
+    @property
+    def held_out(self) -> Tensor:
+        """Rows of the sample that are no anchors, if they are enough to measure on, else the anchors themselves."""
+        others = torch.ones(len(self.ids), dtype=torch.bool)
+        others[self.anchors] = False
+        rows = others.nonzero().view(-1)
+        return rows if len(rows) >= FEWEST_HELD_OUT else self.anchors
+
+
+def _drawn(common: int, count: int | None, cheap: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Which of the common ids are anchors, of those that can be read quickly if these are enough."""
+    if count is not None and not 1 <= count <= common:
+        raise InputError("anchors", f"must be from 1 to the {common} ids that both tables have (got {count}); lower it")
+    wanted = min(common, SAMPLE) if count is None else count
+    return np.sort(np.random.default_rng(0).choice(cheap if len(cheap) >= wanted else common, wanted, replace=False))
+
+
+def _ids_of_file(path: Path, like: Ids) -> Ids:
+    """The ids of a file, in the form of those of the tables."""
+    try:
+        if path.suffix == ".npy":
+            found = np.load(path, allow_pickle=False)
+        else:
+            lines = path.read_text(encoding="utf-8").split()
+            found = np.array(lines if like.dtype.kind == "S" else [int(line) for line in lines])
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"'{path}' must be an .npy file of ids, or a text of one id a line ({error})") from error
+    ids = comparable_ids(found, "anchors")
+    check_unique(ids, "anchors")
+    return ids
+
+
+def _found(common: Ids, wanted: Ids) -> NDArray[np.int64]:
+    """Places of ids among the common ones, or an error that names one that is missing."""
+    if (common.dtype.kind == "S") != (wanted.dtype.kind == "S"):
+        raise InputError("anchors", "must be ids of the same kind as those of the tables, integers or text")
+    missing = wanted[~np.isin(wanted, common)]
+    if len(missing):
+        got = f"got {shown(missing[0])}" + (f" and {len(missing) - 1} more" if len(missing) > 1 else "")
+        raise InputError("anchors", f"must be ids that both tables have ({got}); leave them out")
+    return np.flatnonzero(np.isin(common, wanted))
+
+
+def _finite(table: Table, rows: NDArray[Any], ids: Ids) -> Tensor:
+    bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))
+    if len(bad):
+        refuse_row(table, rows[bad[0]], ids[bad[0]])
+    return torch.from_numpy(np.ascontiguousarray(rows))
+
+
+def refuse_row(table: Table, row: NDArray[Any], one: Any) -> None:
+    """Raise the error for a row with this id that is not finite."""
+    value = "NaN" if np.isnan(row).any() else "infinity"
+    got = f"got {value} in the row with id {shown(one)} of {table.name}"
+    raise InputError(table.argument, f"must hold finite numbers ({got}); drop or repair the row")

@@ -1,0 +1,186 @@
+"""Write a translated table: first raw numbers that a killed process can go on with, then the file, whole.
+
+The raw numbers stand in a folder beside the output, with a record of what they are. They are written block by block at
+fixed places, so that a process which goes on writes the same bytes as one that was never stopped.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+from numpy.typing import NDArray
+
+from relgraph.errors import InputError
+from relgraph.io import atomic_path, unwritable
+from relgraph.tables.arrays import BLOCK
+from relgraph.tables.arrow import pyarrow
+from relgraph.tables.reading import ARROW, Table
+from relgraph.tables.trust import COLUMNS
+
+Progress = Callable[[str, int, int], object]
+Output = tuple[NDArray[Any], NDArray[np.float32]]
+Block = Callable[[NDArray[Any], int, Output], object]
+OUTPUTS = (*ARROW, ".npy")
+ROW_GROUP = 1 << 17
+SAVED_EVERY = 1 << 18  # rows between two records of the progress
+
+
+def check_output(path: Path) -> None:
+    """Refuse a file of another kind, or in a folder that does not exist, before anything is computed."""
+    if path.suffix not in OUTPUTS:
+        raise InputError("out", f"must be a file of one of the kinds {', '.join(OUTPUTS)} (got '{path}'); choose one")
+    if path.suffix in ARROW:
+        pyarrow()
+    if path.is_dir() or not path.absolute().parent.is_dir():
+        raise InputError("out", f"must be a file in a folder that exists (got '{path}'); make the folder first")
+
+
+def partial_folder(path: Path) -> Path:
+    """Where the numbers of an unfinished output are."""
+    return path.with_name(f".{path.name}.relgraph-partial")
+
+
+def write_table(
+    path: Path, source: Table, target: Table, translate: Block, plan: str, progress: Progress | None = None
+) -> None:
+    """Translate all rows of the source and write them with their ids and their trust.
+
+    Args:
+        path: Of a kind of :data:`OUTPUTS`; npy has ids and trust in ``NAME.ids.npy`` and ``NAME.trust.npy`` beside it.
+        source: What is translated.
+        target: Whose type and layout of vectors is kept.
+        translate: From a block and the number of its first row; writes vectors ``(n, G)`` and trust ``(n, 3)``.
+        plan: A digest of inputs and map; numbers of another plan are not gone on with.
+        progress: Called with a stage, rows done since the last call and rows in all.
+
+    Raises:
+        DataError: If a file cannot be written.
+        InputError: If a row of the source is no vector of finite numbers; nothing is left behind.
+    """
+    folder, tell = partial_folder(path), progress or (lambda *_: None)
+    try:
+        vectors, trust = _translated(folder, source, target, translate, plan, tell)
+        if path.suffix == ".npy":
+            del vectors, trust
+            ids = path.with_name(f"{path.stem}.ids.npy")
+            with atomic_path(ids) as temporary, temporary.open("wb") as file:
+                np.save(file, source.plain_ids(), allow_pickle=False)
+            for name, place in (("trust", path.with_name(f"{path.stem}.trust.npy")), ("vectors", path)):
+                with (folder / f"{name}.npy").open("rb+") as file:
+                    os.fsync(file.fileno())
+                (folder / f"{name}.npy").replace(place)
+        else:
+            with atomic_path(path) as temporary:
+                _encode(temporary, path.suffix, source, target, vectors, trust, tell)
+    except OSError as error:
+        raise unwritable("file", path, error) from error
+    except InputError:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _translated(
+    folder: Path, source: Table, target: Table, translate: Block, plan: str, tell: Progress
+) -> tuple[NDArray[Any], NDArray[np.float32]]:
+    """Vectors and trust of all rows, in memory-mapped files; goes on where an earlier process stopped."""
+    record, count = folder / "progress.json", len(source)
+    done = _rows_done(record, plan)
+    if done is None:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+    mode: Any = "w+" if done is None else "r+"
+    kinds = {"vectors": (target.dtype, (count, target.width)), "trust": (np.dtype(np.float32), (count, 3))}
+    files = {name: np.lib.format.open_memmap(folder / f"{name}.npy", mode, *kind) for name, kind in kinds.items()}
+    done = saved = done or 0
+    _note(record, plan, done)
+    tell("translate", done, count)
+    # Written through files, since a page of a mapped file that is written first costs more than the translation.
+    buffers = [np.empty((BLOCK, array.shape[1]), array.dtype) for array in files.values()]
+    with ExitStack() as stack:
+        streams = [stack.enter_context((folder / f"{name}.npy").open("r+b")) for name in files]
+        for array, stream in zip(files.values(), streams, strict=True):
+            stream.seek(array.offset + done * array.strides[0])
+        for first, block in source.blocks(done):
+            vectors, trust = (buffer[: len(block)] for buffer in buffers)
+            translate(block, first, (vectors, trust))
+            for stream, rows in zip(streams, (vectors, trust), strict=True):
+                stream.write(rows.data)
+            tell("translate", len(block), count)
+            last = first + len(block)
+            if last - saved >= SAVED_EVERY:
+                saved = last
+                for stream in streams:
+                    stream.flush()
+                _note(record, plan, saved)
+    _note(record, plan, count)
+    return files["vectors"], files["trust"]
+
+
+def _note(record: Path, plan: str, rows: int) -> None:
+    """Record the rows that are done; it does not wait for the disk, and is good until the machine restarts."""
+    text = json.dumps({"plan": plan, "rows": rows, "started": int(psutil.boot_time())})
+    temporary = record.with_suffix(".new")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(record)
+
+
+def _rows_done(record: Path, plan: str) -> int | None:
+    """Rows that an earlier process of the same plan wrote; ``None`` if there was none."""
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        found = json.loads(record.read_text(encoding="utf-8"))
+        same = found["plan"] == plan and found["started"] == int(psutil.boot_time())
+        return int(found["rows"]) if same else None
+    return None
+
+
+def _encode(
+    path: Path,
+    suffix: str,
+    source: Table,
+    target: Table,
+    vectors: NDArray[Any],
+    trust: NDArray[np.float32],
+    tell: Progress,
+) -> None:
+    """Write a Parquet or Arrow file: ids as in the source, vectors laid out as in the target, trust."""
+    pa = pyarrow()
+    names = list(target.columns) if target.columns else [target.vector]
+    batches = _batches(pa, source, target, vectors, trust)
+    first = next(batches)
+    schema = pa.schema(
+        [(name, column.type) for name, column in zip([source.key, *names, *COLUMNS], first, strict=True)]
+    )
+    options = {"compression": "none", "use_dictionary": False, "write_statistics": [source.key]}
+    parquet = suffix == ".parquet"
+    with pa.parquet.ParquetWriter(path, schema, **options) if parquet else pa.ipc.new_file(str(path), schema) as writer:
+        tell("encode", 0, len(source))
+        for columns in itertools.chain([first], batches):
+            batch = pa.RecordBatch.from_arrays(columns, schema=schema)
+            writer.write_batch(batch)
+            tell("encode", batch.num_rows, len(source))
+
+
+def _batches(
+    pa: Any, source: Table, target: Table, vectors: NDArray[Any], trust: NDArray[np.float32]
+) -> Iterator[list[Any]]:
+    for start in range(0, len(vectors), ROW_GROUP):
+        stop = min(start + ROW_GROUP, len(vectors))
+        rows, some = np.asarray(vectors[start:stop]), np.asarray(trust[start:stop])
+        ids = source.raw_ids(start, stop)
+        if isinstance(ids, np.ndarray) and ids.dtype.kind in "SV":
+            ids = [bytes(one) for one in ids]
+        if target.columns:
+            columns = [pa.array(np.ascontiguousarray(column)) for column in rows.T]
+        else:
+            columns = [pa.FixedSizeListArray.from_arrays(pa.array(rows.reshape(-1)), rows.shape[1])]
+        yield [pa.array(ids), *columns, *(pa.array(np.ascontiguousarray(column)) for column in some.T)]

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+import relgraph as rg
+from relgraph.errors import InputError
+from relgraph.maps import FewAnchorsWarning, MatchedAnchors, choose_shrinkage, residual_metric
+from relgraph.maps.residual_metric import inverse_root, left_out_residuals
+from relgraph.registry import MAPS
+from tests.spaces import F64, normal, slow_ridge, slow_weights, space, two_spaces, weighted
+
+METHODS = [name for name in MAPS if MAPS.resolve(name).targets != "outputs"]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_distances_are_those_of_the_covariance_of_the_residuals(method: str) -> None:
+    z, y = two_spaces(target_width=3)
+    a, b = space(z, 40), space(y, 40)
+    metric, translation = residual_metric(a, b, method, shrinkage=0.2), rg.translate(a, b, method)
+    residuals = left_out_residuals(MatchedAnchors.match(a, b), method)
+    covariance = sum(torch.outer(row, row) for row in residuals) / 40
+    covariance = covariance + 0.2 * covariance.trace() / 3 * torch.eye(3, dtype=F64)
+    difference = translation(z) - y
+    wanted = torch.stack([row @ torch.linalg.inv(covariance) @ row for row in difference])
+    torch.testing.assert_close(metric(z, y), wanted)
+    assert isinstance(metric.target, nn.Linear)
+
+
+def test_residuals_of_ridge_are_those_of_fits_without_the_anchor() -> None:
+    z, y = two_spaces(target_width=3)
+    a, b = weighted(space(z, 25)), space(y, 25)
+    found = left_out_residuals(MatchedAnchors.match(a, b))
+    weights, rows, goal = slow_weights(a, b), a.embeddings - a.center, b.embeddings - b.center
+    roots = weights.sqrt().unsqueeze(1)
+    penalty = choose_shrinkage(roots * rows, roots * goal) * float((roots * rows).square().sum())
+    for k in range(25):
+        rest = torch.arange(25) != k
+        # The penalty of the fit to all anchors, which slow_ridge scales by the trace of those that are left.
+        shrinkage = penalty / float((roots * rows)[rest].square().sum())
+        fitted = slow_ridge(rows[rest], goal[rest], weights[rest], shrinkage)
+        torch.testing.assert_close(found[k], rows[k] @ fitted - goal[k])
+
+
+def test_residuals_of_other_methods_leave_out_ten_folds() -> None:
+    z, y = two_spaces()
+    a, b = space(z, 33), space(y, 33)
+    found = left_out_residuals(MatchedAnchors.match(a, b), "procrustes")
+    rest = torch.arange(33)[torch.arange(33) % 10 != 4]
+    fitted = rg.translate(a.take(rest), b.take(rest), "procrustes")
+    left = torch.tensor([4, 14, 24])
+    torch.testing.assert_close(found[left], fitted(z[left]) - y[left])
+
+
+def test_it_finds_rows_that_noise_in_one_direction_hides_from_the_euclidean_distance() -> None:
+    z = normal(300, 6)
+    noise = normal(300, 6, seed=1) * torch.tensor([3.0, 0.01, 0.01, 0.01, 0.01, 0.01], dtype=F64)
+    a, b, truth = space(z, 100), space(z + noise, 100), torch.arange(100, 300)
+    metric, translation = residual_metric(a, b), rg.translate(a, b)
+    queries, keys = (z + noise)[100:], z
+    plain = rg.retrieval(queries, translation(keys), truth=truth, metric="euclidean")
+    better = rg.retrieval(metric.target(queries), metric.source(keys), truth=truth, metric="euclidean")
+    assert better.recall(1) > 0.9 > plain.recall(1) + 0.3
+
+
+def test_identical_spaces_and_directions_without_errors_give_finite_weights() -> None:
+    z = normal(40, 4)
+    metric = residual_metric(space(z, 30), space(z, 30))
+    assert bool(metric(z, z).isfinite().all())
+    assert torch.equal(inverse_root(torch.zeros(5, 3, dtype=F64), 0.1).square().sum(0), torch.ones(3, dtype=F64))
+    flat = inverse_root(torch.tensor([[1.0, 0.0]], dtype=F64), 0.0)
+    assert bool(flat.isfinite().all())
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [({"shrinkage": -1.0}, "'shrinkage'"), ({"method": "kl"}, "'method'"), ({"source": torch.eye(2)}, "AnchorSet")],
+)
+def test_wrong_input_is_one_sentence(change: dict[str, object], words: str) -> None:
+    z, y = two_spaces()
+    given: dict[str, object] = {"source": space(z, 40), "target": space(y, 40)} | change
+    with pytest.raises(InputError, match=words):
+        residual_metric(**given)  # type: ignore[arg-type]
+
+
+def test_two_anchors_are_too_few() -> None:
+    z, y = two_spaces()
+    with pytest.warns(FewAnchorsWarning), pytest.raises(InputError, match="3 anchors or more"):
+        residual_metric(space(z, 2), space(y, 2))

@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from relgraph.errors import DataError, InputError
+from relgraph.tables import arrays, arrow, open_table
+from tests.tables.small import save, two_tables
+
+X, Y = two_tables()
+KINDS = [".parquet", ".arrow", ".feather", ".npy", ".safetensors", ".txt", ".bin"]
+
+
+@pytest.mark.parametrize("block", [7, 100, 1 << 15])
+@pytest.mark.parametrize("suffix", KINDS)
+def test_every_kind_has_the_same_rows_in_every_block_size(
+    suffix: str, block: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(arrays, "BLOCK", block)
+    monkeypatch.setattr(arrow, "BLOCK", block)
+    ids = np.arange(400) * 3 + 5
+    table = open_table(save(tmp_path / f"a{suffix}", ids, X))
+    wanted = np.char.encode(ids.astype(str)) if suffix in (".txt", ".bin") else ids
+    assert len(table) == 400 and table.width == 6 and table.dtype == np.float32
+    assert np.array_equal(table.ids(), wanted) and table.id_of(7) == wanted[7]
+    assert np.allclose(np.concatenate([rows for _, rows in table.blocks()]), X, atol=1e-5)
+    assert max(len(rows) for _, rows in table.blocks()) <= block
+    chosen = np.array([399, 0, 151, 150, 3])
+    assert np.allclose(table.take(chosen), X[chosen], atol=1e-5)
+    starts = [first for first, _ in table.blocks()]
+    for start in (starts[0], starts[-1], starts[len(starts) // 2]):
+        found = list(table.blocks(start))
+        assert [first for first, _ in found] == [first for first in starts if first >= start]
+        assert np.allclose(np.concatenate([rows for _, rows in found]), X[start:], atol=1e-5)
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".feather"])
+@pytest.mark.parametrize(
+    "ids",
+    [
+        pa.array([f"n{i}" for i in range(400)]),
+        pa.array([f"n{i}" for i in range(400)]).dictionary_encode(),
+        pa.array([f"n{i}" for i in range(400)], pa.large_string()),
+        pa.array(range(400), pa.uint16()),
+        pa.array([uuid.UUID(int=i).bytes for i in range(400)], pa.binary(16)),
+        pa.array([uuid.UUID(int=i).bytes for i in range(400)], pa.uuid()),
+    ],
+    ids=["text", "dictionary", "large-text", "unsigned", "bytes", "uuid"],
+)
+def test_ids_of_every_type_are_read(ids: pa.Array, suffix: str, tmp_path: Path) -> None:
+    table = open_table(save(tmp_path / f"a{suffix}", ids, X))
+    found = table.ids()
+    assert len(set(found.tolist())) == 400 and found[1] == table.id_of(1)
+
+
+def test_vectors_in_columns_and_in_lists_of_any_type(tmp_path: Path) -> None:
+    columns = open_table(save(tmp_path / "a.parquet", range(400), X.astype(np.float64), columns=True))
+    assert columns.columns == tuple(f"d{i}" for i in range(6)) and columns.dtype == np.float64
+    assert np.array_equal(columns.take(np.arange(400)), X.astype(np.float64))
+    lists = pa.table({"id": range(400), "v": pa.array(X.tolist(), pa.list_(pa.float32()))})
+    pq.write_table(lists, tmp_path / "b.parquet")
+    assert np.array_equal(open_table(tmp_path / "b.parquet").take(np.arange(400)), X)
+
+
+def test_ids_beside_an_npy_file(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", X)
+    assert np.array_equal(open_table(tmp_path / "a.npy").ids(), np.arange(400))
+    (tmp_path / "a.ids.txt").write_text("\n".join(f"n{i}" for i in range(400)))
+    assert open_table(tmp_path / "a.npy").ids()[3] == b"n3"
+
+
+def made(path: Path, **columns: Any) -> Path:
+    pq.write_table(pa.table(columns), path)
+    return path
+
+
+def ragged(path: Path) -> Path:
+    return made(path, id=["a", "b"], v=pa.array([[1.0, 2.0], [1.0]]))
+
+
+WRONG = {
+    "an integer column": (lambda p: made(p, id=["a"], x=[0.5], y=[3]), "got int64 in the column 'y'"),
+    "different types": (lambda p: made(p, id=["a"], x=[0.5], y=pa.array([1.0], pa.float32())), "of one type"),
+    "integer vectors": (lambda p: made(p, id=["a"], v=[[1, 2]]), "got int64 in the column 'v'"),
+    "no vectors": (lambda p: made(p, id=["a"]), "must have vectors beside the ids"),
+    "two vectors": (lambda p: made(p, id=["a"], v=[[0.5]], w=[[0.5]]), "one column of vectors (got v, w"),
+    "two keys": (lambda p: made(p, a=["a"], b=["b"], v=[[0.5]]), "'key' must be given unless one column"),
+    "no rows": (lambda p: made(p, id=pa.array([], pa.string()), v=pa.array([], pa.list_(pa.float32()))), "none"),
+    "lists of different lengths": (ragged, "vectors of one width, 2 (got 1 in the row with id 'b'"),
+    "a missing value": (lambda p: made(p, id=["a", "b"], x=[0.5, None]), "got none in the row with id 'b'"),
+    "a missing vector": (lambda p: made(p, id=["a", "b"], v=[[0.5], None]), "got none in the row with id 'b'"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_table_of_another_form_is_one_sentence(name: str, tmp_path: Path) -> None:
+    make, words = WRONG[name]
+    with pytest.raises(InputError) as error:
+        for _ in open_table(make(tmp_path / "a.parquet")).blocks():
+            pass
+    assert words in str(error.value) and "\n" not in str(error.value)
+
+
+def test_a_column_that_is_not_there_is_named(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.parquet", range(400), X)
+    with pytest.raises(InputError, match="'key' must be a column of .*, one of id, vector"):
+        open_table(path, key="node")
+    with pytest.raises(InputError, match="must have an id in every row"):
+        open_table(made(tmp_path / "b.parquet", id=["a", None], x=[0.5, 0.5])).ids()
+
+
+@pytest.mark.parametrize("suffix", KINDS)
+def test_damaged_and_missing_files_are_named(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"a{suffix}"
+    with pytest.raises(DataError, match="does not exist"):
+        open_table(path)
+    path.write_bytes(b"no table at all")
+    with pytest.raises(DataError, match="damaged|format"):
+        open_table(path)
+
+
+def test_arrays_of_another_form_are_refused(tmp_path: Path) -> None:
+    for number, (array, words) in enumerate(
+        [(np.zeros((3, 2), int), "int64"), (np.zeros(3), "shape"), (np.zeros((0, 2)), "(0, 2)")]
+    ):
+        np.save(tmp_path / f"{number}.npy", array)
+        with pytest.raises(InputError) as error:
+            open_table(tmp_path / f"{number}.npy")
+        assert words in str(error.value)
+    np.save(tmp_path / "o.npy", np.array([{}], dtype=object), allow_pickle=True)
+    with pytest.raises(DataError, match="no plain npy file"):
+        open_table(tmp_path / "o.npy")
+    with pytest.raises(InputError, match="one id per row, 400"):
+        open_table(save(tmp_path / "b.npy", range(3), X))
+    with pytest.raises(InputError, match="must be a file of one of the kinds .parquet"):
+        open_table(tmp_path / "a.csv")

@@ -1,0 +1,198 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+
+import relgraph as rg
+from relgraph.errors import DataError, InputError
+from relgraph.tables import plan_translation
+from relgraph.tables.writing import OUTPUTS
+from tests.tables.small import read, save, two_tables
+
+X, Y = two_tables()
+IDS = [f"n{i}" for i in range(400)]
+ORDER = np.random.default_rng(3).permutation(400)[:350]  # rows of the target, in its order
+
+
+def tables(folder: Path, suffix: str = ".parquet", x: Any = X, y: Any = Y) -> tuple[Path, Path]:
+    """Both tables; the target lacks some rows and has another order."""
+    return save(folder / f"new{suffix}", IDS, x), save(folder / f"old{suffix}", [IDS[i] for i in ORDER], y[ORDER])
+
+
+def by_hand(method: str = "ridge") -> torch.nn.Module:
+    """The map from all common rows."""
+    rows = torch.from_numpy(np.sort(ORDER))
+    x, y = (torch.from_numpy(z).double()[rows] for z in (X, Y))
+    ids = torch.arange(len(rows))
+    return rg.translate(rg.AnchorSet(ids, x, x.mean(0)), rg.AnchorSet(ids, y, y.mean(0)), method)
+
+
+@pytest.mark.parametrize("out", OUTPUTS)
+@pytest.mark.parametrize("suffix", [".parquet", ".feather", ".npy"])
+def test_every_row_is_that_of_the_map_from_the_common_rows(suffix: str, out: str, tmp_path: Path) -> None:
+    report = rg.translate_table(*tables(tmp_path, suffix), tmp_path / f"out{out}")
+    ids, vectors, trust = read(tmp_path / f"out{out}")
+    assert ids == IDS and vectors.dtype == np.float32 and trust.shape == (400, 3)
+    np.testing.assert_allclose(vectors, by_hand()(torch.from_numpy(X).double()), rtol=1e-4, atol=1e-5)
+    assert (report.rows, report.common, report.anchors, report.widths) == (400, 350, 350, (6, 4))
+    assert (trust[:, 1] <= trust[:, 2]).all() and not [*tmp_path.glob(".*")]
+
+
+@pytest.mark.parametrize("method", ["kernel-ridge", "procrustes", "orthogonal"])
+def test_other_methods(method: str, tmp_path: Path) -> None:
+    rg.translate_table(*tables(tmp_path), tmp_path / "out.parquet", method=method)
+    np.testing.assert_allclose(
+        read(tmp_path / "out.parquet")[1], by_hand(method)(torch.from_numpy(X).double()), rtol=1e-4, atol=1e-4
+    )
+
+
+def test_figures_are_those_of_the_definition(tmp_path: Path) -> None:
+    report = rg.translate_table(*tables(tmp_path))
+    rows = np.sort(ORDER)
+    x, y = (torch.from_numpy(z).double()[rows] for z in (X, Y))
+    left = torch.empty_like(y)
+    for i in range(350):  # refitted without the row, with the shrinkage of the fit without it
+        rest = torch.arange(350) != i
+        spaces = (rg.AnchorSet(torch.arange(349), z[rest], z.mean(0)) for z in (x, y))
+        left[i] = rg.translate(*spaces)(x[i : i + 1])
+    cosines = torch.nn.functional.cosine_similarity(left - y.mean(0), y - y.mean(0))
+    found = rg.retrieval(left, y, old=y)
+    assert report.figures["cosine"].mean == pytest.approx(float(cosines.mean()), abs=2e-4)
+    assert report.figures["R@1"].mean == pytest.approx(found.recall(1), abs=0.01)
+    assert report.figures["MRR"].mean == pytest.approx(found.mrr, abs=0.01)
+    assert report.figures["overlap@10"].mean == pytest.approx(found.overlap, abs=0.01)
+    assert 0.1 < found.recall(1) < 0.95 and report.figures["cosine"].low < report.figures["cosine"].high
+
+
+def test_few_anchors_are_measured_on_the_other_rows(tmp_path: Path) -> None:
+    source, target = tables(tmp_path)
+    (tmp_path / "some.txt").write_text("\n".join(IDS[i] for i in ORDER[:40]))
+    plan = plan_translation(source, target, anchors=tmp_path / "some.txt")
+    assert plan.report.anchors == 40 and plan.report.held_out.startswith("310 common rows that are no anchors")
+    rows = torch.from_numpy(ORDER[:40]).sort().values
+    everything = torch.from_numpy(np.sort(ORDER))
+    x, y = (torch.from_numpy(z).double() for z in (X, Y))
+    ids = torch.arange(40)
+    spaces = (rg.AnchorSet(ids, z[rows], z[everything].mean(0)) for z in (x, y))
+    np.testing.assert_allclose(plan.translate(X)[0], rg.translate(*spaces)(x), rtol=1e-4, atol=1e-5)
+    assert plan_translation(source, target, anchors=25).report.anchors == 25
+    with pytest.raises(InputError, match="'out' must be given"):
+        plan.write()
+
+
+def test_vectors_keep_the_type_and_the_columns_of_the_target(tmp_path: Path) -> None:
+    target = save(tmp_path / "old.parquet", IDS, Y.astype(np.float64), columns=True)
+    rg.translate_table(save(tmp_path / "new.parquet", IDS, X), target, tmp_path / "out.parquet")
+    found = pa.parquet.read_table(tmp_path / "out.parquet")
+    assert found.column_names == ["id", "d0", "d1", "d2", "d3", "trust", "trust_low", "trust_high"]
+    assert found["d0"].type == pa.float64() and found["id"].type == pa.string()
+
+
+def test_the_same_tables_give_the_same_bytes(tmp_path: Path) -> None:
+    source, target = tables(tmp_path)
+    for name in ("a.parquet", "b.parquet"):
+        rg.translate_table(source, target, tmp_path / name)
+    assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
+
+
+def test_without_an_output_nothing_is_written(tmp_path: Path) -> None:
+    source, target = tables(tmp_path)
+    before = sorted(tmp_path.iterdir())
+    assert rg.translate_table(source, target).verdict != "useless"
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_shuffled_rows_do_not_correspond(tmp_path: Path) -> None:
+    source, target = tables(tmp_path, y=Y[np.random.default_rng(0).permutation(400)])
+    report = rg.translate_table(source, target)
+    assert report.corresponds is False and report.verdict == "useless" and "do not correspond" in report.reason
+
+
+def test_anchors_whose_rows_do_not_fit_are_named(tmp_path: Path) -> None:
+    y = Y.copy()
+    wrong = ORDER[:4]
+    y[wrong] = -3 * (y[wrong] - y.mean(0)) + y.mean(0)
+    report = rg.translate_table(*tables(tmp_path, y=y))
+    large = {f"'{IDS[i]}'" for i in wrong}
+    assert len(set(report.suspicious) & large) >= 3 and len(set(report.suspicious) - large) <= 3
+
+
+def test_constant_columns_are_noted(tmp_path: Path) -> None:
+    x = X.copy()
+    x[:, 2] = 5
+    (note,) = rg.translate_table(*tables(tmp_path, x=x)).notes
+    assert "constant in 1 of 6 dimensions (2)" in note
+
+
+def with_value(array: Any, row: int, value: float) -> Any:
+    found = array.copy()
+    found[row, 1] = value
+    return found
+
+
+def test_a_row_that_is_not_finite_is_named_and_leaves_nothing(tmp_path: Path) -> None:
+    alone = int(np.setdiff1d(np.arange(400), ORDER)[-1])  # in the source only, so that it is found while writing
+    for row, value, words in ((int(ORDER[0]), np.nan, "NaN"), (alone, np.inf, "infinity")):
+        source, target = tables(tmp_path, x=with_value(X, row, value))
+        with pytest.raises(InputError) as error:
+            rg.translate_table(source, target, tmp_path / "out.parquet")
+        assert f"'source' must hold finite numbers (got {words} in the row with id '{IDS[row]}'" in str(error.value)
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["new.parquet", "old.parquet"]
+    source, target = tables(tmp_path, y=with_value(Y, int(ORDER[0]), np.nan))
+    with pytest.raises(InputError, match="'target' must hold finite numbers"):
+        rg.translate_table(source, target)
+
+
+def test_wrong_arguments_are_one_sentence(tmp_path: Path) -> None:
+    source, target = tables(tmp_path)
+    (tmp_path / "some.txt").write_text("n1\nnobody")
+    cases: list[tuple[dict[str, Any], type[Exception], str]] = [
+        ({"anchors": 0}, InputError, "'anchors' must be from 1 to the 350 ids"),
+        ({"anchors": 351}, InputError, "(got 351)"),
+        ({"anchors": tmp_path / "none.txt"}, DataError, "must be an .npy file of ids"),
+        ({"anchors": tmp_path / "some.txt"}, InputError, "'nobody'"),
+        ({"method": "kl"}, InputError, "'method' must be one of ridge, kernel-ridge, procrustes, orthogonal"),
+        ({"method": "rige"}, InputError, "did you mean 'ridge'"),
+        ({"out": tmp_path / "a.csv"}, InputError, "'out' must be a file of one of the kinds"),
+        ({"out": tmp_path / "no" / "a.npy"}, InputError, "in a folder that exists"),
+        ({"out": source}, InputError, "another file than both tables"),
+        ({"key": "node"}, InputError, "one of id, vector (got 'node')"),
+        ({"target": save(tmp_path / "x.npy", range(1000, 1400), Y)}, InputError, "ids of one kind"),
+        ({"target": save(tmp_path / "y.parquet", [f"m{i}" for i in range(400)], Y)}, InputError, "none in common"),
+        ({"target": save(tmp_path / "z.parquet", ["n1"] * 400, Y)}, InputError, "'n1' more than once"),
+    ]
+    for change, kind, words in cases:
+        given: dict[str, Any] = {"source": source, "target": target} | change
+        with pytest.raises(kind) as error:
+            rg.translate_table(given.pop("source"), given.pop("target"), given.pop("out", None), **given)
+        assert words in str(error.value) and "\n" not in str(error.value)
+
+
+def test_missing_packages_name_their_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source, _ = tables(tmp_path)
+    words = save(tmp_path / "a.txt", IDS, X)
+    for name in ("pyarrow", "gensim", "gensim.models"):
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(DataError, match=r"pip install relgraph\[tables\]"):
+        rg.translate_table(source, source)
+    with pytest.raises(DataError, match=r"pip install relgraph\[word2vec\]"):
+        rg.translate_table(words, words)
+
+
+def test_neither_graphs_nor_pictures_are_imported(tmp_path: Path) -> None:
+    source, target = tables(tmp_path)
+    code = (
+        "import sys, relgraph as rg; rg.translate_table(*sys.argv[1:]); "
+        "found = {'torch_geometric', 'matplotlib', 'ogb', 'networkx'} & set(sys.modules); "
+        "sys.exit(str(found) if found else 0)"
+    )
+    command = [sys.executable, "-c", code, str(source), str(target), str(tmp_path / "out.parquet")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import relgraph as rg
+from relgraph.tables import arrays, arrow, plan_translation, writing
+from tests.tables.small import save, two_tables
+
+X, Y = two_tables(rows=3000)
+SLOW = """
+import os, signal, sys
+from relgraph.tables import arrays, arrow, plan_translation, writing
+arrays.BLOCK = arrow.BLOCK = 100
+writing.SAVED_EVERY = 300
+done = 0
+def tell(stage, rows, total):
+    global done
+    done += rows
+    if stage == sys.argv[4] and done >= int(sys.argv[5]):
+        os.kill(os.getpid(), signal.SIGKILL)
+plan_translation(*sys.argv[1:4]).write(tell)
+"""
+
+
+def outputs(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.glob("out*")}
+
+
+@pytest.fixture
+def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (arrays, arrow):
+        monkeypatch.setattr(module, "BLOCK", 100)
+    monkeypatch.setattr(writing, "SAVED_EVERY", 300)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "stage", "rows"),
+    [(".parquet", "translate", 1250), (".parquet", "encode", 3000), (".npy", "translate", 50)],
+)
+@pytest.mark.usefixtures("small_blocks")
+def test_killed_and_resumed_is_the_same_to_the_byte(suffix: str, stage: str, rows: int, tmp_path: Path) -> None:
+    source, target = (save(tmp_path / f"{name}{suffix}", range(3000), z) for name, z in (("new", X), ("old", Y)))
+    out = tmp_path / f"out{suffix}"
+    rg.translate_table(source, target, out)
+    wanted = outputs(tmp_path)
+    for path in tmp_path.glob("out*"):
+        path.unlink()
+    command = [sys.executable, "-c", SLOW, *map(str, (source, target, out)), stage, str(rows)]
+    killed = subprocess.run(command, env=dict(os.environ), capture_output=True, check=False)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    folder = writing.partial_folder(out)
+    assert folder.is_dir() and not out.exists()
+    seen: list[Any] = []
+    plan = plan_translation(source, target, out)
+    plan.write(lambda *told: seen.append(told))
+    assert outputs(tmp_path) == wanted and not folder.exists()
+    resumed = sum(told[1] for told in seen if told[0] == "translate")
+    assert resumed == 3000 and seen[0][1] == {1250: 1200, 3000: 3000, 50: 0}[rows]
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_numbers_of_another_plan_are_not_gone_on_with(tmp_path: Path) -> None:
+    source, target = (save(tmp_path / f"{name}.npy", None, z) for name, z in (("new", X), ("old", Y)))
+    out = tmp_path / "out.npy"
+    folder = writing.partial_folder(out)
+    folder.mkdir()
+    for name, width in (("vectors", 4), ("trust", 3)):
+        np.save(folder / f"{name}.npy", np.full((3000, width), 9, np.float32))
+    for record in ('{"plan": "another", "rows": 3000, "started": 0}', "damaged", '{"rows": 3000}', "[]"):
+        (folder / "progress.json").write_text(record)
+        rg.translate_table(source, target, out)
+        assert not (np.load(out) == 9).any() and not folder.exists()
+        folder.mkdir()
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_a_changed_table_is_translated_anew(tmp_path: Path) -> None:
+    source, target = (save(tmp_path / f"{name}.npy", None, z) for name, z in (("new", X), ("old", Y)))
+    out = tmp_path / "out.npy"
+
+    def stop(stage: str, rows: int, total: int) -> None:
+        if stage == "translate" and rows and len(told) > 12:
+            raise KeyboardInterrupt
+        told.append(rows)
+
+    told: list[int] = []
+    with pytest.raises(KeyboardInterrupt):
+        rg.translate_table(source, target, out, progress=stop)
+    other = X.copy()
+    other[:, 0] += 1
+    os.utime(save(source, None, other), ns=(0, 0))
+    rg.translate_table(source, target, out)
+    again = tmp_path / "again.npy"
+    rg.translate_table(source, target, again)
+    assert np.array_equal(np.load(out), np.load(again))
+
+
+def test_an_old_output_is_replaced_only_by_a_whole_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source, target = (save(tmp_path / f"{name}.parquet", range(3000), z) for name, z in (("new", X), ("old", Y)))
+    out = tmp_path / "out.parquet"
+    out.write_text("old")
+
+    def fail(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(writing, "_encode", fail)
+    with pytest.raises(KeyboardInterrupt):
+        rg.translate_table(source, target, out)
+    assert out.read_text() == "old"
