@@ -164,10 +164,6 @@ def make(name: str, data: Data) -> nn.Module:
     if kind == "pna":
         counts = torch.bincount(degree(data.edge_index[1], data.num_nodes, torch.long))
         options |= {"aggregators": ["mean", "max", "std"], "scalers": ["identity", "amplification"], "deg": counts}
-    if kind in ("pna", "edgecnn"):
-        options["norm"] = "batch_norm"
-    if kind == "gin":  # sums over neighbors grow with every layer, and training is unstable with more
-        options["dropout"] = 0.2
     return STOCK[kind](sizes[0], **options)
 
 
