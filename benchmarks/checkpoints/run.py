@@ -4,9 +4,9 @@
 
 ``models.py`` trains every model on Cora with PyG alone. The states are saved (``.pt`` and ``.safetensors`` in turn),
 loaded into new modules by ``relgraph.Model.from_checkpoint``, and all ordered pairs of seeds are stitched through 512
-random anchors, as many as the widest state. Accuracy is on the test nodes; retention is stitched accuracy over that of the head's
-own model before it was taken apart. Models without a head (GAE, VGAE, Deep Graph Infomax) get a logistic regression on
-the embeddings of their own training nodes.
+random anchors. Accuracy is on the test nodes; retention is stitched accuracy over that of the head's own model before
+it was taken apart. Models without a head (GAE, VGAE, Deep Graph Infomax) get a logistic regression on the embeddings of
+their own training nodes.
 """
 
 from __future__ import annotations

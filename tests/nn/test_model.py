@@ -12,7 +12,6 @@ from torch_geometric.nn import GCN, GCNConv, Sequential
 
 import relgraph as rg
 from relgraph.errors import InputError
-from relgraph.graph import anchor_index
 from relgraph.nn.encoders import GCNEncoder, SAGEEncoder
 from relgraph.nn.model import Model, RelativeModel, TailHead, call_with_graph, head_arguments
 
@@ -288,7 +287,6 @@ def test_a_heterogeneous_graph_is_refused_with_its_types() -> None:
     for call in (
         lambda: call_with_graph(model.encoder, graph),
         lambda: model.embed(graph),
-        lambda: anchor_index(graph),
     ):
         with pytest.raises(InputError, match="'data' must hold one type of nodes .got paper, author"):
             call()
