@@ -42,7 +42,8 @@ LABELS = {
     "loss_worst": "worst pair", "decisive": "decisive fidelity", "cka": "linear CKA", "r2": "stitched",
     "kappa": "mean kappa", "kappa_size": "mean size of kappa", "kappa_max": "largest size", "draw": "mean of draws",
     "draw_best": "best draw", "below": "pairs below 0.97", "n": "pairs", "chance": "constant",
-    "agreement": "agreement of two models", "agreement_encoders": "of two encoders",
+    "agreement": "agreement of two models", "agreement_encoders": "of two encoders", "r1": "R@1", "r10": "R@10",
+    "mrr": "MRR", "overlap": "overlap@10",
 }  # fmt: skip
 RULES = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt}
 SIGNS: dict[str, Callable[[float, float], float]] = {"-": operator.sub, "/": operator.truediv, "+": operator.add}

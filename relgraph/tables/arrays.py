@@ -31,6 +31,7 @@ class ArrayTable:
     key = "id"
     columns: tuple[str, ...] | None = None
     vector = "vector"
+    stamp: tuple[int, ...] = ()  # of the file, to notice that it has changed
 
     def __init__(self, vectors: Any, raw_ids: Ids | None, argument: str, name: str, dtype: np.dtype[Any]) -> None:
         if len(vectors.shape) != 2 or dtype.kind != "f" or 0 in vectors.shape:

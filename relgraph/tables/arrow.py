@@ -39,6 +39,8 @@ class ArrowTable:
         key: Name of the id column; by default ``id`` or ``ids``, else the only column that holds no vector.
     """
 
+    stamp: tuple[int, ...] = ()  # of the file, to notice that it has changed
+
     def __init__(self, path: Path, argument: str, key: str | None = None) -> None:
         self._path, self.argument, self.name = path, argument, f"'{path}'"
         self._pa = pyarrow()

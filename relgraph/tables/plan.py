@@ -110,7 +110,7 @@ class TablePlan:
         """Of the input files and of everything that is computed from them."""
         state = [tensor for _, tensor in sorted(self._translation.state_dict().items())]
         trust = [] if self.trust is None else [self.trust.coefficients, self.trust.factors]
-        files = [[table.name, len(table), table.width, str(table.dtype)] for table in (self._source, self._target)]
+        files = [[table.name, table.width, str(table.dtype), *table.stamp] for table in (self._source, self._target)]
         return digest(*state, *trust, files)
 
 

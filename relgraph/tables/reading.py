@@ -39,4 +39,6 @@ def open_table(path: PathLike, argument: str = "source", key: str | None = None)
         raise InputError(argument, f"must be a file of one of the kinds {known} (got '{found}'); convert it")
     if not found.is_file():
         raise DataError(f"'{found}' does not exist; give the path of a table")
-    return ArrowTable(found, argument, key) if found.suffix in ARROW else _ARRAYS[found.suffix](found, argument)
+    table = ArrowTable(found, argument, key) if found.suffix in ARROW else _ARRAYS[found.suffix](found, argument)
+    table.stamp = (found.stat().st_size, found.stat().st_mtime_ns)
+    return table

@@ -33,6 +33,8 @@ TINY = {
     "training.run": "--encoder gat gcn2 --dataset cora --seeds 2 --epochs 2 --timed 1 --split public",
     "training.accuracy": "--dataset cora photo --encoder gcn --settings default --seeds 2 --epochs 2",
     "training.tune": "--dataset citeseer photo --encoder gcn --settings default kipf-welling --seeds 2 --epochs 2",
+    "retrieval.run": "--dataset cora --seeds 2 --epochs 3 --anchors 0 128 --method absolute ceiling ridge ridge-rerank",
+    "tables.trust": "--dataset cora --seeds 2 --epochs 3 --anchors 256",
     "inference.run": "--nodes 10000 --width 64 --anchors 128 --turns 1",
     "inference.relative_conv": "--similarity l1 --per-node 0 4 --nodes 500 --turns 1",
 }
