@@ -46,6 +46,7 @@ class ArrowTable:
         self._pa = pyarrow()
         try:
             self._file = self._open()
+            self._lengths = self._rows_of_groups()
         except (self._pa.ArrowException, OSError) as error:
             raise DataError(f"'{path}' is damaged or no such table ({error}); save it again") from error
         schema = self._file.schema_arrow if self._is_parquet else self._file.schema
@@ -54,7 +55,7 @@ class ArrowTable:
         self.columns = None if lists else tuple(field.name for field in schema if field.name != self.key)
         self.vector = self._vector_of(lists)
         self.dtype = self._type_of(schema, [self.vector] if lists else self.columns or ())
-        self._count = self._file.metadata.num_rows if self._is_parquet else self._lengths().sum()
+        self._count = self._file.metadata.num_rows if self._is_parquet else self._lengths.sum()
         if not len(self):
             raise InputError(argument, f"must have rows (got none in {self.name})")
         self.width = len(self.columns) if self.columns else next(self.blocks())[1].shape[1]
@@ -88,7 +89,7 @@ class ArrowTable:
         """A mask of the rows that a sample may be drawn from: those of :data:`GROUPS` row groups, since no part of a
         row group can be read alone.
         """
-        lengths = self._lengths()
+        lengths = self._lengths
         chosen = np.zeros(len(lengths), dtype=bool)
         chosen[generator.permutation(len(lengths))[:GROUPS]] = True
         return np.repeat(chosen, lengths)
@@ -116,7 +117,7 @@ class ArrowTable:
             return self._pa.parquet.ParquetFile(self._path, memory_map=True, pre_buffer=False)
         return self._pa.ipc.open_file(self._pa.memory_map(str(self._path)))
 
-    def _lengths(self) -> NDArray[np.int64]:
+    def _rows_of_groups(self) -> NDArray[np.int64]:
         """Rows of every row group or record batch."""
         if self._is_parquet:
             about = self._file.metadata
@@ -127,7 +128,7 @@ class ArrowTable:
         self, columns: Sequence[str], start: int = 0, only: NDArray[np.int64] | None = None
     ) -> Iterator[tuple[int, Any]]:
         """Record batches of at most a block from ``start`` on, of all row groups or those with rows ``only``."""
-        lengths = self._lengths()
+        lengths = self._lengths
         for number, first in enumerate((np.cumsum(lengths) - lengths).tolist()):
             last = first + int(lengths[number])
             if last > start and (only is None or np.diff(np.searchsorted(only, (first, last)))[0]):
@@ -139,10 +140,13 @@ class ArrowTable:
     def _of_group(self, number: int, columns: Sequence[str]) -> Iterator[Any]:
         try:
             if self._is_parquet:
-                yield from self._file.iter_batches(BLOCK, row_groups=[number], columns=list(columns))
+                batches = self._file.iter_batches(BLOCK, row_groups=[number], columns=list(columns))
             else:
-                batch = self._file.get_batch(number).select(list(columns))
-                yield from (batch.slice(low, BLOCK) for low in range(0, batch.num_rows, BLOCK))
+                whole = self._file.get_batch(number).select(list(columns))
+                batches = (whole.slice(low, BLOCK) for low in range(0, whole.num_rows, BLOCK))
+            for batch in batches:
+                batch.validate(full=True)  # lengths and places in a damaged file may lead out of its buffers
+                yield batch
         except (self._pa.ArrowException, OSError) as error:
             raise DataError(f"{self.name} is damaged ({error}); save it again") from error
 
