@@ -45,7 +45,10 @@ class Sample:
             chosen = _found(ids[rows], wanted)
         else:
             chosen = _drawn(common, anchors, cheap)
-        others = np.setdiff1d(cheap, chosen)
+        left = np.zeros(common, dtype=bool)
+        left[cheap] = True
+        left[chosen] = False
+        others = np.flatnonzero(left)
         most = max(0, SAMPLE - len(chosen))
         if len(others) > most:
             others = np.random.default_rng(1).choice(others, most, replace=False)
