@@ -35,6 +35,9 @@ def run(code: str, name: str) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
+    import relgraph
+
+    sys.stdout.write(f"relgraph {relgraph.__version__} of {Path(relgraph.__file__).parent.parent.name}\n")
     for title, code in snippets(Path(sys.argv[1])).items():
         run(code, title)
         sys.stdout.write(f"{title}: done\n")
