@@ -185,7 +185,8 @@ ANCHOR_FEATURES = Registry(
     },
 )
 
-# What is known of a map (its targets, whether it is affine, its invariances) is in its relgraph.maps.Estimator.
+# What is known of a map (whether it is affine, its invariances) is in its relgraph.maps.Estimator. Trait: targets, as
+# there, "outputs" for a map to a head only; help shows it without importing the map.
 MAPS = Registry(
     "method",
     "relgraph.maps.",
@@ -194,7 +195,7 @@ MAPS = Registry(
         "kernel-ridge": ("kernel:KERNEL_RIDGE", "kernel ridge regression, kernel by leave-one-out"),
         "procrustes": ("procrustes:PROCRUSTES", "rotation with one scale"),
         "orthogonal": ("procrustes:ORTHOGONAL", "orthogonal factor of least squares, with one scale"),
-        "kl": ("divergence:KL", "affine map fitted to the head's probabilities (convex)"),
+        "kl": ("divergence:KL", "affine map fitted to the head's probabilities (convex)", {"targets": "outputs"}),
     },
 )
 

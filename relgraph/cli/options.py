@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import shutil
 import textwrap
+from collections.abc import Mapping
 from typing import Any
 
 import typer
 
 from relgraph.errors import InputError
-from relgraph.registry import Registry
+from relgraph.registry import Entry
 
 WIDTH = max(50, min(shutil.get_terminal_size().columns, 100))
 
@@ -59,8 +60,8 @@ def names(given: str, text: str, registry: Registry) -> tuple[str, ...]:
     return tuple(registry.check(name, given) for name in found)
 
 
-def listed(title: str, registry: Registry) -> str:
-    """The block of a help text that lists a registry, as wide as the terminal."""
+def listed(title: str, registry: Mapping[str, Entry]) -> str:
+    """The block of a help text that lists a registry, or a part of one, as wide as the terminal."""
     column = max(map(len, registry)) + 4
     wrap = textwrap.TextWrapper(WIDTH - 4, subsequent_indent=" " * column, break_on_hyphens=False)
     rows = (line for name, entry in registry.items() for line in wrap.wrap(f"  {name:<{column - 2}}{entry.meaning}"))

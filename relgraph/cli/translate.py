@@ -22,7 +22,7 @@ HELP = "\n\n".join(
         "same command goes on where a killed one stopped.",
         "Tables are Parquet, Arrow, Feather, npy (ids in NAME.ids.npy or NAME.ids.txt), safetensors, or word2vec files "
         "(.txt, .vec, .bin); the output is one of the first four.",
-        listed("Methods", registry.MAPS),
+        listed("Methods", {name: m for name, m in registry.MAPS.items() if m.traits.get("targets") != "outputs"}),
     ]
 )
 
