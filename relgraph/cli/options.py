@@ -10,7 +10,7 @@ from typing import Any
 import typer
 
 from relgraph.errors import InputError
-from relgraph.registry import Entry
+from relgraph.registry import Entry, Registry
 
 WIDTH = max(50, min(shutil.get_terminal_size().columns, 100))
 
