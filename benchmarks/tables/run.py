@@ -4,7 +4,7 @@
 
 The loop reads a block, multiplies it by a matrix and writes the result with the same options, in the same process,
 until it is on the disk; its block size is the best of three. It matches no ids, fits nothing and has no trust column.
-``share`` is its time divided by that of the whole call, each the least of three turns, taken in turn. Imports do not count;
+``share`` is its time divided by that of the whole call, each the least of three turns in alternation, imports left out;
 ``plan_seconds`` is the part of the call before anything is written. Memory is the largest anonymous memory of a process
 that translates the table, libraries included; pages of mapped files are not counted.
 """
