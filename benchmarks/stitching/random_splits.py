@@ -13,7 +13,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from benchmarks.common import Anchors, Matrices, columns, matrices, node_problem, pair_groups, trained_runs
+from benchmarks.common import Matrices, columns, matrices, node_problem, pair_groups, trained_runs
 from benchmarks.study import Row, Study
 from relgraph.stitching.bootstrap import run_figure
 
@@ -24,7 +24,7 @@ def measure(cell: Row, options: argparse.Namespace) -> Iterable[Row]:
     for split in range(options.splits):
         problem = node_problem("photo", options.data_root, split)
         runs = trained_runs(problem, options.encoders, range(options.seeds), options)
-        anchors = Anchors.draw(problem, cell["anchors"], cell["strategy"], [split] * len(runs))
+        anchors = problem.choose_anchors(cell["anchors"], seed=split)
         found.append(matrices(cell["method"], runs, anchors=anchors))
     names = [run.encoder for run in runs]
     for label, pairs in pair_groups(names, cells=True).items():
@@ -44,12 +44,10 @@ STUDY = Study(
     measure,
     {
         "dataset": ("photo",),
-        "strategy": ("random", "kmeans"),
         "anchors": (32, 128, 512),
         "method": ("absolute", "kl", "ridge", "ridge-0.01", "procrustes", "class-centroid", "permuted-anchors"),
     },
     settings={"seeds": 2, "splits": 10, "epochs": 200, "encoders": ("gcn", "sage", "gat", "gin", "gcn2")},
-    exists=lambda cell: cell["strategy"] == "random" or cell["method"] in ("kl", "ridge"),
 )
 
 if __name__ == "__main__":

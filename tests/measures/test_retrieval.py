@@ -88,7 +88,8 @@ def test_ranks_without_ties_are_those_of_scipy(metric: str) -> None:
     assert 0.05 < found.recall(1) < 0.95
 
 
-@pytest.mark.slow  # ranx compiles its functions first
+@pytest.mark.slow  # ranx compiles its functions first, and numba warns of a cast in them
+@pytest.mark.filterwarnings("ignore::Warning:numba", "ignore:unsafe cast")
 def test_figures_without_ties_are_those_of_ranx() -> None:
     ranx = pytest.importorskip("ranx")
     keys = normal(200, 8)
