@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from relgraph.errors import DataError, InputError
+from relgraph.errors import DataError, InputError, import_extra
 from relgraph.tables.ids import Ids, comparable_ids
 
 BLOCK = 1 << 15
@@ -131,11 +131,12 @@ class _Slices:
 
 def read_word2vec(path: Path, argument: str) -> ArrayTable:
     """Vectors in the text or the binary format of word2vec, by gensim (extra ``word2vec``); the words are the ids."""
+    KeyedVectors = import_extra("gensim.models", "word2vec").KeyedVectors
     try:
-        from gensim.models import KeyedVectors
-    except ImportError as error:
-        raise DataError(f"'{path}' needs gensim; pip install relgraph[word2vec]") from error
-    try:
+        with path.open("rb") as file:
+            count, width = map(int, file.readline(100).split())
+        if count * width > path.stat().st_size:  # gensim would take the memory for it
+            raise ValueError(f"it is too short for {count} vectors of {width} numbers")
         found = KeyedVectors.load_word2vec_format(str(path), binary=path.suffix == ".bin")
     except (ValueError, OSError, EOFError, UnicodeError) as error:
         raise DataError(f"'{path}' is damaged or not in the format of word2vec ({error}); save it again") from error

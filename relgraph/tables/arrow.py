@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from relgraph.errors import DataError, InputError
+from relgraph.errors import DataError, InputError, import_extra
 from relgraph.tables.arrays import BLOCK, ID_NAMES, taken
 from relgraph.tables.ids import Ids, comparable_ids, shown
 
@@ -22,12 +22,8 @@ GROUPS = 6
 
 def pyarrow() -> Any:
     """The package, or an error that names the extra."""
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError as error:
-        raise DataError("Parquet and Arrow files need pyarrow; pip install relgraph[tables]") from error
-    return pyarrow
+    import_extra("pyarrow.parquet", "tables")
+    return import_extra("pyarrow", "tables")
 
 
 class ArrowTable:

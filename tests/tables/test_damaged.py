@@ -80,3 +80,14 @@ def test_offsets_that_lead_out_of_the_file_are_refused(tmp_path: Path) -> None:
     np.save(tmp_path / "old.npy", np.eye(8, dtype=np.float32))
     with pytest.raises(DataError, match="new.arrow' is damaged"):
         rg.translate_table(path, tmp_path / "old.npy")
+
+
+@pytest.mark.parametrize("header", [b"999999999999 300\n", b"-1 4\n", b"1 2 3\n", b"\n", b"x" * 5000])
+def test_a_header_of_word2vec_that_promises_more_than_the_file_has_takes_no_memory(
+    header: bytes, tmp_path: Path
+) -> None:
+    for suffix in (".txt", ".bin"):
+        path = tmp_path / f"new{suffix}"
+        path.write_bytes(header + b"a 1 2 3 4\n")
+        with pytest.raises((DataError, InputError), match="new|source"):
+            rg.translate_table(path, path)

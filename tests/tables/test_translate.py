@@ -180,9 +180,9 @@ def test_missing_packages_name_their_extra(tmp_path: Path, monkeypatch: pytest.M
     words = save(tmp_path / "a.txt", IDS, X)
     for name in ("pyarrow", "gensim", "gensim.models"):
         monkeypatch.setitem(sys.modules, name, None)
-    with pytest.raises(DataError, match=r"pip install relgraph\[tables\]"):
+    with pytest.raises(DataError, match=r"pip install 'relgraph\[tables\]'"):
         rg.translate_table(source, source)
-    with pytest.raises(DataError, match=r"pip install relgraph\[word2vec\]"):
+    with pytest.raises(DataError, match=r"pip install 'relgraph\[word2vec\]'"):
         rg.translate_table(words, words)
 
 
