@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -28,7 +28,8 @@ SINGLE_ROUNDING = 1e-5  # of float32, in which faiss computes
 SPARE = 32  # candidates beyond those asked for
 
 
-class Neighbors(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Neighbors:
     """Nearest keys of every query, the nearest first: row numbers, and cosines or distances, ``(Q, k)`` each."""
 
     rows: Tensor
