@@ -8,6 +8,8 @@ from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
 
+import pytest
+
 Finished = tuple[Path, CompletedProcess[str]]
 
 TINY = ["stitch", "--epochs", "3", "--seeds", "2", "--anchors", "16", "--device", "cpu"]
@@ -29,3 +31,10 @@ def failing(error: BaseException) -> Callable[..., Any]:
         raise error
 
     return fail
+
+
+def wrong_inputs(usage: dict[str, str], failure: dict[str, str]) -> pytest.MarkDecorator:
+    """One test for each wrong input: options, words of the sentence, and the exit status 2 for usage, 1 for failure."""
+    cases = [(options, words, 2) for options, words in usage.items()]
+    cases += [(options, words, 1) for options, words in failure.items()]
+    return pytest.mark.parametrize(("options", "words", "status"), cases, ids=[*usage, *failure])

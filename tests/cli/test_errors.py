@@ -12,7 +12,7 @@ from torch_geometric.data import Data
 from relgraph.cli import main
 from relgraph.cli.device import find_device
 from relgraph.errors import DataError
-from tests.cli.small import FILES, QUICK, TINY, failing, names
+from tests.cli.small import FILES, QUICK, TINY, failing, names, wrong_inputs
 
 USAGE = {
     "--features words": "'--features' must be one of fastrp, raw, spectral",
@@ -55,12 +55,7 @@ FAILURE = {
 }
 
 
-@pytest.mark.parametrize(
-    ("options", "words", "status"),
-    [(options, words, 2) for options, words in USAGE.items()]
-    + [(options, words, 1) for options, words in FAILURE.items()],
-    ids=[*USAGE, *FAILURE],
-)
+@wrong_inputs(USAGE, FAILURE)
 def test_wrong_input_is_one_sentence_and_leaves_nothing(
     options: str, words: str, status: int, here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -9,6 +9,7 @@ import pytest
 from relgraph.cli import main
 from relgraph.cli.translate import translate
 from relgraph.tables import translate_table
+from tests.cli.small import wrong_inputs
 from tests.tables.small import save, two_tables
 
 X, Y = two_tables()
@@ -67,12 +68,7 @@ FAILURE = {
 }
 
 
-@pytest.mark.parametrize(
-    ("options", "words", "status"),
-    [(options, words, 2) for options, words in USAGE.items()]
-    + [(options, words, 1) for options, words in FAILURE.items()],
-    ids=[*USAGE, *FAILURE],
-)
+@wrong_inputs(USAGE, FAILURE)
 def test_wrong_input_is_one_sentence_and_leaves_nothing(
     options: str, words: str, status: int, tables: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
