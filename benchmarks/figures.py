@@ -87,8 +87,8 @@ _PARTIAL = {"sources": "superclasses", "strategy": "random"}
 FIGURES = (
     Figure(
         "stitching/few_anchors", "fidelity",
-        [*((f"ridge, {one}", {"method": "ridge", "strategy": one}) for one in ("random", "kmeans")),
-         *_methods("ridge-0.01", "procrustes", strategy="random")],
+        [*((f"kl, {one}", {"method": "kl", "strategy": one}) for one in ("random", "kmeans")),
+         *_methods("ridge", "procrustes", strategy="random")],
         _methods("class-centroid"), GRAPHS, "fidelity",
     ),
     Figure(
