@@ -7,6 +7,7 @@ are known.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -72,17 +73,104 @@ def _features(make: Make, name: str, edge_index: Tensor, num_nodes: int, width: 
 
 
 def _spectral(adjacency: csr_array, width: int) -> np.ndarray:
-    from sklearn.preprocessing import normalize
-    from sklearn.utils.extmath import randomized_svd
+    return SpectralBasis.from_adjacency(adjacency, width).rows(adjacency)
 
-    degree = adjacency.sum(axis=1)
-    damped = _scaled(adjacency, (degree + degree.mean()) ** -0.5, (degree + degree.mean()) ** -0.5)
-    left, values, _ = randomized_svd(damped, width, n_iter=8, random_state=0)
-    points = (left * np.sqrt(values)).astype(np.float32)
-    around = _scaled(adjacency, 1 / np.maximum(degree, 1)) @ points
-    # Rows of one length: a few nodes in the center of a dense region would else be a hundred times longer than others.
-    blocks = [normalize(block) * np.sqrt(width) for block in (points, around)]
-    return np.concatenate([*blocks, _log_degree(degree)], axis=1).astype(np.float32)
+
+@dataclass(frozen=True)
+class SpectralBasis:
+    r"""The directions of :func:`spectral` on one graph, to which nodes that are added later are folded in.
+
+    Features that are computed anew for each version of a graph have new directions each time, so that a model of the
+    old version cannot be applied to the new one. Here the old nodes keep their points. A new node gets that of its
+    edges to nodes with points (Furnas et al., "Information retrieval using a singular value decomposition model of
+    latent semantic structure", SIGIR 1988), with :math:`P = U \Sigma^{1/2}` the points of these nodes:
+
+    .. math:: p = \hat a \, P \, \Sigma^{-1}, \qquad \hat a_j = (d + \bar d)^{-1/2} \, (d_j + \bar d)^{-1/2}
+
+    with degrees ``d`` in the new graph, and the mean degree of the first one. A node without such edges is folded in by
+    its neighbors once these have points, and gets 0 if it is never joined to one.
+
+    Args:
+        points: ``P``, shape ``(N, width)``.
+        values: The singular values, shape ``(width,)``.
+        mean_degree: Of the first graph.
+        log_degree: Mean and standard deviation of ``log(1 + d)`` on the first graph.
+
+    Example:
+        >>> ring = torch.stack([torch.arange(12), (torch.arange(12) + 1) % 12])
+        >>> edges = torch.cat([ring, ring.flip(0)], dim=1)
+        >>> basis = SpectralBasis.fit(edges, 12, width=4)
+        >>> bool(torch.equal(basis.features(edges), spectral(edges, 12, width=4)))
+        True
+        >>> grown = torch.cat([edges, torch.tensor([[12, 3], [3, 12]])], dim=1)
+        >>> basis.grow(grown, 13).features(grown).shape
+        torch.Size([13, 9])
+    """
+
+    points: np.ndarray
+    values: np.ndarray
+    mean_degree: float
+    log_degree: tuple[float, float]
+
+    @classmethod
+    def fit(cls, edge_index: Tensor, num_nodes: int, width: int = WIDTH) -> SpectralBasis:
+        """The basis of a first graph; arguments as of :func:`spectral`."""
+        return cls.from_adjacency(_adjacency(edge_index, num_nodes), min(width, num_nodes - 1))
+
+    @classmethod
+    def from_adjacency(cls, adjacency: csr_array, width: int) -> SpectralBasis:
+        """The same, from the adjacency."""
+        from sklearn.utils.extmath import randomized_svd
+
+        degree = adjacency.sum(axis=1)
+        mean = float(degree.mean())
+        damped = _scaled(adjacency, (degree + degree.mean()) ** -0.5, (degree + degree.mean()) ** -0.5)
+        left, values, _ = randomized_svd(damped, width, n_iter=8, random_state=0)
+        logs = np.log1p(degree)
+        return cls((left * np.sqrt(values)).astype(np.float32), values, mean, (float(logs.mean()), float(logs.std())))
+
+    def grow(self, edge_index: Tensor, num_nodes: int) -> SpectralBasis:
+        """The basis with points for all nodes of a later graph, whose first nodes are those of this one, in order.
+
+        Raises:
+            InputError: If the graph has fewer nodes than the basis.
+        """
+        known = len(self.points)
+        if num_nodes < known:
+            raise InputError("num_nodes", f"must be at least {known}, the nodes of the basis (got {num_nodes})")
+        adjacency = _adjacency(edge_index, num_nodes)
+        scale = (adjacency.sum(axis=1) + self.mean_degree) ** -0.5
+        damped = _scaled(adjacency, scale, scale)
+        points = np.zeros((num_nodes, self.points.shape[1]), dtype=np.float32)
+        points[:known] = self.points
+        missing = np.arange(num_nodes) >= known
+        inverse = (1 / np.maximum(self.values, 1e-12)).astype(np.float32)
+        while missing.any():
+            rows = np.flatnonzero(missing)
+            found = damped[rows] @ points * inverse
+            joined = np.abs(found).sum(axis=1) > 0
+            if not joined.any():
+                break
+            points[rows[joined]] = found[joined]
+            missing[rows[joined]] = False
+        return SpectralBasis(points, self.values, self.mean_degree, self.log_degree)
+
+    def features(self, edge_index: Tensor) -> Tensor:
+        """Features ``(N, 2 * width + 1)`` of all nodes of the graph that the basis was fitted on or grown to."""
+        return torch.from_numpy(self.rows(_adjacency(edge_index, len(self.points))))
+
+    def rows(self, adjacency: csr_array) -> np.ndarray:
+        """The same, from the adjacency."""
+        from sklearn.preprocessing import normalize
+
+        degree = adjacency.sum(axis=1)
+        around = _scaled(adjacency, 1 / np.maximum(degree, 1)) @ self.points
+        # Rows of one length: a few nodes in the center of a dense region would else be a hundred times longer.
+        blocks = [normalize(block) * np.sqrt(len(self.values)) for block in (self.points, around)]
+        mean, std = self.log_degree
+        logs = (np.log1p(degree)[:, None] - mean) / max(std, 1e-12)
+        found: np.ndarray = np.concatenate([*blocks, logs], axis=1).astype(np.float32)
+        return found
 
 
 def _fastrp(adjacency: csr_array, width: int) -> np.ndarray:

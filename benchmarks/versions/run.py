@@ -1,0 +1,264 @@
+"""What an old head is worth after the graph has grown: every way to go on, on nodes that it knew and on new ones.
+
+    python -m benchmarks.versions.run --data-root DIR
+
+A consumer has a head of the encoder of an old release. The encoder is trained anew on a later release. Accuracy on test
+nodes of the old release and on test nodes that were added, and the share of the old test nodes whose answer differs
+from that of the old model on the old graph (``changed``) and on the later one (``changed_now``), for each arm:
+
+* ``retrained-all``: new encoder and new head, trained on the labels of the later release.
+* ``retrained``: new encoder, a new linear head trained on the old release's labels (the consumer's own).
+* ``kl``, ``ridge``, ``kernel-ridge``, ``procrustes``: the old head converted (or the space translated) from random old
+  anchors, with its outputs as of the old release; no label. ``permuted-anchors``: ``kl`` with permuted outputs.
+* ``kl-now``: ``kl`` with the outputs of the old model on the later graph, where its features exist.
+* ``kl-smoothed``: ``kl``, averaged with the old answers of the neighbors.
+* ``kl-lasting``: ``kl`` from anchors whose neighborhood changed least.
+* ``kl-all``, ``ridge-all``, ``procrustes-all``: from all nodes of the old release.
+* ``distilled``: logistic regression on the old head's decisions on all old training nodes.
+* ``kept``: the old encoder and head on the later graph; ``kept-translated``: the same on features that are translated
+  to the old ones.
+* ``stale``: the old vectors and head; a new node has the mean vector of its neighbors.
+* ``stale-answers``: the old answers; a new node has the mean probabilities of its neighbors.
+* ``absolute``: the old head on the new encoder's embeddings.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from scipy.sparse import csr_array
+from torch import Tensor
+
+import relgraph as rg
+from benchmarks.study import Row, Study
+from benchmarks.versions.graphs import WAYS, YEARS, Release, old_test, releases, trained
+from relgraph.anchors import AnchorSet, PublishedHead
+from relgraph.maps import fit_map
+from relgraph.stitching import Run
+from relgraph.training import fit_linear_head
+
+DRAWS = 5
+METHODS = ("kl", "ridge", "procrustes")
+SMALL, LARGE = (32, 128, 512), (128, 512, 2048)
+
+
+@dataclass(frozen=True, eq=False)
+class Upgrade:
+    """An old run and a new one, and what passes between them.
+
+    Args:
+        old, new: The releases.
+        before, after: The runs.
+    """
+
+    old: Release
+    new: Release
+    before: Run
+    after: Run
+
+    @cached_property
+    def then(self) -> Tensor:
+        """The old head's outputs on the old release, ``(n, C)``."""
+        return torch.as_tensor(self.before.head(self.before.z))
+
+    @cached_property
+    def walk(self) -> csr_array:
+        """The mean over the neighbors in the later graph, ``(N, N)``."""
+        source, target = self.new.problem.data.edge_index.numpy()
+        share = 1 / np.bincount(target, minlength=self.new.num_nodes).clip(1)
+        return csr_array((share[target], (target, source)), shape=(self.new.num_nodes,) * 2)
+
+    def around(self, values: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
+        """The mean of the values of known neighbors ``(N, D)``, and which nodes have some ``(N,)``."""
+        share = torch.from_numpy(self.walk @ known.double().numpy())
+        mean = torch.from_numpy(self.walk @ (values * known.unsqueeze(1)).double().numpy())
+        return (mean / share.clamp(min=1e-12).unsqueeze(1)).float(), share > 0
+
+    def from_neighbors(self, values: Tensor) -> Tensor:
+        """Values ``(n, D)`` of the old nodes, and the mean of those of the known neighbors for others, ``(N, D)``.
+
+        A node without known neighbors gets that of neighbors that were given one, or the mean of all.
+        """
+        found = values.mean(dim=0).repeat(self.new.num_nodes, 1)
+        found[: len(values)] = values
+        known = torch.arange(self.new.num_nodes) < len(values)
+        for _ in range(3):
+            mean, some = self.around(found, known)
+            found[some & ~known] = mean[some & ~known]
+            known = known | some
+        return found
+
+    @cached_property
+    def kept(self) -> Tensor:
+        """Outputs of the old model on the later graph, ``(N, C)``."""
+        model = self.before.trained.model  # type: ignore[union-attr]
+        return torch.as_tensor(model.predict(self.new.problem.data))
+
+    @cached_property
+    def kept_translated(self) -> Tensor:
+        """The same on the later features, translated to the old ones by the nodes of the old release."""
+        x, y = self.new.problem.data.x, self.old.problem.data.x
+        rows = torch.randperm(len(y), generator=torch.Generator().manual_seed(0))[:8192]
+        one, other = AnchorSet.from_rows(x[: len(y)], rows), AnchorSet.from_rows(y, rows)
+        data = self.new.problem.data.clone()
+        data.x = rg.translate(one, other)(x)
+        return torch.as_tensor(self.before.trained.model.predict(data))  # type: ignore[union-attr]
+
+    def pieces(self, rows: Tensor, outputs: Tensor | None = None) -> tuple[AnchorSet, PublishedHead]:
+        """What is published of old rows: the new space, centered over the old nodes, and the old head's outputs."""
+        now = torch.arange(self.old.num_nodes)
+        space = AnchorSet.from_rows(self.after.z, rows, center_over=now)
+        if outputs is None:
+            before = AnchorSet.from_rows(self.before.z, rows)
+            return space, rg.publish(self.before.head, before)
+        return space, PublishedHead(rows, outputs[rows], outputs[: self.old.num_nodes].mean(dim=0))
+
+    def converted(self, method: str, rows: Tensor, outputs: Tensor | None = None) -> Tensor:
+        """Outputs of the converted head on all nodes of the later release, ``(N, C)``."""
+        space, head = self.pieces(rows, outputs)
+        if method in ("procrustes", "orthogonal"):
+            translation = fit_map(space, AnchorSet.from_rows(self.before.z, rows), method)[0]
+            return torch.as_tensor(self.before.head(translation(self.after.z)))
+        return torch.as_tensor(fit_map(space, head, method)[0](self.after.z))
+
+    def random(self, count: int, draw: int) -> Tensor:
+        """Random nodes of the old release."""
+        generator = torch.Generator().manual_seed(draw)
+        return torch.randperm(self.old.num_nodes, generator=generator)[:count]
+
+    @cached_property
+    def change(self) -> Tensor:
+        """The share of a node's neighbors in the later graph that are new, ``(n,)``."""
+        fresh = np.arange(self.new.num_nodes) >= self.old.num_nodes
+        return torch.from_numpy(self.walk @ fresh.astype(float))[: self.old.num_nodes]
+
+    def lasting(self, count: int, draw: int) -> Tensor:
+        """Random nodes among the half of the old release whose neighborhood changed least."""
+        generator = torch.Generator().manual_seed(draw)
+        order = torch.randperm(self.old.num_nodes, generator=generator)
+        steady = self.change[order].argsort(stable=True)[: max(count, self.old.num_nodes // 2)]
+        return order[steady[torch.randperm(len(steady), generator=generator)[:count]]]
+
+    def refitted(self) -> Tensor:
+        """Outputs of a linear head trained on the new embeddings with the old release's labels."""
+        problem = self.old.problem
+        z = self.after.z[: self.old.num_nodes]
+        head = fit_linear_head(z, problem.y, problem.train, problem.validation, problem.num_outputs)
+        return torch.as_tensor(head(self.after.z))
+
+    def distilled(self) -> Tensor:
+        """Outputs of a linear head trained on the old head's decisions on the old training nodes."""
+        problem, y = self.old.problem, self.then.argmax(dim=1)
+        z = self.after.z[: self.old.num_nodes]
+        head = fit_linear_head(z, y, problem.train, problem.validation, problem.num_outputs)
+        return torch.as_tensor(head(self.after.z))
+
+    def smoothed(self, outputs: Tensor, share: float = 0.5) -> Tensor:
+        """Log-probabilities averaged with the probabilities that the old head gave to the neighbors."""
+        found = self.from_neighbors(self.then.softmax(dim=1))
+        mean, some = self.around(found, torch.arange(len(found)) < self.old.num_nodes)
+        found[some] = mean[some]
+        return ((1 - share) * outputs.softmax(dim=1) + share * found).log()
+
+
+def upgrades(options: argparse.Namespace, cell: Row) -> list[Upgrade]:
+    """The old and new runs of a cell; of ogbn-arxiv one pair, of small graphs one for each seed."""
+    found = releases(cell["graph"], options.data_root, cell["cut"])
+    old, new = found[cell["old"]], found[cell["new"]]
+    if cell["graph"] in WAYS:
+        seeds = [(old.number, new.number)]
+    else:
+        seeds = [(seed, options.seeds + seed) for seed in range(options.seeds)]
+    before = trained(old, cell["encoder"], tuple(one for one, _ in seeds))
+    after = trained(new, cell["encoder"], tuple(other for _, other in seeds))
+    return [Upgrade(old, new, one, other) for one, other in zip(before, after, strict=True)]
+
+
+def arms(upgrade: Upgrade, counts: Iterable[int], large: bool) -> Iterator[tuple[str, int, int, Tensor]]:
+    """Name, number of anchors, draw and outputs ``(N, C)`` of every arm."""
+    yield "retrained-all", 0, 0, torch.as_tensor(upgrade.after.head(upgrade.after.z))
+    yield "retrained", 0, 0, upgrade.refitted()
+    yield "absolute", 0, 0, torch.as_tensor(upgrade.before.head(upgrade.after.z))
+    yield "kept", 0, 0, upgrade.kept
+    if large:
+        yield "kept-translated", 0, 0, upgrade.kept_translated
+    yield "stale", 0, 0, torch.as_tensor(upgrade.before.head(upgrade.from_neighbors(upgrade.before.z)))
+    yield "stale-answers", 0, 0, upgrade.from_neighbors(upgrade.then.softmax(dim=1))
+    yield "distilled", 0, 0, upgrade.distilled()
+    everyone = torch.arange(upgrade.old.num_nodes)
+    for method in METHODS:
+        yield f"{method}-all", 0, 0, upgrade.converted(method, everyone)
+    for count in counts:
+        for draw in range(DRAWS):
+            rows = upgrade.random(count, draw)
+            for method in METHODS:
+                outputs = upgrade.converted(method, rows)
+                yield method, count, draw, outputs
+                if method == "kl":
+                    yield "kl-smoothed", count, draw, upgrade.smoothed(outputs)
+            if count <= 512 and draw == 0:
+                yield "kernel-ridge", count, draw, upgrade.converted("kernel-ridge", rows)
+            if draw < 2:
+                yield "kl-now", count, draw, upgrade.converted("kl", rows, upgrade.kept)
+                yield "kl-lasting", count, draw, upgrade.converted("kl", upgrade.lasting(count, draw))
+                mixed = rows[torch.randperm(count, generator=torch.Generator().manual_seed(draw))]
+                shuffled = upgrade.then.clone()
+                shuffled[rows] = upgrade.then[mixed]
+                yield "permuted-anchors", count, draw, upgrade.converted("kl", rows, shuffled)
+
+
+def measure(cell: Row, options: argparse.Namespace) -> Iterable[Row]:
+    """One row for every arm and number of anchors: means over draws and runs."""
+    large = cell["graph"] in WAYS
+    found: dict[tuple[str, int], list[list[float]]] = {}
+    names = ("old_accuracy", "new_accuracy", "accuracy", "changed", "changed_now", "old_model")
+    for upgrade in upgrades(options, cell):
+        known, added = old_test(upgrade.old, upgrade.new)
+        both, y = torch.cat([known, added]), upgrade.new.problem.y
+        then, now = upgrade.then.argmax(dim=1), upgrade.kept.argmax(dim=1)
+        counts = [count for count in (LARGE if large else SMALL) if count <= upgrade.old.num_nodes]
+        for arm, count, _, outputs in arms(upgrade, counts, large):
+            answers = outputs.argmax(dim=1)
+            right = answers == y
+            values = [float(right[rows].float().mean()) for rows in (known, added, both)]
+            values += [float((answers[known] != other[known]).float().mean()) for other in (then, now)]
+            values.append(float((then[known] == y[known]).float().mean()))
+            found.setdefault((arm, count), []).append(values)
+    for (arm, count), values in found.items():
+        mean = np.mean(values, axis=0)
+        row: Row = {"arm": arm, "anchors": count, "n": len(values), **dict(zip(names, map(float, mean), strict=True))}
+        if len(values) > 1:
+            spread = np.std(values, axis=0, ddof=1)
+            row |= {"old_std": float(spread[0]), "new_std": float(spread[1])}
+        yield row
+
+
+def exists(cell: Row) -> bool:
+    """Consecutive and two-step releases of ogbn-arxiv, and all steps from the first; other graphs have two releases."""
+    step = cell["new"] - cell["old"]
+    if cell["graph"] in WAYS:
+        return cell["cut"] == 0 and (step in (1, 2) or (cell["old"] == 0 and step > 0))
+    return (cell["old"], cell["new"]) == (0, 1)
+
+
+STUDY = Study(
+    __file__,
+    measure,
+    {
+        "graph": ("cora", "citeseer", "pubmed", "photo", *WAYS),
+        "cut": (0, 1, 2),
+        "encoder": ("gcn", "sage"),
+        "old": tuple(range(len(YEARS) - 1)),
+        "new": tuple(range(1, len(YEARS))),
+    },
+    settings={"seeds": 5},
+    exists=exists,
+)
+
+if __name__ == "__main__":
+    STUDY.main()
