@@ -185,7 +185,7 @@ def diagnose(
     expected = None
     if head is not None and matched is not None and error is not None and error < math.inf:
         expected = expected_fidelity(matched, estimator_for(head, method), "loo" if shrinkage is None else shrinkage)
-    mean, largest = (None, None) if embeddings is None else _distances(anchors, embeddings)
+    mean, largest = (None, None) if embeddings is None else distances_to_anchors(anchors, embeddings)
     counts = None if y is None else _class_counts(anchors.ids.cpu(), y, node_ids)
     found = Diagnosis(
         anchor_set=anchor_set,
@@ -229,7 +229,7 @@ def _left_out(smoother: Smoother, penalty: float, matched: MatchedAnchors) -> fl
     return float(next(smoother.errors(goal, [penalty])).square().sum() / variance)
 
 
-def _distances(anchors: AnchorSet, z: Tensor) -> tuple[float | None, float | None]:
+def distances_to_anchors(anchors: AnchorSet, z: Tensor) -> tuple[float | None, float | None]:
     """Mean and largest distance of rows to the nearest anchor, over the mean distance to the center."""
     z = check_rows("embeddings", z)
     if z.size(1) != anchors.num_features or not len(z):

@@ -8,11 +8,15 @@ from that of the old model on the old graph (``changed``) and on the later one (
 
 * ``retrained-all``: new encoder and new head, trained on the labels of the later release.
 * ``retrained``: new encoder, a new linear head trained on the old release's labels (the consumer's own).
+  ``retrained-adjusted``: the same, adjusted to the class shares of the new nodes.
 * ``kl``, ``ridge``, ``kernel-ridge``, ``procrustes``: the old head converted (or the space translated) from random old
   anchors, with its outputs as of the old release; no label. ``permuted-anchors``: ``kl`` with permuted outputs.
-* ``kl-now``: ``kl`` with the outputs of the old model on the later graph, where its features exist.
-* ``kl-smoothed``: ``kl``, averaged with the old answers of the neighbors.
-* ``kl-lasting``: ``kl`` from anchors whose neighborhood changed least.
+* ``kl-adjusted``: ``kl``, adjusted to the class shares of the new nodes. ``kl-aided``: the same, smoothed with the old
+  answers of the neighbors.
+* ``kl-now``: ``kl`` with the outputs of the old model on the later graph, where features mean the same.
+* ``kl-lasting``: ``kl`` from anchors whose neighborhood changed least. ``kl-lasting-aided``: the same with the outputs
+  of ``kl-now`` where there are some, adjusted and smoothed.
+* ``kl-half-gone``: ``kl`` from what is left of twice as many anchors, half of which are gone.
 * ``kl-all``, ``ridge-all``, ``procrustes-all``: from all nodes of the old release.
 * ``distilled``: logistic regression on the old head's decisions on all old training nodes.
 * ``kept``: the old encoder and head on the later graph; ``kept-translated``: the same on features that are translated
@@ -41,10 +45,11 @@ from relgraph.anchors import AnchorSet, PublishedHead
 from relgraph.maps import fit_map
 from relgraph.stitching import Run
 from relgraph.training import fit_linear_head
+from relgraph.versions import adjust_priors, smooth
 
 DRAWS = 5
 METHODS = ("kl", "ridge", "procrustes")
-SMALL, LARGE = (32, 128, 512), (128, 512, 2048)
+SMALL, LARGE = (32, 128, 512), (512, 2048)
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,12 +163,13 @@ class Upgrade:
         head = fit_linear_head(z, y, problem.train, problem.validation, problem.num_outputs)
         return torch.as_tensor(head(self.after.z))
 
-    def smoothed(self, outputs: Tensor, share: float = 0.5) -> Tensor:
-        """Log-probabilities averaged with the probabilities that the old head gave to the neighbors."""
-        found = self.from_neighbors(self.then.softmax(dim=1))
-        mean, some = self.around(found, torch.arange(len(found)) < self.old.num_nodes)
-        found[some] = mean[some]
-        return ((1 - share) * outputs.softmax(dim=1) + share * found).log()
+    def aided(self, outputs: Tensor, known: Tensor) -> Tensor:
+        """Outputs adjusted to the class shares of new nodes, and smoothed with known answers of old neighbors."""
+        return smooth(self.adjusted(outputs), self.new.problem.data.edge_index, known)
+
+    def adjusted(self, outputs: Tensor) -> Tensor:
+        """Outputs adjusted to the class shares of new nodes."""
+        return adjust_priors(outputs, torch.arange(self.old.num_nodes, self.new.num_nodes))
 
 
 def upgrades(options: argparse.Namespace, cell: Row) -> list[Upgrade]:
@@ -179,20 +185,26 @@ def upgrades(options: argparse.Namespace, cell: Row) -> list[Upgrade]:
     return [Upgrade(old, new, one, other) for one, other in zip(before, after, strict=True)]
 
 
-def arms(upgrade: Upgrade, counts: Iterable[int], large: bool) -> Iterator[tuple[str, int, int, Tensor]]:
+def arms(upgrade: Upgrade, counts: Iterable[int], graph: str) -> Iterator[tuple[str, int, int, Tensor]]:
     """Name, number of anchors, draw and outputs ``(N, C)`` of every arm."""
+    comparable = graph != "arxiv-anew"  # features mean the same in both releases
     yield "retrained-all", 0, 0, torch.as_tensor(upgrade.after.head(upgrade.after.z))
-    yield "retrained", 0, 0, upgrade.refitted()
+    refitted = upgrade.refitted()
+    yield "retrained", 0, 0, refitted
+    yield "retrained-adjusted", 0, 0, upgrade.adjusted(refitted)
     yield "absolute", 0, 0, torch.as_tensor(upgrade.before.head(upgrade.after.z))
     yield "kept", 0, 0, upgrade.kept
-    if large:
+    if not comparable:
         yield "kept-translated", 0, 0, upgrade.kept_translated
     yield "stale", 0, 0, torch.as_tensor(upgrade.before.head(upgrade.from_neighbors(upgrade.before.z)))
     yield "stale-answers", 0, 0, upgrade.from_neighbors(upgrade.then.softmax(dim=1))
     yield "distilled", 0, 0, upgrade.distilled()
     everyone = torch.arange(upgrade.old.num_nodes)
     for method in METHODS:
-        yield f"{method}-all", 0, 0, upgrade.converted(method, everyone)
+        outputs = upgrade.converted(method, everyone)
+        yield f"{method}-all", 0, 0, outputs
+        if method == "kl":
+            yield "kl-all-aided", 0, 0, upgrade.aided(outputs, upgrade.then)
     for count in counts:
         for draw in range(DRAWS):
             rows = upgrade.random(count, draw)
@@ -200,16 +212,26 @@ def arms(upgrade: Upgrade, counts: Iterable[int], large: bool) -> Iterator[tuple
                 outputs = upgrade.converted(method, rows)
                 yield method, count, draw, outputs
                 if method == "kl":
-                    yield "kl-smoothed", count, draw, upgrade.smoothed(outputs)
+                    yield "kl-adjusted", count, draw, upgrade.adjusted(outputs)
+                    yield "kl-aided", count, draw, upgrade.aided(outputs, upgrade.then)
             if count <= 512 and draw == 0:
                 yield "kernel-ridge", count, draw, upgrade.converted("kernel-ridge", rows)
-            if draw < 2:
+            lasting = upgrade.lasting(count, draw)
+            if comparable:
                 yield "kl-now", count, draw, upgrade.converted("kl", rows, upgrade.kept)
-                yield "kl-lasting", count, draw, upgrade.converted("kl", upgrade.lasting(count, draw))
+                outputs = upgrade.converted("kl", lasting, upgrade.kept)
+                yield "kl-lasting-aided", count, draw, upgrade.aided(outputs, upgrade.kept[: upgrade.old.num_nodes])
+            else:
+                outputs = upgrade.converted("kl", lasting)
+                yield "kl-lasting-aided", count, draw, upgrade.aided(outputs, upgrade.then)
+            if draw < 2:
+                yield "kl-lasting", count, draw, upgrade.converted("kl", lasting)
                 mixed = rows[torch.randperm(count, generator=torch.Generator().manual_seed(draw))]
                 shuffled = upgrade.then.clone()
                 shuffled[rows] = upgrade.then[mixed]
                 yield "permuted-anchors", count, draw, upgrade.converted("kl", rows, shuffled)
+        half = upgrade.random(2 * count, DRAWS)[:count]  # as many anchors, half of those that were published
+        yield "kl-half-gone", count, 0, upgrade.converted("kl", half)
 
 
 def measure(cell: Row, options: argparse.Namespace) -> Iterable[Row]:
@@ -222,7 +244,7 @@ def measure(cell: Row, options: argparse.Namespace) -> Iterable[Row]:
         both, y = torch.cat([known, added]), upgrade.new.problem.y
         then, now = upgrade.then.argmax(dim=1), upgrade.kept.argmax(dim=1)
         counts = [count for count in (LARGE if large else SMALL) if count <= upgrade.old.num_nodes]
-        for arm, count, _, outputs in arms(upgrade, counts, large):
+        for arm, count, _, outputs in arms(upgrade, counts, cell["graph"]):
             answers = outputs.argmax(dim=1)
             right = answers == y
             values = [float(right[rows].float().mean()) for rows in (known, added, both)]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from relgraph.errors import InputError
 from relgraph.maps.estimator import Estimator
@@ -55,9 +56,26 @@ def expected_fidelity(
         >>> print(expected_fidelity(MatchedAnchors.match(AnchorSet(ids, z, torch.zeros(1)), head), KL))
         1.000 (95 % interval 0.929 to 1.000)
     """
-    if len(matched) < 2 or matched.mode is None:
+    outputs = left_out_outputs(matched, estimator, shrinkage)
+    if outputs is None or matched.mode is None:
         return None
     task, shares = Task.of("node", matched.mode), matched.shares / matched.shares.sum()
+    found, own = task.record(outputs), task.record(matched.values)
+    if matched.mode == "multiclass":
+        return _wilson(float(shares.numpy() @ (found == own)), float(1 / shares.square().sum()))
+    drawn = np.random.default_rng(0).choice(len(matched), (RESAMPLES, len(matched)), p=shares.numpy())
+    values = [task.agreement(found[rows], own[rows]) for rows in drawn]
+    value, half = float(np.mean(values)), _Z * float(np.std(values, ddof=1))
+    return ExpectedFidelity(value, value - half, min(value + half, 1.0))
+
+
+def left_out_outputs(matched: MatchedAnchors, estimator: Estimator, shrinkage: Shrinkage = "loo") -> Tensor | None:
+    """Outputs ``(K, C)`` of a map at anchors that it was fitted without: ten fits, each without a tenth of them.
+
+    ``None`` for fewer than two anchors or a target space, or if the map is not determined without some of them.
+    """
+    if len(matched) < 2 or matched.mode is None:
+        return None
     fold = torch.randperm(len(matched), generator=torch.Generator().manual_seed(0)) % FOLDS
     outputs = torch.zeros_like(matched.values)
     try:
@@ -66,13 +84,7 @@ def expected_fidelity(
             outputs[left] = fitted(matched.offsets[left] + matched.center)
     except InputError:  # no shrinkage, and too few anchors for that
         return None
-    found, own = task.record(outputs), task.record(matched.values)
-    if matched.mode == "multiclass":
-        return _wilson(float(shares.numpy() @ (found == own)), float(1 / shares.square().sum()))
-    drawn = np.random.default_rng(0).choice(len(matched), (RESAMPLES, len(matched)), p=shares.numpy())
-    values = [task.agreement(found[rows], own[rows]) for rows in drawn]
-    value, half = float(np.mean(values)), _Z * float(np.std(values, ddof=1))
-    return ExpectedFidelity(value, value - half, min(value + half, 1.0))
+    return outputs
 
 
 def _wilson(value: float, count: float) -> ExpectedFidelity:

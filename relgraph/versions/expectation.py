@@ -1,0 +1,116 @@
+"""What to expect on rows without a known answer: shares calibrated by confidence on rows where the answer is known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from relgraph.maps.divergence import INVERSE_TEMPERATURE
+
+Floats = NDArray[np.float64]
+
+RESAMPLES = 100
+LEVEL = 0.9
+MOST_ROWS = 2000
+"""More rows are represented by so many of their quantiles."""
+PSEUDO_COUNT = 0.5
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """An expected value and the interval that contains the true one in 90 % of cases.
+
+    Example:
+        >>> print(Expectation(0.95, 0.9, 0.98))
+        0.950 [0.900, 0.980]
+    """
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+
+    @classmethod
+    def of(cls, value: float, drawn: Floats, allowance: float = 0.0) -> Expectation:
+        """From a value and bootstrap values; ``allowance`` is a further standard deviation, independent of these."""
+        tail = (1 - LEVEL) / 2
+        low, high = np.quantile(drawn, [tail, 1 - tail])
+        further = 1.645 * allowance
+        return cls(
+            value,
+            value - float(np.hypot(max(value - low, 0), further)),
+            value + float(np.hypot(max(high - value, 0), further)),
+        )
+
+
+def log_odds(outputs: Tensor) -> Floats:
+    """Log-odds of the largest probability of every row, ``(n,)``; logits are scaled by 2, as in the map ``"kl"``."""
+    logs = (INVERSE_TEMPERATURE * outputs.double()).log_softmax(dim=1)
+    best = logs.amax(dim=1)
+    rest = torch.log1p(-best.exp().clamp(max=1 - 1e-9))
+    return np.asarray((best - rest).cpu().numpy())
+
+
+class Calibration:
+    r"""Shares as a function of confidence, fitted where they are known, and averaged over other rows.
+
+    A logistic regression of the known responses :math:`r_k \in [0, 1]` on the log-odds of the answer's probability.
+    Its mean over rows is the expected share there: rows of a version that are less certain than the anchors count for
+    what they are, so that the anchors need not be a sample of them (a regression estimator under covariate shift,
+    `Shimodaira, 2000 <https://doi.org/10.1016/S0378-3758(00)00115-4>`_). Intervals are those of 100 bootstrap samples
+    of the known rows.
+
+    Args:
+        responses: For each response its values on known rows, ``(K,)`` in [0, 1].
+        confidence: Log-odds on known rows, ``(K,)``.
+        shares: Shares of all rows that the known rows stand for, ``(K,)``; equal by default.
+        seed: Of the bootstrap.
+
+    Example:
+        >>> confidence = np.linspace(-2, 4, 200)
+        >>> right = (np.arange(200) % 4 > 0) | (confidence > 1)
+        >>> found = Calibration([right.astype(float)], confidence)
+        >>> [round(float(found.means(np.full(5, level))[0][0]), 2) for level in (-1.0, 3.0)]
+        [0.73, 0.98]
+    """
+
+    def __init__(
+        self, responses: Sequence[Floats], confidence: Floats, shares: Floats | None = None, *, seed: int = 0
+    ) -> None:
+        count = len(confidence)
+        shares = np.full(count, 1 / count) if shares is None else shares / shares.sum()
+        effective = 1 / float(np.square(shares).sum())
+        self._center, self._scale = float(shares @ confidence), max(float(confidence.std()), 1e-9)
+        points = (confidence - self._center) / self._scale
+        drawn = np.random.default_rng(seed).multinomial(round(effective), shares, RESAMPLES).astype(float)
+        weights = np.vstack([shares * effective, drawn])
+        self._curves = [[_fit(response, points, one) for one in weights] for response in responses]
+
+    def means(self, confidence: Floats) -> list[Floats]:
+        """The expected mean of each response over rows of this confidence, and those of the bootstrap, ``(1 + B,)``."""
+        if len(confidence) > MOST_ROWS:
+            confidence = np.quantile(confidence, (np.arange(MOST_ROWS) + 0.5) / MOST_ROWS)
+        points = (confidence - self._center) / self._scale
+        return [
+            np.array([float((1 / (1 + np.exp(-(bias + slope * points)))).mean()) for slope, bias in curves])
+            for curves in self._curves
+        ]
+
+
+def _fit(response: Floats, points: Floats, weights: Floats) -> tuple[float, float]:
+    """Slope and intercept of a weighted logistic regression of a share; half a count for and against at the center."""
+    from sklearn.linear_model import LogisticRegression
+
+    rows = np.concatenate([points, points, [0.0, 0.0]])[:, None]
+    sides = np.concatenate([np.ones(len(points)), np.zeros(len(points)), [1.0, 0.0]])
+    counts = np.concatenate([weights * response, weights * (1 - response), [PSEUDO_COUNT, PSEUDO_COUNT]])
+    used = counts > 0
+    model = LogisticRegression(C=10.0, tol=1e-3).fit(rows[used], sides[used], sample_weight=counts[used])
+    return float(model.coef_[0, 0]), float(model.intercept_[0])

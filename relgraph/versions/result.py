@@ -1,0 +1,94 @@
+"""The result of an upgrade: the converted head, what to expect of it, and a verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from torch import Tensor, nn
+
+from relgraph.versions.expectation import Expectation
+
+Verdict = Literal["convert", "keep", "retrain"]
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What to expect of one way to go on, on one group of rows.
+
+    Args:
+        fidelity: Share of rows with the answer of the old head; ``None`` if unknown.
+        retention: Expected share of the old head's correct answers, by its own probabilities; ``None`` if unknown.
+        accuracy: Share of correct answers, from labels; ``None`` without labels.
+    """
+
+    fidelity: Expectation | None = None
+    retention: Expectation | None = None
+    accuracy: Expectation | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Upgrade:
+    """The result of :func:`upgrade`; printed, it is a table.
+
+    Args:
+        head: The converted head, from new embeddings ``(N, F)`` to outputs ``(N, C)``.
+        outputs: Its outputs on the rows that were given, ``(N, C)``, with class shares of the new rows adjusted, and
+            smoothed if edges were given; ``None`` without rows.
+        verdict: ``"convert"``: use the converted head. ``"keep"``: go on with the old answers. ``"retrain"``: train a
+            new head.
+        reason: Of the verdict, in one sentence.
+        expected: For each group of rows (``"anchors"``, ``"old"``, ``"new"``) and each way to go on, what to expect.
+        method: Name of the map.
+        num_anchors: Anchors that both pieces have.
+        distances: Mean distance to the nearest anchor of the old and new rows, over the mean distance to the center.
+        notes: What else was found, one sentence each.
+    """
+
+    head: nn.Module
+    outputs: Tensor | None
+    verdict: Verdict
+    reason: str
+    expected: Mapping[str, Mapping[str, Expected]]
+    method: str
+    num_anchors: int
+    distances: Mapping[str, float]
+    notes: tuple[str, ...] = ()
+
+    def expectation(self, name: Literal["fidelity", "retention", "accuracy"] = "fidelity") -> Expectation | None:
+        """What is expected of the converted head on old rows, or on the anchors if no rows were given."""
+        group = self.expected.get("old") or self.expected.get("anchors") or {}
+        found: Expectation | None = getattr(group.get("convert", Expected()), name)
+        return found
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON: all but the head and its outputs."""
+        expected = {group: {way: asdict(one) for way, one in ways.items()} for group, ways in self.expected.items()}
+        return {
+            "verdict": self.verdict,
+            "reason": self.reason,
+            "method": self.method,
+            "num_anchors": self.num_anchors,
+            "expected": expected,
+            "distances": dict(self.distances),
+            "notes": list(self.notes),
+        }
+
+    def lines(self) -> list[tuple[str, str]]:
+        """What a command shows: names and values."""
+        found = [("map", f"{self.method}, fitted on {self.num_anchors:,} anchors")]
+        for group, ways in self.expected.items():
+            for way, one in ways.items():
+                values = ((name, getattr(one, name)) for name in ("fidelity", "retention", "accuracy"))
+                shown = ", ".join(f"{name} {value}" for name, value in values if value is not None)
+                found.append((f"{way}, {group}" if group == "anchors" else f"{way}, {group} rows", shown or "unknown"))
+        if self.distances:
+            shown = ", ".join(f"{group} rows {value:.2f}" for group, value in self.distances.items())
+            found.append(("distance", f"{shown} to the nearest anchor (1 is the mean distance to the center)"))
+        return [*found, *(("note", note) for note in self.notes), ("verdict", f"{self.verdict}: {self.reason}")]
+
+    def __str__(self) -> str:
+        lines = self.lines()
+        width = max(len(name) for name, _ in lines) + 2
+        return "\n".join(f"{name:<{width}}{value}" for name, value in lines)

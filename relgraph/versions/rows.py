@@ -1,0 +1,85 @@
+"""The rows that are to be answered in a new version: checked, in groups, with old answers and labels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from relgraph.anchors.matching import as_tensor, row_numbers
+from relgraph.anchors.values import AnchorSet, PublishedHead, check_rows
+from relgraph.errors import InputError
+from relgraph.graph import integer_ids
+
+FEWEST_LABELS = 50
+
+
+@dataclass(frozen=True, eq=False)
+class AnsweredRows:
+    """Checked rows to be answered: row numbers of the groups and of labels, and old answers."""
+
+    z: Tensor
+    ids: Tensor
+    old: Tensor
+    new: Tensor
+    kept: Tensor | None
+    y: Tensor | None
+    train: Tensor
+    check: Tensor
+
+    @classmethod
+    def of(
+        cls,
+        space: AnchorSet,
+        head: PublishedHead,
+        z: Tensor | None,
+        *,
+        ids: Tensor | None,
+        old: Tensor | None,
+        kept: Tensor | None,
+        y: Tensor | None,
+        train: Tensor | None,
+    ) -> AnsweredRows | None:
+        """Check the arguments of :func:`relgraph.versions.upgrade`; ``None`` without rows."""
+        if z is None:
+            for name, given in (("ids", ids), ("old", old), ("kept", kept), ("y", y), ("train", train)):
+                if given is not None:
+                    raise InputError(name, "must be left out without 'z' (got both of it); pass the new embeddings")
+            return None
+        z = check_rows("z", z)
+        count = len(z)
+        if z.size(1) != space.num_features:
+            raise InputError("z", f"must be {space.num_features} wide, as the anchors (got {z.size(1)}); embed anew")
+        names = torch.arange(count) if ids is None else integer_ids(ids).cpu()
+        if names.shape != (count,):
+            raise InputError("ids", f"must have shape ({count},), one id per row of 'z' (got {tuple(names.shape)})")
+        before = torch.arange(count) if old is None else row_numbers("old", old, count).cpu()
+        after = torch.ones(count, dtype=torch.bool).index_fill_(0, before, False).nonzero().view(-1)
+        if kept is not None:
+            kept = check_rows("kept", kept)
+            if kept.shape != (count, head.outputs.size(1)):
+                wanted = f"({count}, {head.outputs.size(1)}), old answers on the rows of 'z'"
+                raise InputError("kept", f"must have shape {wanted} (got {tuple(kept.shape)}); give every row one")
+        known = torch.zeros(0, dtype=torch.int64)
+        fit = known if train is None else row_numbers("train", train, count).cpu()
+        if y is not None:
+            y = as_tensor("y", y).detach().cpu()
+            if y.shape != (count,) or y.is_floating_point():
+                raise InputError(
+                    "y", f"must hold one class per row of 'z', ({count},) (got {y.dtype} {tuple(y.shape)})"
+                )
+            fit = fit[y[fit] >= 0]
+            measured = (y >= 0).index_fill_(0, fit, False).nonzero().view(-1)
+            if len(measured) < FEWEST_LABELS:
+                found = f"(got {len(measured)}); leave 'y' out for a verdict without labels"
+                raise InputError("y", f"must have {FEWEST_LABELS} labels beside those trained on {found}")
+            known = measured
+        elif train is not None:
+            raise InputError("train", "must be left out without 'y' (got rows); pass the labels")
+        return cls(z, names, before, after, kept, y, fit, known)
+
+    @property
+    def groups(self) -> dict[str, Tensor]:
+        """Row numbers of the old and of the new rows, of those that there are."""
+        return {name: rows for name, rows in (("old", self.old), ("new", self.new)) if len(rows)}

@@ -1,0 +1,271 @@
+"""Upgrade to a new version: the old head on the new encoder, and a verdict before anything is used."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from relgraph.anchors.matching import shared_ids
+from relgraph.anchors.values import AnchorSet, PublishedHead, check_rows
+from relgraph.diagnosis import distances_to_anchors
+from relgraph.errors import InputError
+from relgraph.maps import MatchedAnchors, NoCorrespondenceWarning, convert, expected_fidelity
+from relgraph.maps.expected import left_out_outputs
+from relgraph.maps.methods import estimator_for, require
+from relgraph.versions.adjustment import adjust_priors, smooth
+from relgraph.versions.expectation import Calibration, Expectation, log_odds
+from relgraph.versions.result import Expected, Upgrade, Verdict
+from relgraph.versions.rows import AnsweredRows
+
+MIN_RETENTION = 0.9
+"""A converted head that is expected to retain less is not worth its answers."""
+FAR = 1.5
+"""New rows that are so many times as far from the anchors as old ones are said to be."""
+
+
+def upgrade(
+    space: AnchorSet,
+    head: PublishedHead,
+    z: Tensor | None = None,
+    *,
+    ids: Tensor | None = None,
+    old: Tensor | None = None,
+    kept: Tensor | None = None,
+    y: Tensor | None = None,
+    train: Tensor | None = None,
+    edge_index: Tensor | None = None,
+    method: str | None = None,
+) -> Upgrade:
+    r"""Convert an old version's head to a new version's embeddings, and judge whether to use it.
+
+    The graph has grown, and the encoder was trained anew. A consumer of the old embeddings can *convert* its head,
+    *keep* the old answers (of the old model, or of stale embeddings), or *retrain* a head on labels:
+
+    * With labels ``y``, the way of the highest expected accuracy over all rows, measured on labeled rows that the old
+      head was not trained on.
+    * Without, *convert* if the retention expected of the converted head is 0.9 or more; else *keep*, if there are old
+      answers that retain more; else *retrain*.
+
+    Without labels, *fidelity* is the share of rows with the old head's answer, and *retention* is the accuracy that the
+    old head itself would expect of the answers, relative to its own:
+
+    .. math:: \frac{\sum_i p_i[\hat c_i]}{\sum_i \max_c p_i[c]}
+
+    with :math:`p = \mathrm{softmax}(2 L)` of the old outputs and :math:`\hat c` the answer, so that a changed answer
+    counts less where the old head was unsure. Both are measured on anchors that the map was fitted without, and carried
+    over to the old and to the new rows as functions of the confidence of the answer
+    (:class:`relgraph.versions.Calibration`), because anchors are no sample of rows that did not exist. They cannot tell
+    that a new encoder is better than the old one: only labels can.
+
+    Versions are converted directly: the head of the first version and the space of the last one, not step by step.
+
+    Args:
+        space: Anchors of the new version.
+        head: The head of the old version: its outputs then, or its outputs on the later graph.
+        z: New embeddings of the rows to be answered, shape ``(N, F)``.
+        ids: Their ids, shape ``(N,)``; by default the row numbers.
+        old: Rows that the old version has: a mask ``(N,)`` or row numbers; by default all. The others are new.
+        kept: Old answers on these rows, logits ``(N, C)``: of the old model on the later graph, or of stale embeddings,
+            for new rows for example of the mean of their neighbors.
+        y: Classes of some rows, shape ``(N,)``, -1 where unknown.
+        train: Rows whose labels the old head was trained on, on which nothing is measured; a new head is trained on
+            them. A mask or row numbers; by default none.
+        edge_index: Edges among the rows, shape ``(2, E)``, by which outputs are smoothed
+            (:func:`relgraph.versions.smooth`).
+        method: The map, as of :func:`relgraph.convert`.
+
+    Raises:
+        InputError: If the two share fewer than ``F + 1`` anchors, shapes do not fit, fewer than 50 labels are left to
+            measure on, or the head is a regression or of labels and more than the anchors are given.
+
+    Warns:
+        GraphChangedWarning: If both were made on graphs of which the one did not grow from the other.
+        NoCorrespondenceWarning: If the anchors' ids do not name the same rows in both; the verdict is then *retrain*.
+
+    Example:
+        >>> generator = torch.Generator().manual_seed(0)
+        >>> before = torch.randn(500, 4, generator=generator)
+        >>> after = before @ torch.randn(4, 4, generator=generator)
+        >>> anchors, weight = torch.arange(200), torch.randn(4, 3, generator=generator)
+        >>> outputs = 4 * before @ weight
+        >>> head = PublishedHead(anchors, outputs[anchors], outputs.mean(dim=0))
+        >>> found = upgrade(AnchorSet.from_rows(after, anchors), head, after, old=torch.arange(400))
+        >>> found.verdict, bool((found.head(after).argmax(1) == outputs.argmax(1)).float().mean() > 0.97)
+        ('convert', True)
+    """
+    require("space", space, AnchorSet, "the order is upgrade(space, head)")
+    require("head", head, PublishedHead, "make one with relgraph.publish")
+    shared = len(shared_ids(space.ids, head.ids)[0])
+    if shared < space.num_features + 1:
+        least = f"at least {space.num_features + 1} anchors, one more than the space has dimensions"
+        raise InputError(
+            "space", f"must share {least}, with the head for a verdict (got {shared}); publish more anchors"
+        )
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        converted = convert(space, head, method)
+        matched = MatchedAnchors.match(space, head)
+    unrelated = any(issubclass(one.category, NoCorrespondenceWarning) for one in caught)
+    for text, category in dict.fromkeys((str(one.message), one.category) for one in caught):
+        warnings.warn(text, category, stacklevel=2)
+    estimator = estimator_for(head, method)
+    if head.mode != "multiclass" or matched.values.size(1) < 2:
+        _only_anchors(head, kept=kept, y=y, train=train, edge_index=edge_index)
+        value = expected_fidelity(matched, estimator)
+        fidelity = None if value is None else Expectation(value.value, value.low, value.high)
+        ways = {"anchors": {"convert": Expected(fidelity)}}
+        outputs = None if z is None else converted(check_rows("z", z))
+        verdict, reason = _judge_fidelity(fidelity, unrelated)
+        return Upgrade(converted, outputs, verdict, reason, ways, estimator.name, len(matched), {})
+    left = left_out_outputs(matched, estimator)
+    if left is None:
+        raise InputError("method", f"must be determined without some anchors (got '{estimator.name}'); add anchors")
+    rows = AnsweredRows.of(space, head, z, ids=ids, old=old, kept=kept, y=y, train=train)
+    answers: dict[str, Tensor] = {}
+    if rows is not None:
+        answers["convert"] = converted(rows.z)
+        if rows.kept is not None:
+            answers["keep"] = rows.kept
+        if rows.y is not None and len(rows.train):
+            answers["retrain"] = _retrained(rows, head)
+    expected = _expected(matched, left, rows, answers)
+    verdict, reason = _judge(expected, rows, unrelated)
+    outputs = None
+    if rows is not None:
+        outputs = answers["convert"]
+        if len(rows.new) and len(rows.old):
+            outputs = adjust_priors(outputs, rows.new)
+        if edge_index is not None:
+            outputs = smooth(outputs, edge_index)
+    distances = {} if rows is None else _distances(space, rows)
+    return Upgrade(
+        converted, outputs, verdict, reason, expected, estimator.name, len(matched), distances, _notes(distances)
+    )
+
+
+def _only_anchors(head: PublishedHead, **given: object) -> None:
+    for name, value in given.items():
+        if value is not None:
+            raise InputError(name, f"must be left out for a head of the mode '{head.mode}' (got it); pass classes")
+
+
+def _retrained(rows: AnsweredRows, head: PublishedHead) -> Tensor:
+    from relgraph.training.linear_probe import fit_linear_head  # imports PyG, which no other way needs
+
+    assert rows.y is not None
+    found = fit_linear_head(rows.z, rows.y, rows.train, rows.check, head.outputs.size(1))
+    return torch.as_tensor(found(rows.z))
+
+
+def _expected(
+    matched: MatchedAnchors, left: Tensor, rows: AnsweredRows | None, answers: Mapping[str, Tensor]
+) -> dict[str, dict[str, Expected]]:
+    """What to expect of each way, first on the anchors, then on each group of rows."""
+    believed = (2 * matched.values).softmax(dim=1)
+    most, decided = believed.amax(dim=1).numpy(), matched.values.argmax(dim=1)
+    shares = matched.shares.numpy()
+
+    def responses(outputs: Tensor, chosen: Tensor) -> Calibration:
+        classes = outputs.argmax(dim=1)
+        same = (classes == decided[chosen]).double().numpy()
+        right = believed[chosen].gather(1, classes.unsqueeze(1)).squeeze(1).numpy()
+        return Calibration([same, right, most[chosen.numpy()]], log_odds(outputs), shares[chosen.numpy()])
+
+    def relative(calibration: Calibration, outputs: Tensor) -> Expected:
+        same, right, best = calibration.means(log_odds(outputs))
+        ratio = right / best
+        return Expected(Expectation.of(same[0], same[1:]), Expectation.of(ratio[0], ratio[1:]))
+
+    every = torch.arange(len(matched))
+    calibrations = {"convert": responses(left, every)}
+    found = {"anchors": {"convert": relative(calibrations["convert"], left)}}
+    if rows is None:
+        return found
+    if rows.kept is not None:
+        here, there = shared_ids(matched.ids, rows.ids)
+        if len(here) > 1:
+            calibrations["keep"] = responses(rows.kept[there].cpu().double(), here)
+    right: dict[str, Calibration] = {}
+    if rows.y is not None:
+        for way, outputs in answers.items():
+            checked = outputs[rows.check].cpu()
+            correct = (checked.argmax(dim=1) == rows.y[rows.check]).double().numpy()
+            right[way] = Calibration([correct], log_odds(checked))
+    for group, numbers in rows.groups.items():
+        found[group] = {}
+        for way, outputs in answers.items():
+            one = relative(calibrations[way], outputs[numbers].cpu()) if way in calibrations else Expected()
+            accuracy = None
+            if way in right:
+                values = right[way].means(log_odds(outputs[numbers].cpu()))[0]
+                accuracy = Expectation.of(values[0], values[1:])
+            found[group][way] = Expected(one.fidelity, one.retention, accuracy)
+    return found
+
+
+def _judge_fidelity(fidelity: Expectation | None, unrelated: bool) -> tuple[Verdict, str]:
+    if unrelated:
+        return "retrain", _UNRELATED
+    if fidelity is None or fidelity.value < MIN_RETENTION:
+        shown = "unknown" if fidelity is None else f"{fidelity.value:.2f}, below {MIN_RETENTION}"
+        return "retrain", f"the expected fidelity of the converted head is {shown}"
+    return "convert", f"the expected fidelity of the converted head is {fidelity.value:.2f}"
+
+
+_UNRELATED = "the anchors do not correspond: left-out ones are predicted no better than with permuted rows"
+
+
+def _judge(
+    expected: Mapping[str, Mapping[str, Expected]], rows: AnsweredRows | None, unrelated: bool
+) -> tuple[Verdict, str]:
+    """The verdict and its reason."""
+    if unrelated:
+        return "retrain", _UNRELATED
+    groups = {"anchors": 1} if rows is None else {name: len(numbers) for name, numbers in rows.groups.items()}
+
+    def mean(way: str, name: str) -> float | None:
+        total = 0.0
+        for group, size in groups.items():
+            found: Expectation | None = getattr(expected[group].get(way, Expected()), name)
+            if found is None:
+                return None
+            total += size * found.value
+        return total / sum(groups.values())
+
+    ways: tuple[Verdict, ...] = ("convert", "keep", "retrain")
+    accuracies = {way: value for way in ways if (value := mean(way, "accuracy")) is not None}
+    if accuracies:
+        best = max(accuracies, key=lambda way: accuracies[way])
+        shown = ", ".join(f"{value:.3f} ({way})" for way, value in accuracies.items())
+        return best, f"by the labels, the expected accuracy over all rows is {shown}"
+    converted, kept = mean("convert", "retention"), mean("keep", "retention")
+    assert converted is not None
+    if converted >= MIN_RETENTION:
+        return "convert", f"the converted head is expected to retain {converted:.1%} of the old head's correct answers"
+    below = f"the converted head is expected to retain {converted:.1%}, below {MIN_RETENTION:.0%}"
+    if kept is not None and kept > converted:
+        return "keep", f"{below}; the old answers retain {kept:.1%}"
+    return "retrain", f"{below}; take more anchors, or train a head on labels"
+
+
+def _distances(space: AnchorSet, rows: AnsweredRows) -> dict[str, float]:
+    found = {}
+    for group, numbers in rows.groups.items():
+        mean, _ = distances_to_anchors(space, rows.z[numbers])
+        if mean is not None:
+            found[group] = mean
+    return found
+
+
+def _notes(distances: Mapping[str, float]) -> tuple[str, ...]:
+    old, new = distances.get("old", np.inf), distances.get("new", 0.0)
+    if new <= FAR * old:
+        return ()
+    return (
+        f"new rows are {new / max(old, 1e-12):.1f} times as far from the nearest anchor as old ones: expectations for "
+        "them are guesses",
+    )
