@@ -19,7 +19,8 @@ class Expected:
 
     Args:
         fidelity: Share of rows with the answer of the old head; ``None`` if unknown.
-        retention: Expected share of the old head's correct answers, by its own probabilities; ``None`` if unknown.
+        retention: Accuracy relative to that of the old head, by its own probabilities, or, with labels to train on, to
+            that of a retrained head; ``None`` if unknown.
         accuracy: Share of correct answers, from labels; ``None`` without labels.
     """
 

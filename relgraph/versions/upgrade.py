@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -23,6 +24,8 @@ from relgraph.versions.rows import AnsweredRows
 
 MIN_RETENTION = 0.9
 """A converted head that is expected to retain less is not worth its answers."""
+ALLOWANCES = {"old": 0.01, "new": 0.02}
+"""Standard deviation of expectations beyond that of the bootstrap: what confidence does not tell of other rows."""
 FAR = 1.5
 """New rows that are so many times as far from the anchors as old ones are said to be."""
 
@@ -59,7 +62,8 @@ def upgrade(
     counts less where the old head was unsure. Both are measured on anchors that the map was fitted without, and carried
     over to the old and to the new rows as functions of the confidence of the answer
     (:class:`relgraph.versions.Calibration`), because anchors are no sample of rows that did not exist. They cannot tell
-    that a new encoder is better than the old one: only labels can.
+    that a new encoder is better than the old one: only labels can. With labels to train on as well, retention is the
+    accuracy relative to that of the retrained head.
 
     Versions are converted directly: the head of the first version and the space of the last one, not step by step.
 
@@ -175,14 +179,15 @@ def _expected(
         right = believed[chosen].gather(1, classes.unsqueeze(1)).squeeze(1).numpy()
         return Calibration([same, right, most[chosen.numpy()]], log_odds(outputs), shares[chosen.numpy()])
 
-    def relative(calibration: Calibration, outputs: Tensor) -> Expected:
+    def relative(calibration: Calibration, outputs: Tensor, allowance: float) -> Expected:
         same, right, best = calibration.means(log_odds(outputs))
         ratio = right / best
-        return Expected(Expectation.of(same[0], same[1:]), Expectation.of(ratio[0], ratio[1:]))
+        fidelity, retention = (Expectation.of(values[0], values[1:], allowance) for values in (same, ratio))
+        return Expected(fidelity, retention)
 
     every = torch.arange(len(matched))
     calibrations = {"convert": responses(left, every)}
-    found = {"anchors": {"convert": relative(calibrations["convert"], left)}}
+    found = {"anchors": {"convert": relative(calibrations["convert"], left, 0.0)}}
     if rows is None:
         return found
     if rows.kept is not None:
@@ -198,12 +203,18 @@ def _expected(
     for group, numbers in rows.groups.items():
         found[group] = {}
         for way, outputs in answers.items():
-            one = relative(calibrations[way], outputs[numbers].cpu()) if way in calibrations else Expected()
-            accuracy = None
+            one = Expected()
+            if way in calibrations:
+                one = relative(calibrations[way], outputs[numbers].cpu(), ALLOWANCES[group])
+            allowance = ALLOWANCES[group]
             if way in right:
                 values = right[way].means(log_odds(outputs[numbers].cpu()))[0]
-                accuracy = Expectation.of(values[0], values[1:])
-            found[group][way] = Expected(one.fidelity, one.retention, accuracy)
+                one = replace(one, accuracy=Expectation.of(values[0], values[1:], allowance))
+                if "retrain" in answers:  # the same labels are drawn for both
+                    other = right["retrain"].means(log_odds(answers["retrain"][numbers].cpu()))[0]
+                    ratio = values / other
+                    one = replace(one, retention=Expectation.of(ratio[0], ratio[1:], allowance))
+            found[group][way] = one
     return found
 
 

@@ -1,0 +1,109 @@
+"""Whether the verdict of ``relgraph.upgrade`` is right: what it expects, and what comes of every way to go on.
+
+    python -m benchmarks.versions.verdict --data-root DIR
+
+The runs are those of ``benchmarks.versions.run``. Each cell is a graph, an encoder, two releases, a method and a number
+of random anchors. The consumer can go on in three ways: with the converted head, with the old model on the later graph
+(``keep``; where features were made anew, with stale embeddings, and the mean of the neighbors' for new nodes), and with
+a linear head trained on the old release's labels. ``labels`` says whether it has labels: the old release's training
+labels, and its validation labels to measure on. Accuracies are those on all test nodes; ``right`` is 1 if no other way
+has a higher one, ``close`` if none is more than a point ahead. Expected retention is compared with the true one: with
+labels relative to the retrained head, without to the old head on old nodes, and to the retrained one on new nodes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import warnings
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+import relgraph as rg
+from benchmarks.study import Row, Study
+from benchmarks.versions.graphs import WAYS, YEARS, old_test
+from benchmarks.versions.run import Upgrade, upgrades
+
+WAYS_ON = ("convert", "keep", "retrain")
+
+
+def measure(cell: Row, options: argparse.Namespace) -> Iterable[Row]:
+    """A row for each pair of runs, for the consumer with labels and the one without."""
+    for number, pair in enumerate(upgrades(options, cell)):
+        for labels in (1, 0):
+            yield {"run": number, "labels": labels} | judged(pair, cell, labels=bool(labels))
+
+
+def judged(pair: Upgrade, cell: Row, *, labels: bool) -> Row:
+    """What was expected, what came of it, and the verdict."""
+    problem, before = pair.new.problem, pair.old.problem
+    rows = pair.random(cell["anchors"], pair.after.seed)
+    space, head = pair.pieces(rows)
+    kept = pair.kept if cell["graph"] != "arxiv-anew" else pair.before.head(pair.from_neighbors(pair.before.z))
+    more: dict[str, Tensor] = {}
+    if labels:
+        y = torch.full((pair.new.num_nodes,), -1)
+        known = torch.cat([before.train, before.validation])
+        y[known] = before.y[known]
+        more = {"y": y, "train": before.train}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = rg.upgrade(
+            space, head, pair.after.z, old=torch.arange(pair.old.num_nodes), kept=kept, method=cell["method"], **more
+        )
+    answers = {"convert": found.head(pair.after.z), "keep": kept, "retrain": pair.refitted()}
+    old, new = old_test(pair.old, pair.new)
+    groups = {"old": old, "new": new, "all": torch.cat([old, new])}
+    right = {way: outputs.argmax(dim=1) == problem.y for way, outputs in answers.items()}
+    accuracy = {
+        way: {group: float(one[numbers].float().mean()) for group, numbers in groups.items()}
+        for way, one in right.items()
+    }
+    then = pair.then.argmax(dim=1)
+    own = float((then[old] == problem.y[old]).float().mean())
+    row: Row = {"verdict": found.verdict}
+    for group in ("old", "new"):
+        one = found.expected[group]["convert"]
+        reference = own if group == "old" and not labels else accuracy["retrain"][group]
+        pairs = [("retention", one.retention, accuracy["convert"][group] / reference)]
+        if not labels and group == "old":
+            agreement = float((answers["convert"].argmax(dim=1)[old] == then[old]).float().mean())
+            pairs.append(("fidelity", one.fidelity, agreement))
+        for name, expected, true in pairs:
+            assert expected is not None
+            row |= {f"{group}_{name}": true, f"{group}_{name}_expected": expected.value}
+            row |= {f"{group}_{name}_low": expected.low, f"{group}_{name}_high": expected.high}
+    ways = WAYS_ON if labels else WAYS_ON[:2]
+    values = {way: accuracy[way]["all"] for way in ways}
+    chosen = values.get(found.verdict, accuracy["retrain"]["all"])
+    row |= {way: accuracy[way]["all"] for way in WAYS_ON}
+    return row | {"regret": max(values.values()) - chosen}
+
+
+def exists(cell: Row) -> bool:
+    """Small graphs with up to 512 anchors, ogbn-arxiv by steps of one and two releases."""
+    step = cell["new"] - cell["old"]
+    if cell["graph"] in WAYS:
+        return cell["cut"] == 0 and step in (1, 2)
+    return (cell["old"], cell["new"]) == (0, 1) and cell["anchors"] <= 512
+
+
+STUDY = Study(
+    __file__,
+    measure,
+    {
+        "graph": ("cora", "citeseer", "pubmed", "photo", *WAYS),
+        "cut": (0, 1),
+        "encoder": ("gcn", "sage"),
+        "old": tuple(range(len(YEARS) - 1)),
+        "new": tuple(range(1, len(YEARS))),
+        "method": ("kl", "ridge"),
+        "anchors": (128, 512, 2048),
+    },
+    settings={"seeds": 2},
+    exists=exists,
+)
+
+if __name__ == "__main__":
+    STUDY.main()
