@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.special import expit
 from torch import Tensor
 
 from relgraph.maps.divergence import INVERSE_TEMPERATURE
@@ -19,6 +20,8 @@ LEVEL = 0.9
 MOST_ROWS = 2000
 """More rows are represented by so many of their quantiles."""
 PSEUDO_COUNT = 0.5
+PENALTY = 0.1
+STEPS = 100
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,7 @@ class Expectation:
     def of(cls, value: float, drawn: Floats, allowance: float = 0.0) -> Expectation:
         """From a value and bootstrap values; ``allowance`` is a further standard deviation, independent of these."""
         tail = (1 - LEVEL) / 2
-        low, high = np.quantile(drawn, [tail, 1 - tail])
+        value, low, high = float(value), *map(float, np.quantile(drawn, [tail, 1 - tail]))
         further = 1.645 * allowance
         return cls(
             value,
@@ -91,26 +94,36 @@ class Calibration:
         points = (confidence - self._center) / self._scale
         drawn = np.random.default_rng(seed).multinomial(round(effective), shares, RESAMPLES).astype(float)
         weights = np.vstack([shares * effective, drawn])
-        self._curves = [[_fit(response, points, one) for one in weights] for response in responses]
+        self._curves = [_fit(response, points, weights) for response in responses]
 
     def means(self, confidence: Floats) -> list[Floats]:
         """The expected mean of each response over rows of this confidence, and those of the bootstrap, ``(1 + B,)``."""
         if len(confidence) > MOST_ROWS:
             confidence = np.quantile(confidence, (np.arange(MOST_ROWS) + 0.5) / MOST_ROWS)
         points = (confidence - self._center) / self._scale
-        return [
-            np.array([float((1 / (1 + np.exp(-(bias + slope * points)))).mean()) for slope, bias in curves])
-            for curves in self._curves
-        ]
+        return [expit(bias[:, None] + slope[:, None] * points).mean(axis=1) for slope, bias in self._curves]
 
 
-def _fit(response: Floats, points: Floats, weights: Floats) -> tuple[float, float]:
-    """Slope and intercept of a weighted logistic regression of a share; half a count for and against at the center."""
-    from sklearn.linear_model import LogisticRegression
+def _fit(response: Floats, points: Floats, weights: Floats) -> tuple[Floats, Floats]:
+    """Slopes and intercepts of logistic regressions of a share, one for each row of weights ``(B, K)``.
 
-    rows = np.concatenate([points, points, [0.0, 0.0]])[:, None]
-    sides = np.concatenate([np.ones(len(points)), np.zeros(len(points)), [1.0, 0.0]])
-    counts = np.concatenate([weights * response, weights * (1 - response), [PSEUDO_COUNT, PSEUDO_COUNT]])
-    used = counts > 0
-    model = LogisticRegression(C=10.0, tol=1e-3).fit(rows[used], sides[used], sample_weight=counts[used])
-    return float(model.coef_[0, 0]), float(model.intercept_[0])
+    Newton's method on all of them at once: one after the other by a library, they would take seconds. Half a count for
+    and half a count against at the center, and a weak penalty on the slope, keep them finite.
+    """
+    points = np.append(points, 0.0)
+    response = np.append(response, 0.5)
+    weights = np.hstack([weights, np.full((len(weights), 1), 2 * PSEUDO_COUNT)])
+    slope, bias = np.zeros(len(weights)), np.zeros(len(weights))
+    for _ in range(STEPS):
+        share = expit(bias[:, None] + slope[:, None] * points)
+        off, curvature = weights * (response - share), weights * np.maximum(share * (1 - share), 1e-6)
+        down, across = off.sum(axis=1), off @ points - PENALTY * slope
+        a, b, c = curvature.sum(axis=1), curvature @ points, curvature @ np.square(points) + PENALTY
+        determinant = a * c - b * b
+        step_bias, step_slope = (c * down - b * across) / determinant, (a * across - b * down) / determinant
+        # Steps are bounded: far from the optimum, where the curve is flat, they would be too long.
+        length = np.maximum(np.hypot(step_bias, step_slope), 1.0)
+        bias, slope = bias + step_bias / length, slope + step_slope / length
+        if max(np.abs(step_bias).max(), np.abs(step_slope).max()) < 1e-8:
+            break
+    return slope, bias

@@ -234,8 +234,6 @@ def _judge(
     expected: Mapping[str, Mapping[str, Expected]], rows: AnsweredRows | None, unrelated: bool
 ) -> tuple[Verdict, str]:
     """The verdict and its reason."""
-    if unrelated:
-        return "retrain", _UNRELATED
     groups = {"anchors": 1} if rows is None else {name: len(numbers) for name, numbers in rows.groups.items()}
 
     def mean(way: str, name: str) -> float | None:
@@ -253,6 +251,8 @@ def _judge(
         best = max(accuracies, key=lambda way: accuracies[way])
         shown = ", ".join(f"{value:.3f} ({way})" for way, value in accuracies.items())
         return best, f"by the labels, the expected accuracy over all rows is {shown}"
+    if unrelated:
+        return "retrain", _UNRELATED
     converted, kept = mean("convert", "retention"), mean("keep", "retention")
     assert converted is not None
     if converted >= MIN_RETENTION:

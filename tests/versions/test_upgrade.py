@@ -1,0 +1,170 @@
+import json
+import warnings
+
+import pytest
+import torch
+from torch import Tensor
+
+import relgraph as rg
+from relgraph.errors import InputError
+from relgraph.maps import NoCorrespondenceWarning
+
+ROWS, OLD, WIDTH, CLASSES = 1200, 800, 8, 4
+
+
+def world(noise: float = 0.0, seed: int = 0) -> tuple[Tensor, Tensor, Tensor, torch.nn.Linear]:
+    """Embeddings of two versions, true classes, and the old version's head."""
+    generator = torch.Generator().manual_seed(seed)
+    before = torch.randn(ROWS, WIDTH, generator=generator)
+    after = before @ torch.randn(WIDTH, WIDTH, generator=generator) + 1.0
+    after = after + noise * torch.randn(ROWS, WIDTH, generator=generator)
+    head = torch.nn.Linear(WIDTH, CLASSES)
+    with torch.no_grad():
+        head.weight.copy_(2 * torch.randn(CLASSES, WIDTH, generator=generator))
+        head.bias.zero_()
+        y = (head(before) + torch.randn(ROWS, CLASSES, generator=generator)).argmax(dim=1)
+    return before, after, y, head.requires_grad_(False)
+
+
+def published(before: Tensor, after: Tensor, head: torch.nn.Module, count: int = 200) -> tuple[object, object]:
+    rows = torch.arange(count)
+    space = rg.AnchorSet.from_rows(after, rows, center_over=torch.arange(OLD))
+    return space, rg.publish(head, rg.AnchorSet.from_rows(before[:OLD], rows))
+
+
+def test_without_labels_a_good_conversion_is_used_and_expected_to_be_good() -> None:
+    before, after, _, head = world()
+    found = rg.upgrade(*published(before, after, head), after, old=torch.arange(OLD))
+    same = (found.head(after).argmax(dim=1) == head(before).argmax(dim=1)).float()
+    assert found.verdict == "convert"
+    for group, rows in (("old", slice(0, OLD)), ("new", slice(OLD, None))):
+        expected = found.expected[group]["convert"].fidelity
+        assert expected.low <= float(same[rows].mean()) <= expected.high + 0.02
+    assert found.outputs.shape == (ROWS, CLASSES)
+    assert json.loads(json.dumps(found.to_dict()))["verdict"] == "convert"
+
+
+def test_expectations_follow_the_quality_of_the_map() -> None:
+    values = []
+    for noise in (0.0, 1.0, 4.0):
+        before, after, _, head = world(noise)
+        values.append(rg.upgrade(*published(before, after, head), after).expectation("fidelity").value)
+    assert values == sorted(values, reverse=True)
+    assert values[0] - values[-1] > 0.1
+
+
+def test_a_poor_conversion_is_not_used() -> None:
+    before, after, _, head = world(noise=10.0)
+    pieces = published(before, after, head)
+    assert rg.upgrade(*pieces, after).verdict == "retrain"
+    found = rg.upgrade(*pieces, after, kept=head(before))
+    assert found.verdict == "keep"
+    assert "keep" in found.reason or "old answers" in found.reason
+
+
+def test_labels_decide_between_the_three_ways() -> None:
+    before, after, y, head = world()
+    known = torch.where(torch.arange(ROWS) < 600, y, -1)
+    more = {"old": torch.arange(OLD), "y": known, "train": torch.arange(200)}
+    good = rg.upgrade(*published(before, after, head), after, kept=-head(before), **more)
+    assert good.verdict in ("convert", "retrain")
+    assert good.expected["new"]["keep"].accuracy.value < 0.3
+    poor = torch.nn.Linear(WIDTH, CLASSES).requires_grad_(False)  # a head that answers at random
+    assert rg.upgrade(*published(before, after, poor), after, **more).verdict == "retrain"
+    blind = world(noise=30.0)[1]  # the new embeddings tell nothing
+    with pytest.warns(NoCorrespondenceWarning):
+        found = rg.upgrade(*published(before, blind, head), blind, kept=head(before), **more)
+    assert found.verdict == "keep"
+
+
+def test_the_expected_accuracy_covers_the_true_one() -> None:
+    before, after, y, head = world(noise=0.5)
+    known = torch.where(torch.arange(ROWS) < 600, y, -1)
+    found = rg.upgrade(*published(before, after, head), after, old=torch.arange(OLD), y=known)
+    right = (found.head(after).argmax(dim=1) == y).float()
+    for group, rows in (("old", slice(0, OLD)), ("new", slice(OLD, None))):
+        expected = found.expected[group]["convert"].accuracy
+        assert expected.low - 0.03 <= float(right[rows].mean()) <= expected.high + 0.03
+
+
+def test_the_labels_of_other_rows_do_not_matter() -> None:
+    before, after, y, head = world(noise=0.5)
+    pieces, old = published(before, after, head), torch.arange(OLD)
+    known = torch.where(torch.arange(ROWS) < 600, y, -1)
+    one = rg.upgrade(*pieces, after, old=old, y=known, train=torch.arange(100))
+    known[:100] = (known[:100] + 1) % CLASSES  # trained on: only the retrained head may change
+    other = rg.upgrade(*pieces, after, old=old, y=known, train=torch.arange(100))
+    assert one.expected["old"]["convert"].accuracy == other.expected["old"]["convert"].accuracy
+
+
+def test_ids_that_changed_their_meaning_are_a_warning_and_no_conversion() -> None:
+    before, after, _, head = world()
+    space, published_head = published(before, after[torch.randperm(ROWS)], head)
+    with pytest.warns(NoCorrespondenceWarning):
+        found = rg.upgrade(space, published_head)
+    assert found.verdict == "retrain"
+    assert "do not correspond" in found.reason
+
+
+def test_other_widths_and_fewer_shared_anchors_fit() -> None:
+    before, after, _, head = world()
+    space, published_head = published(before, torch.hstack([after, after.square()[:, :3]]), head)
+    found = rg.upgrade(space, published_head.take(torch.arange(100)))
+    assert found.num_anchors == 100
+    assert found.verdict == "convert"
+
+
+def test_a_regression_is_judged_by_its_anchors() -> None:
+    before, after, _, head = world()
+    rows = torch.arange(200)
+    values = rg.PublishedHead(rows, head(before)[rows, :1], torch.zeros(1), "regression")
+    found = rg.upgrade(rg.AnchorSet.from_rows(after, rows), values, after)
+    assert found.verdict == "convert"
+    assert found.expectation().value > 0.9
+    with pytest.raises(InputError, match="'kept' must be left out for a head of the mode 'regression'"):
+        rg.upgrade(rg.AnchorSet.from_rows(after, rows), values, after, kept=torch.zeros(ROWS, 1))
+
+
+def test_ids_name_the_rows() -> None:
+    before, after, _, head = world(noise=1.0)
+    pieces, order = published(before, after, head), torch.randperm(ROWS, generator=torch.Generator().manual_seed(1))
+    kept = head(before) + 0.3
+    one = rg.upgrade(*pieces, after, kept=kept)
+    other = rg.upgrade(*pieces, after[order], ids=order, kept=kept[order])
+    for way in ("convert", "keep"):
+        assert one.expected["old"][way].fidelity.value == pytest.approx(other.expected["old"][way].fidelity.value)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"kept": torch.zeros(3, CLASSES)}, "'kept' must have shape"),
+        ({"ids": torch.arange(3)}, "'ids' must have shape"),
+        ({"old": torch.tensor([ROWS])}, "'old' must name rows"),
+        ({"y": torch.full((ROWS,), -1)}, "'y' must have 50 labels"),
+        ({"y": torch.zeros(3, dtype=torch.long)}, "'y' must hold one class per row"),
+        ({"train": torch.arange(3)}, "'train' must be left out without 'y'"),
+        ({"z": torch.zeros(ROWS, 3)}, "'z' must be 8 wide"),
+        ({"z": None, "old": torch.arange(3)}, "'old' must be left out without 'z'"),
+        ({"method": "nearest"}, "'method' must be one of"),
+    ],
+)
+def test_wrong_arguments_are_one_sentence(arguments: dict[str, object], sentence: str) -> None:
+    before, after, _, head = world()
+    given: dict[str, object] = {"z": after} | arguments
+    with pytest.raises(InputError, match=sentence):
+        rg.upgrade(*published(before, after, head), **given)
+
+
+def test_too_few_anchors_are_refused() -> None:
+    before, after, _, head = world()
+    with pytest.raises(InputError, match=r"must share at least 9 anchors.*got 8"):
+        rg.upgrade(*published(before, after, head, count=8))
+
+
+def test_nothing_is_random() -> None:
+    before, after, _, head = world(noise=1.0)
+    pieces = published(before, after, head)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert rg.upgrade(*pieces, after).to_dict() == rg.upgrade(*pieces, after).to_dict()
