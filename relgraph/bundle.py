@@ -35,7 +35,8 @@ class Bundle:
         anchors: The published space.
         head: The published head; ``None`` if the model's head reads relative representations.
         weights: The weights of the model, by name.
-        manifest: Task, settings of the relative layer, graph, versions, and the SHA-256 of every file.
+        manifest: Task, settings of the relative layer, graph, version and time of the anchors, versions of packages,
+            and the SHA-256 of every file.
     """
 
     anchors: AnchorSet
@@ -104,6 +105,8 @@ def save_bundle(folder: PathLike, model: nn.Module, anchors: AnchorSet, *, mode:
             "layer": layer and {name: getattr(layer, name) for name in ("similarity", "normalization", "shrinkage")},
             "model": repr(model),
             "graph": anchors.fingerprint,
+            "version": anchors.version,
+            "time": anchors.time,
             "versions": {module.__name__: module.__version__ for module in (relgraph, torch, torch_geometric)},
             "files": {file.name: _sha256(file) for file in sorted(work.iterdir())},
         }
@@ -195,6 +198,8 @@ def _manifest(path: Path) -> dict[str, Any]:
 
 def _card(manifest: Mapping[str, Any], anchors: AnchorSet) -> str:
     """A model card for the Hub."""
+    release = ", ".join(filter(None, [anchors.version, anchors.time]))
+    version = f", version {release}" if release else ""
     versions = ", ".join(f"{name} {version}" for name, version in manifest["versions"].items())
     return f"""---
 library_name: relgraph
@@ -204,7 +209,7 @@ tags:
 ---
 
 A graph neural network with its published space: {len(anchors)} anchors in {anchors.num_features} dimensions, task
-{manifest["task"]}, graph {anchors.fingerprint or "unknown"}. Saved with {versions}.
+{manifest["task"]}, graph {anchors.fingerprint or "unknown"}{version}. Saved with {versions}.
 
 ```python
 import relgraph as rg

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from torch import Tensor
 
-from relgraph.anchors.base import AnchorValues, check_rows
+from relgraph.anchors.base import AnchorValues, check_rows, checked_time
 from relgraph.anchors.matching import as_tensor, repeated_id, row_numbers
 from relgraph.errors import InputError
 from relgraph.graph import anchor_index, anchored_nodes, integer_ids, node_ids, num_nodes
@@ -16,6 +16,8 @@ from relgraph.graph import fingerprint as graph_fingerprint
 from relgraph.io import digest
 
 if TYPE_CHECKING:
+    from datetime import date
+
     from torch_geometric.data import Data
     from torch_geometric.data.storage import NodeStorage
 
@@ -35,14 +37,18 @@ class AnchorSet(AnchorValues):
         fingerprint: Of the graph (:func:`relgraph.graph.fingerprint`); empty if unknown.
         id: Name of the anchor set; by default a hash of the ids, embeddings, center and weights.
         weights: Share of all rows that each anchor stands for, above 0, shape ``(K,)``; by default all the same.
+        version: Label of the release of the encoder or graph, any string; empty if unknown.
+        time: When the embeddings were computed, in ISO 8601 or as a ``datetime``; empty if unknown.
 
     Raises:
-        InputError: If shapes or types do not fit, an id is repeated, or a number is not finite.
+        InputError: If shapes or types do not fit, an id is repeated, a number is not finite, or ``time`` is no time.
 
     Example:
         >>> anchors = AnchorSet(torch.tensor([7, 3]), torch.eye(2), torch.zeros(2), fingerprint="00ff", id="mine")
         >>> anchors
         AnchorSet(2 anchors, 2 features, graph 00ff, id mine)
+        >>> AnchorSet(torch.tensor([7, 3]), torch.eye(2), torch.zeros(2), id="mine", version="2026-03")
+        AnchorSet(2 anchors, 2 features, graph unknown, id mine, version 2026-03)
         >>> anchors.take(torch.tensor([3])).embeddings
         tensor([[0., 1.]])
     """
@@ -62,10 +68,13 @@ class AnchorSet(AnchorValues):
         fingerprint: str = "",
         id: str = "",
         weights: Tensor | None = None,
+        *,
+        version: str = "",
+        time: str | date = "",
     ) -> None:
         object.__setattr__(self, "id", id)
         object.__setattr__(self, "weights", weights)
-        super().__init__(ids, embeddings, center, fingerprint)
+        super().__init__(ids, embeddings, center, fingerprint, version, checked_time(time))
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -89,6 +98,8 @@ class AnchorSet(AnchorValues):
         *,
         center_over: Tensor | None = None,
         fingerprint: str | None = None,
+        version: str = "",
+        time: str | date = "",
     ) -> AnchorSet:
         """Publish a space: the rows of the anchors that ``data`` carries, and the mean of all rows.
 
@@ -100,6 +111,7 @@ class AnchorSet(AnchorValues):
                 graph that has grown, the rows of the old nodes keep the center comparable to that of the other run.
             fingerprint: Of the graph, if it is known already or ``data`` is a part of it; by default it is computed
                 (empty for a node type of a heterogeneous graph).
+            version, time: As of :class:`AnchorSet`.
 
         Raises:
             InputError: If ``z`` is not finite or has not one row per node, ``data`` has no anchors or repeated ids, or
@@ -132,7 +144,8 @@ class AnchorSet(AnchorValues):
                 found = f"(got shape {tuple(weights.shape)} for {len(z)} nodes); apply relgraph.AddAnchors again"
                 raise InputError("anchor_weight", f"must hold one number per node {found}")
             weights = weights[rows]
-        return cls._of(z, rows, ids, center_over, fingerprint, weights)
+        about: dict[str, Any] = {"fingerprint": fingerprint, "weights": weights, "version": version, "time": time}
+        return cls._of(z, rows, ids, center_over, **about)
 
     @classmethod
     def from_rows(
@@ -144,6 +157,8 @@ class AnchorSet(AnchorValues):
         center_over: Tensor | None = None,
         fingerprint: str = "",
         weights: Tensor | None = None,
+        version: str = "",
+        time: str | date = "",
     ) -> AnchorSet:
         """Publish a space without a graph: these rows of ``z`` are the anchors.
 
@@ -153,7 +168,7 @@ class AnchorSet(AnchorValues):
             ids: Stable ids of all rows of ``z``, shape ``(N,)``; by default the row numbers.
             center_over: As in :meth:`from_embeddings`.
             fingerprint: Of the graph or the dataset; empty if unknown.
-            weights: As of :class:`AnchorSet`.
+            weights, version, time: As of :class:`AnchorSet`.
 
         Raises:
             InputError: If ``z`` is not finite, a row is missing or repeated, or ``ids`` do not fit.
@@ -168,23 +183,16 @@ class AnchorSet(AnchorValues):
         ids = torch.arange(count) if ids is None else integer_ids(ids)
         if ids.shape != (count,):
             raise InputError("ids", f"must have shape ({count},), one id per row of 'z' (got {tuple(ids.shape)})")
-        return cls._of(z, row_numbers("rows", rows, count), ids, center_over, fingerprint, weights)
+        about: dict[str, Any] = {"fingerprint": fingerprint, "weights": weights, "version": version, "time": time}
+        return cls._of(z, row_numbers("rows", rows, count), ids, center_over, **about)
 
     @classmethod
-    def _of(
-        cls,
-        z: Tensor,
-        rows: Tensor,
-        ids: Tensor,
-        center_over: Tensor | None,
-        fingerprint: str,
-        weights: Tensor | None,
-    ) -> AnchorSet:
+    def _of(cls, z: Tensor, rows: Tensor, ids: Tensor, center_over: Tensor | None, **about: Any) -> AnchorSet:
         z = z.detach()
         wide = torch.float32 if z.device.type == "mps" else torch.float64  # that device has no double precision
         averaged = z if center_over is None else z[row_numbers("center_over", center_over, z.size(0)).to(z.device)]
         center = averaged.mean(dim=0, dtype=wide).to(z.dtype)
-        return cls(ids[rows.to(ids.device)], z[rows.to(z.device)], center, fingerprint, weights=weights)
+        return cls(ids[rows.to(ids.device)], z[rows.to(z.device)], center, **about)
 
     @property
     def embeddings(self) -> Tensor:
@@ -207,4 +215,5 @@ class AnchorSet(AnchorValues):
 
     def __repr__(self) -> str:
         graph = self.fingerprint or "unknown"
-        return f"AnchorSet({len(self)} anchors, {self.num_features} features, graph {graph}, id {self.id})"
+        version = f", version {self.version}" if self.version else ""
+        return f"AnchorSet({len(self)} anchors, {self.num_features} features, graph {graph}, id {self.id}{version})"

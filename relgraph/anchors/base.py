@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import datetime as dt
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -27,18 +28,23 @@ class AnchorValues:
         values: Values of the anchors, shape ``(K, D)``, finite.
         mean: Mean of the values over all rows, shape ``(D,)``, finite.
         fingerprint: Of the graph (:func:`relgraph.graph.fingerprint`); empty if unknown.
+        version: Label of the release, any string; empty if unknown.
+        time: When the values were computed, in ISO 8601, or as a ``datetime``, which is stored so; empty if unknown.
     """
 
     ids: Tensor
     values: Tensor
     mean: Tensor
     fingerprint: str
+    version: str
+    time: str
 
     # Of files: what they hold, the names of values and mean, of further tensors ``(K,)``, and of header attributes.
     _kind: ClassVar[str]
     _names: ClassVar[tuple[str, str]]
     _further: ClassVar[tuple[str, ...]] = ()
     _header: ClassVar[tuple[str, ...]]
+    _release: ClassVar[tuple[str, ...]] = ("version", "time")
 
     def __post_init__(self) -> None:
         rows, mean = self._names
@@ -53,9 +59,22 @@ class AnchorValues:
         object.__setattr__(self, "ids", ids.to(values.device))
         object.__setattr__(self, "values", values.detach())
         object.__setattr__(self, "mean", average.detach().to(values))
+        version: object = self.version
+        if not isinstance(version, str):
+            got = f"got {type(version).__name__}"
+            raise InputError("version", f"must be a string ({got}); give the label of the release, such as '2026-03'")
+        object.__setattr__(self, "time", checked_time(self.time))
 
     def __len__(self) -> int:
         return self.ids.numel()
+
+    @property
+    def datetime(self) -> dt.datetime | None:
+        """The time as a ``datetime`` with a time zone, UTC if none is given; ``None`` if it is unknown."""
+        if not self.time:
+            return None
+        found = dt.datetime.fromisoformat(self.time)
+        return found if found.tzinfo else found.replace(tzinfo=dt.UTC)
 
     def to(self, *args: Any, **kwargs: Any) -> Self:
         """A copy on another device or in another floating-point type; arguments as of ``Tensor.to``."""
@@ -92,7 +111,8 @@ class AnchorValues:
             DataError: If the file cannot be written.
         """
         tensors = {name: getattr(self, name) for name in ("ids", *self._names, *self._further)}
-        save_record(path, self._kind, tensors, {name: getattr(self, name) for name in self._header})
+        header = {name: getattr(self, name) for name in (*self._header, *self._release)}
+        save_record(path, self._kind, tensors, header)
 
     @classmethod
     def load(cls, path: PathLike) -> Self:
@@ -105,7 +125,8 @@ class AnchorValues:
         tensors, header = load_record(path, cls._kind, names)
         given: dict[str, Any] = {name: tensors[name] for name in names}
         try:
-            return cls(**given | {name: header[name] for name in cls._header if name in header})
+            # Files of earlier versions of relgraph have neither a version nor a time.
+            return cls(**given | {name: header[name] for name in (*cls._header, *cls._release) if name in header})
         except InputError as error:
             raise DataError(f"'{path}' holds no usable {cls.__name__}: {error}; save it again") from error
 
@@ -118,6 +139,23 @@ def checked_ids(ids: Any) -> Tensor:
     if (repeated := repeated_id(found)) is not None:
         raise InputError("ids", f"must not repeat an id (got {repeated} more than once); give every anchor once")
     return found
+
+
+def checked_time(time: object) -> str:
+    """A time in ISO 8601, as it was given; an error if it is none. A ``datetime`` or ``date`` is written so.
+
+    Example:
+        >>> checked_time("2026-03-01T12:00Z"), checked_time(dt.date(2026, 3, 1)), checked_time("")
+        ('2026-03-01T12:00Z', '2026-03-01', '')
+    """
+    if isinstance(time, dt.date):  # of which a datetime is one
+        return time.isoformat()
+    try:
+        if isinstance(time, str) and (time == "" or dt.datetime.fromisoformat(time)):
+            return time
+    except ValueError:
+        pass
+    raise InputError("time", f"must be a time in ISO 8601 (got {time!r}); write '2026-03-01' or '2026-03-01T12:00Z'")
 
 
 def check_rows(argument: str, rows: object) -> Tensor:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from torch import Tensor
 
-from relgraph.anchors.base import AnchorValues
+from relgraph.anchors.base import AnchorValues, checked_time
 from relgraph.errors import unknown_name
 from relgraph.task import Mode, check_mode
+
+if TYPE_CHECKING:
+    from datetime import date
 
 MeanFrom = Literal["center", "run-embeddings", "anchors"]
 
@@ -28,9 +31,11 @@ class PublishedHead(AnchorValues):
             ``"run-embeddings"`` (over all embeddings), or ``"anchors"`` (over the anchors, the roughest).
         fingerprint: Of the graph; empty if unknown.
         anchor_set: Id of the :class:`relgraph.AnchorSet` that it was published from; empty if unknown.
+        version, time: Of the run that the head belongs to, as of :class:`relgraph.AnchorSet`.
 
     Raises:
-        InputError: If shapes or types do not fit, a literal is unknown, an id is repeated, or a number is not finite.
+        InputError: If shapes or types do not fit, a literal is unknown, an id is repeated, a number is not finite, or
+            ``time`` is no time.
 
     Example:
         >>> import torch
@@ -54,13 +59,16 @@ class PublishedHead(AnchorValues):
         mean_from: MeanFrom = "center",
         fingerprint: str = "",
         anchor_set: str = "",
+        *,
+        version: str = "",
+        time: str | date = "",
     ) -> None:
         if mean_from not in get_args(MeanFrom):
             raise unknown_name("mean_from", mean_from, get_args(MeanFrom))
         object.__setattr__(self, "mode", check_mode(mode))
         object.__setattr__(self, "mean_from", mean_from)
         object.__setattr__(self, "anchor_set", anchor_set)
-        super().__init__(ids, outputs, mean, fingerprint)
+        super().__init__(ids, outputs, mean, fingerprint, version, checked_time(time))
 
     @property
     def outputs(self) -> Tensor:
@@ -68,7 +76,8 @@ class PublishedHead(AnchorValues):
         return self.values
 
     def __repr__(self) -> str:
+        version = f", version {self.version}" if self.version else ""
         return (
-            f"PublishedHead({len(self)} anchors, {self.values.size(1)} outputs, {self.mode}, mean from "
-            f"{self.mean_from}, graph {self.fingerprint or 'unknown'}, anchor set {self.anchor_set or 'unknown'})"
+            f"PublishedHead({len(self)} anchors, {self.values.size(1)} outputs, {self.mode}, mean from {self.mean_from}"
+            f", graph {self.fingerprint or 'unknown'}, anchor set {self.anchor_set or 'unknown'}{version})"
         )
