@@ -16,6 +16,7 @@ from torch import Tensor, nn
 import relgraph
 from relgraph.anchors import AnchorSet, PublishedHead, publish
 from relgraph.errors import DataError, InputError, import_extra
+from relgraph.fingerprints import short_fingerprint
 from relgraph.io import PathLike, load_record, output_folder, save_record, write_atomic
 from relgraph.nn.model import Model, RelativeModel
 from relgraph.task import Mode
@@ -209,7 +210,7 @@ tags:
 ---
 
 A graph neural network with its published space: {len(anchors)} anchors in {anchors.num_features} dimensions, task
-{manifest["task"]}, graph {anchors.fingerprint or "unknown"}{version}. Saved with {versions}.
+{manifest["task"]}, graph {short_fingerprint(anchors.fingerprint) or "unknown"}{version}. Saved with {versions}.
 
 ```python
 import relgraph as rg

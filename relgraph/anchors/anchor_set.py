@@ -11,6 +11,7 @@ from torch import Tensor
 from relgraph.anchors.base import AnchorValues, check_rows, checked_time
 from relgraph.anchors.matching import as_tensor, repeated_id, row_numbers
 from relgraph.errors import InputError
+from relgraph.fingerprints import short_fingerprint
 from relgraph.graph import anchor_index, anchored_nodes, integer_ids, node_ids, num_nodes
 from relgraph.graph import fingerprint as graph_fingerprint
 from relgraph.io import digest
@@ -214,6 +215,6 @@ class AnchorSet(AnchorValues):
         return super().take(ids)._changed(id="")
 
     def __repr__(self) -> str:
-        graph = self.fingerprint or "unknown"
+        graph = short_fingerprint(self.fingerprint) or "unknown"
         version = f", version {self.version}" if self.version else ""
         return f"AnchorSet({len(self)} anchors, {self.num_features} features, graph {graph}, id {self.id}{version})"

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from relgraph.anchors.base import AnchorValues, checked_time
 from relgraph.errors import unknown_name
+from relgraph.fingerprints import short_fingerprint
 from relgraph.task import Mode, check_mode
 
 if TYPE_CHECKING:
@@ -76,8 +77,8 @@ class PublishedHead(AnchorValues):
         return self.values
 
     def __repr__(self) -> str:
-        version = f", version {self.version}" if self.version else ""
+        graph, version = short_fingerprint(self.fingerprint), f", version {self.version}" if self.version else ""
         return (
             f"PublishedHead({len(self)} anchors, {self.values.size(1)} outputs, {self.mode}, mean from {self.mean_from}"
-            f", graph {self.fingerprint or 'unknown'}, anchor set {self.anchor_set or 'unknown'}{version})"
+            f", graph {graph or 'unknown'}, anchor set {self.anchor_set or 'unknown'}{version})"
         )
