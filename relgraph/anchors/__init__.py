@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from relgraph.anchors.coverage import propagated_features
 from relgraph.anchors.estimators import EstimatorHead
+from relgraph.anchors.lasting import lasting_nodes, neighborhood_change
 from relgraph.anchors.matching import GraphChangedWarning, GraphGrownWarning, aligned_rows, shared_ids
 from relgraph.anchors.publish import publish
 from relgraph.anchors.select import choose_weighted, labels_used, select_anchors
@@ -18,6 +19,8 @@ __all__ = [
     "aligned_rows",
     "choose_weighted",
     "labels_used",
+    "lasting_nodes",
+    "neighborhood_change",
     "propagated_features",
     "publish",
     "select_anchors",

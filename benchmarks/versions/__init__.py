@@ -1,0 +1,1 @@
+"""Graphs that grow, whose old heads and tables stay."""
