@@ -6,7 +6,7 @@ import sys
 import pytest
 from rich.console import Console
 
-from relgraph.cli.show import show
+from relgraph.cli.stitch_output import print_report
 from tests.cli.small import Finished
 
 
@@ -19,7 +19,7 @@ def test_tables_fit_the_width_and_hide_nothing(width: int, finished: Finished) -
                 figure["interval"] = [0.9987, 1.0123]
     report["runs"][0]["collapsed"] = True
     console = Console(width=width, record=True, quiet=False, file=sys.stderr, highlight=False)
-    show(report, console)
+    print_report(report, console)
     text = console.export_text()
     assert "…" not in text and max(map(len, text.splitlines())) <= width
     for name in report["methods"]:
@@ -36,7 +36,7 @@ def test_errors_are_shown_in_a_table_without_percent(
     report["metric"] |= {"name": "RMSE", "direction": "lower"}
     report["task"] = {"level": "graph", "mode": "regression"}
     console = Console(width=100, record=True, file=sys.stderr, highlight=False)
-    show(report, console)
+    print_report(report, console)
     text = console.export_text()
     assert "RMSE, lower is better" in text and "rank correlation" in text
     assert f"{report['methods']['ridge']['own']['mean']:.3f}" in text

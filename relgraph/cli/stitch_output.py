@@ -27,7 +27,7 @@ COLUMNS = {
 }
 
 
-def show(report: dict[str, Any], console: Console, files: Sequence[Path] = ()) -> None:
+def print_report(report: dict[str, Any], console: Console, files: Sequence[Path] = ()) -> None:
     """Print the data, the tables of methods, remarks, and the files written."""
     console.print("\n".join(_heading(report)), markup=False)
     tables, intervals = method_tables(report, console)
