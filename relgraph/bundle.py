@@ -23,7 +23,7 @@ from relgraph.task import Mode
 
 KIND = "relgraph.bundle/1"
 WEIGHTS = "relgraph.weights/1"
-_MANIFEST = "manifest.json"
+MANIFEST = "manifest.json"
 _LARGEST_MANIFEST = 1_000_000  # bytes
 _FILES = {"anchors": "anchors.safetensors", "head": "head.safetensors", "weights": "model.safetensors"}
 
@@ -112,7 +112,7 @@ def save_bundle(folder: PathLike, model: nn.Module, anchors: AnchorSet, *, mode:
             "files": {file.name: _sha256(file) for file in sorted(work.iterdir())},
         }
         write_atomic(work / "README.md", _card(manifest, anchors))
-        write_atomic(work / _MANIFEST, json.dumps(manifest, indent=2) + "\n")
+        write_atomic(work / MANIFEST, json.dumps(manifest, indent=2) + "\n")
 
 
 def load_bundle(folder: PathLike) -> Bundle:
@@ -125,11 +125,11 @@ def load_bundle(folder: PathLike) -> Bundle:
 
 
 def _read(folder: Path, links: bool) -> Bundle:
-    manifest = _manifest(folder / _MANIFEST)
+    manifest = _manifest(folder / MANIFEST)
     for name, expected in manifest["files"].items():
         path = folder / name
         if name not in _FILES.values():
-            raise DataError(f"'{folder / _MANIFEST}' must list files of a bundle (got {name!r}); save the bundle again")
+            raise DataError(f"'{folder / MANIFEST}' must list files of a bundle (got {name!r}); save the bundle again")
         if not path.is_file() or (path.is_symlink() and not links):
             found = "a link" if path.is_symlink() else "no file"
             raise DataError(f"'{path}' must be a file of the bundle (got {found}); save the bundle again")
@@ -137,7 +137,7 @@ def _read(folder: Path, links: bool) -> Bundle:
             raise DataError(f"'{path}' is not the file that was saved: its SHA-256 differs; save the bundle again")
     listed = {key: folder / name for key, name in _FILES.items() if name in manifest["files"]}
     if missing := [_FILES[key] for key in ("anchors", "weights") if key not in listed]:
-        raise DataError(f"'{folder / _MANIFEST}' must list '{missing[0]}' (got no such file); save the bundle again")
+        raise DataError(f"'{folder / MANIFEST}' must list '{missing[0]}' (got no such file); save the bundle again")
     head = PublishedHead.load(listed["head"]) if "head" in listed else None
     return Bundle(AnchorSet.load(listed["anchors"]), head, load_record(listed["weights"], WEIGHTS)[0], manifest)
 
@@ -153,7 +153,7 @@ def push_to_hub(folder: PathLike, repository: str, **options: Any) -> str:
     Raises:
         DataError: If the folder holds no intact bundle, or huggingface_hub is not installed.
     """
-    names = [_MANIFEST, "README.md", *load_bundle(folder).manifest["files"]]
+    names = [MANIFEST, "README.md", *load_bundle(folder).manifest["files"]]
     api = import_extra("huggingface_hub", "hub").HfApi(token=options.pop("token", None))
     address = str(api.create_repo(repository, exist_ok=True, **options))
     api.upload_folder(repo_id=repository, folder_path=str(folder), allow_patterns=names)
@@ -172,7 +172,7 @@ def from_pretrained(name: PathLike, **options: Any) -> Bundle:
     """
     if Path(name).is_dir():
         return load_bundle(name)
-    hub, files = import_extra("huggingface_hub", "hub"), [_MANIFEST, *_FILES.values()]
+    hub, files = import_extra("huggingface_hub", "hub"), [MANIFEST, *_FILES.values()]
     # Files of a snapshot are links into the cache of the Hub.
     return _read(Path(hub.snapshot_download(str(name), allow_patterns=files, **options)), links=True)
 

@@ -116,10 +116,15 @@ def short_fingerprint(fingerprint: str) -> str:
     return fingerprint.partition(".")[0]
 
 
-def num_nodes_of(fingerprint: str) -> int | None:
-    """The number of nodes of the graph; ``None`` if the fingerprint does not tell."""
+def graph_sizes(fingerprint: str) -> tuple[int, int] | None:
+    """Numbers of nodes and edges of the graph; ``None`` if the fingerprint does not tell.
+
+    Example:
+        >>> graph_sizes("48c2de550dbccd96.2.1.AAAAAAAAAAAB.AAAAAAAB"), graph_sizes("48c2de550dbccd96")
+        ((2, 1), None)
+    """
     found = _parsed(fingerprint)
-    return None if found is None else found[0].size
+    return None if found is None else (found[0].size, 0 if found[1] is None else found[1].size)
 
 
 def compare_fingerprints(old: str, new: str) -> GraphRelation:

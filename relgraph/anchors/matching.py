@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from relgraph.errors import InputError, RelgraphWarning
-from relgraph.fingerprints import compare_fingerprints, num_nodes_of, short_fingerprint
+from relgraph.fingerprints import compare_fingerprints, graph_sizes, short_fingerprint
 
 
 class GraphChangedWarning(RelgraphWarning):
@@ -164,4 +164,4 @@ def graph_warning(fingerprints: Sequence[str]) -> GraphChangedWarning | None:
 
 
 def _size(fingerprint: str) -> tuple[int, str]:
-    return num_nodes_of(fingerprint) or 0, fingerprint
+    return (graph_sizes(fingerprint) or (0, 0))[0], fingerprint
