@@ -6,7 +6,7 @@ import base64
 import binascii
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,8 @@ _BYTES = 6  # of a hash: two of a million nodes or a billion edges hardly ever s
 _BLOCK = 1 << 20
 
 
-class Sketch(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Sketch:
     """The smallest different hashes of a set, ascending, and how many members the set has."""
 
     size: int

@@ -102,7 +102,7 @@ class AnchorLoader(DataLoader[Any]):
         return found[self.nodes.to(z.device)]
 
     def publish(self, model: Model, *, version: str = "", time: str = "") -> AnchorSet:
-        """The space of a model, as :meth:`relgraph.AnchorSet.from_embeddings` makes it.
+        """The space of a model, as :meth:`relgraph.AnchorSet.from_embeddings` makes it; so are version and time.
 
         The embeddings of the nodes to go through, whose mean is the center, are never in memory together.
         """

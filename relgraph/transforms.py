@@ -139,7 +139,7 @@ class AddAnchors(BaseTransform):  # type: ignore[misc]
         strategy: str = "random",
         *,
         seed: int = 0,
-        share: float = 0.5,
+        share: float = 0.25,
         features: AnchorFeatures = "propagated",
         time: str = "node_year",
     ) -> AddAnchors:

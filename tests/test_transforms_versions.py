@@ -28,16 +28,16 @@ def versions() -> list[Data]:
 
 
 @pytest.mark.parametrize("strategy", ["random", "degree", "kmeans"])
-def test_anchors_are_chosen_among_the_lasting_half_and_apply_to_every_version(
+def test_anchors_are_chosen_among_the_lasting_quarter_and_apply_to_every_version(
     versions: list[Data], strategy: str
 ) -> None:
     made = AddAnchors.from_versions(versions, 12, strategy, seed=3)
     lasting = lasting_nodes(versions)
-    assert set(made.ids.tolist()) <= set(lasting[:50].tolist()) and made.labels_used == "none"
+    assert set(made.ids.tolist()) <= set(lasting[:25].tolist()) and made.labels_used == "none"
     for data in versions:
         with_anchors = made(data)
         assert torch.equal(with_anchors.node_id[anchor_index(with_anchors)], made.ids)
-    among = torch.isin(versions[-1].node_id, lasting[:50])
+    among = torch.isin(versions[-1].node_id, lasting[:25])
     generator = torch.Generator().manual_seed(3)
     rows, weights = choose_weighted(versions[-1], 12, strategy, among=among, generator=generator)
     assert torch.equal(versions[-1].node_id[rows], made.ids)
