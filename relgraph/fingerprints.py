@@ -100,6 +100,17 @@ class GraphRelation:
     edges: Share = Share(0, 0)
     counts: tuple[int, int] | None = None
 
+    @property
+    def ids_agree(self) -> bool | None:
+        """Whether equal ids seem to be the same nodes; ``None`` if unknown.
+
+        An edge is kept if both of its ends are: of a share ``p`` of the nodes, about ``p ** 2`` of the edges. If fewer
+        than half as many are there, the ids have most likely changed their meaning.
+        """
+        if not self.edges.asked or not self.nodes.asked:
+            return None
+        return self.edges.value >= LEAST_EDGES * self.nodes.value**2
+
 
 def format_fingerprint(digest: str, nodes: Sketch, edges: Sketch | None) -> str:
     """The string of a fingerprint: digest, numbers of nodes and edges, and the sketches of both, with dots between."""
@@ -121,8 +132,8 @@ def graph_sizes(fingerprint: str) -> tuple[int, int] | None:
     """Numbers of nodes and edges of the graph; ``None`` if the fingerprint does not tell.
 
     Example:
-        >>> graph_sizes("48c2de550dbccd96.2.1.AAAAAAAAAAAB.AAAAAAAB"), graph_sizes("48c2de550dbccd96")
-        ((2, 1), None)
+        >>> graph_sizes("48c2de550dbccd96.1.1.AAAAAAAB.AAAAAAAB"), graph_sizes("48c2de550dbccd96")
+        ((1, 1), None)
     """
     found = _parsed(fingerprint)
     return None if found is None else (found[0].size, 0 if found[1] is None else found[1].size)

@@ -124,6 +124,7 @@ def test_a_graph_that_has_grown_is_told_from_one_that_has_lost_nodes() -> None:
     assert {found.kind for found in kinds.values()} == {"other"}
     low, high = kinds[4500].nodes.interval
     assert low < 0.5 < high and high - low < 0.2
+    assert all(found.ids_agree for found in kinds.values())
 
 
 def test_ids_that_changed_their_meaning_are_another_graph() -> None:
@@ -132,6 +133,7 @@ def test_ids_that_changed_their_meaning_are_another_graph() -> None:
     shuffled = graph(order[old.edge_index], old.node_id)
     found = compare_fingerprints(fingerprint(old), fingerprint(shuffled))
     assert found.kind == "other" and found.nodes.value == 1 and found.edges.value < 0.1
+    assert found.ids_agree is False
     # Row numbers of a small graph are among those of every larger one.
     small, large = (Data(edge_index=random_graph(n, 4 * n, n).edge_index, num_nodes=n) for n in (1000, 3000))
     assert compare_fingerprints(fingerprint(small), fingerprint(large)).kind == "other"
@@ -159,7 +161,12 @@ def test_the_digits_of_earlier_versions_are_equal_or_unknown() -> None:
         ("....", new),
     ):
         found = compare_fingerprints(one, two)
-        assert found.kind == "unknown" and str(found.nodes) == "unknown" and found.nodes.interval == (0, 1)
+        assert (
+            found.kind == "unknown"
+            and found.ids_agree is None
+            and str(found.nodes) == "unknown"
+            and found.nodes.interval == (0, 1)
+        )
 
 
 def test_a_graph_too_large_to_tell_is_unknown() -> None:

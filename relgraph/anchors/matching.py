@@ -153,10 +153,10 @@ def graph_warning(fingerprints: Sequence[str]) -> GraphChangedWarning | None:
                 f"nodes, with {found.edges} of the old edges ({names})"
             )
         if found.kind == "other":
+            doubt = "" if found.ids_agree else "; make sure that equal ids are the same nodes"
             return GraphChangedWarning(
                 f"the anchors match by id, but were published on different graphs ({names}): {found.nodes} of the "
-                f"nodes and {found.edges} of the edges of the smaller one are in the other; make sure that equal ids "
-                "are the same nodes"
+                f"nodes and {found.edges} of the edges of the smaller one are in the other{doubt}"
             )
         if found.kind == "unknown":
             return GraphChangedWarning(f"the anchors match by id, but were published on different graphs ({names})")

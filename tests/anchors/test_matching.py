@@ -33,9 +33,16 @@ def test_a_grown_graph_is_a_soft_sentence(order: tuple[str, str]) -> None:
         aligned_rows(IDS, IDS, num_features=1, fingerprints=order)
 
 
+def test_ids_that_changed_their_meaning_are_a_clear_warning() -> None:
+    order = torch.randperm(40, generator=torch.Generator().manual_seed(0))
+    shuffled = fingerprint(Data(edge_index=order[ring(40)], num_nodes=40, node_id=torch.arange(40)))
+    assert "make sure that equal ids are the same nodes" in str(graph_warning((SMALL, shuffled)))
+
+
 def test_another_graph_is_a_clear_warning() -> None:
     with pytest.warns(
-        GraphChangedWarning, match="different graphs .*: 50 % of the nodes and 4. % .*make sure"
+        GraphChangedWarning,
+        match="different graphs .*: 50 % of the nodes and 4. % .* of the smaller one are in the other$",
     ) as found:
         aligned_rows(IDS, IDS, num_features=1, fingerprints=(SMALL, ELSEWHERE))
     assert found[0].category is GraphChangedWarning and found[0].filename == __file__
