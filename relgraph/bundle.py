@@ -16,13 +16,14 @@ from torch import Tensor, nn
 import relgraph
 from relgraph.anchors import AnchorSet, PublishedHead, publish
 from relgraph.errors import DataError, InputError, import_extra
+from relgraph.fingerprints import short_fingerprint
 from relgraph.io import PathLike, load_record, output_folder, save_record, write_atomic
 from relgraph.nn.model import Model, RelativeModel
 from relgraph.task import Mode
 
 KIND = "relgraph.bundle/1"
 WEIGHTS = "relgraph.weights/1"
-_MANIFEST = "manifest.json"
+MANIFEST = "manifest.json"
 _LARGEST_MANIFEST = 1_000_000  # bytes
 _FILES = {"anchors": "anchors.safetensors", "head": "head.safetensors", "weights": "model.safetensors"}
 
@@ -35,7 +36,8 @@ class Bundle:
         anchors: The published space.
         head: The published head; ``None`` if the model's head reads relative representations.
         weights: The weights of the model, by name.
-        manifest: Task, settings of the relative layer, graph, versions, and the SHA-256 of every file.
+        manifest: Task, settings of the relative layer, graph, version and time of the anchors, versions of packages,
+            and the SHA-256 of every file.
     """
 
     anchors: AnchorSet
@@ -104,11 +106,13 @@ def save_bundle(folder: PathLike, model: nn.Module, anchors: AnchorSet, *, mode:
             "layer": layer and {name: getattr(layer, name) for name in ("similarity", "normalization", "shrinkage")},
             "model": repr(model),
             "graph": anchors.fingerprint,
+            "version": anchors.version,
+            "time": anchors.time,
             "versions": {module.__name__: module.__version__ for module in (relgraph, torch, torch_geometric)},
             "files": {file.name: _sha256(file) for file in sorted(work.iterdir())},
         }
         write_atomic(work / "README.md", _card(manifest, anchors))
-        write_atomic(work / _MANIFEST, json.dumps(manifest, indent=2) + "\n")
+        write_atomic(work / MANIFEST, json.dumps(manifest, indent=2) + "\n")
 
 
 def load_bundle(folder: PathLike) -> Bundle:
@@ -121,11 +125,11 @@ def load_bundle(folder: PathLike) -> Bundle:
 
 
 def _read(folder: Path, links: bool) -> Bundle:
-    manifest = _manifest(folder / _MANIFEST)
+    manifest = _manifest(folder / MANIFEST)
     for name, expected in manifest["files"].items():
         path = folder / name
         if name not in _FILES.values():
-            raise DataError(f"'{folder / _MANIFEST}' must list files of a bundle (got {name!r}); save the bundle again")
+            raise DataError(f"'{folder / MANIFEST}' must list files of a bundle (got {name!r}); save the bundle again")
         if not path.is_file() or (path.is_symlink() and not links):
             found = "a link" if path.is_symlink() else "no file"
             raise DataError(f"'{path}' must be a file of the bundle (got {found}); save the bundle again")
@@ -133,7 +137,7 @@ def _read(folder: Path, links: bool) -> Bundle:
             raise DataError(f"'{path}' is not the file that was saved: its SHA-256 differs; save the bundle again")
     listed = {key: folder / name for key, name in _FILES.items() if name in manifest["files"]}
     if missing := [_FILES[key] for key in ("anchors", "weights") if key not in listed]:
-        raise DataError(f"'{folder / _MANIFEST}' must list '{missing[0]}' (got no such file); save the bundle again")
+        raise DataError(f"'{folder / MANIFEST}' must list '{missing[0]}' (got no such file); save the bundle again")
     head = PublishedHead.load(listed["head"]) if "head" in listed else None
     return Bundle(AnchorSet.load(listed["anchors"]), head, load_record(listed["weights"], WEIGHTS)[0], manifest)
 
@@ -149,7 +153,7 @@ def push_to_hub(folder: PathLike, repository: str, **options: Any) -> str:
     Raises:
         DataError: If the folder holds no intact bundle, or huggingface_hub is not installed.
     """
-    names = [_MANIFEST, "README.md", *load_bundle(folder).manifest["files"]]
+    names = [MANIFEST, "README.md", *load_bundle(folder).manifest["files"]]
     api = import_extra("huggingface_hub", "hub").HfApi(token=options.pop("token", None))
     address = str(api.create_repo(repository, exist_ok=True, **options))
     api.upload_folder(repo_id=repository, folder_path=str(folder), allow_patterns=names)
@@ -168,7 +172,7 @@ def from_pretrained(name: PathLike, **options: Any) -> Bundle:
     """
     if Path(name).is_dir():
         return load_bundle(name)
-    hub, files = import_extra("huggingface_hub", "hub"), [_MANIFEST, *_FILES.values()]
+    hub, files = import_extra("huggingface_hub", "hub"), [MANIFEST, *_FILES.values()]
     # Files of a snapshot are links into the cache of the Hub.
     return _read(Path(hub.snapshot_download(str(name), allow_patterns=files, **options)), links=True)
 
@@ -195,6 +199,8 @@ def _manifest(path: Path) -> dict[str, Any]:
 
 def _card(manifest: Mapping[str, Any], anchors: AnchorSet) -> str:
     """A model card for the Hub."""
+    release = ", ".join(filter(None, [anchors.version, anchors.time]))
+    version = f", version {release}" if release else ""
     versions = ", ".join(f"{name} {version}" for name, version in manifest["versions"].items())
     return f"""---
 library_name: relgraph
@@ -204,7 +210,7 @@ tags:
 ---
 
 A graph neural network with its published space: {len(anchors)} anchors in {anchors.num_features} dimensions, task
-{manifest["task"]}, graph {anchors.fingerprint or "unknown"}. Saved with {versions}.
+{manifest["task"]}, graph {short_fingerprint(anchors.fingerprint) or "unknown"}{version}. Saved with {versions}.
 
 ```python
 import relgraph as rg

@@ -13,6 +13,8 @@ from torch import Tensor
 from torch.utils.weak import WeakIdKeyDictionary, WeakIdRef
 
 from relgraph.errors import InputError
+from relgraph.fingerprints import compare_fingerprints as compare_fingerprints
+from relgraph.fingerprints import format_fingerprint, sketch_edges, sketch_nodes
 
 if TYPE_CHECKING:
     from torch_geometric.data import Data
@@ -130,9 +132,11 @@ def check_edges(edge_index: Tensor, count: int) -> None:
 
 
 def fingerprint(data: Data) -> str:
-    """A hash of sixteen hexadecimal digits over node ids, edges and edge weights; their order does not matter.
+    """A string that tells this graph from others, and from what has grown from it; see :func:`compare_fingerprints`.
 
-    Features are left out: new features on the same nodes and edges are the same graph.
+    It starts with a hash of sixteen hexadecimal digits over node ids, edges and edge weights; their order does not
+    matter. Numbers of nodes and edges, and a sample of both, follow. Features are left out: new features on the same
+    nodes and edges are the same graph. It has about 4,000 characters, fewer for graphs of fewer than 256 nodes.
 
     Example:
         >>> from torch_geometric.data import Data
@@ -147,10 +151,10 @@ def fingerprint(data: Data) -> str:
     parts = (edge_index, edge_weight, _given_ids(data))
     marks = _marks(parts, num_nodes(data))
     if edge_index is None or marks is None:
-        return _digest(node_ids(data), edge_index, edge_weight)
+        return _computed(node_ids(data), edge_index, edge_weight)
     known = _FINGERPRINTS.get(edge_index)
     if known is None or known[0] != marks:
-        known = _FINGERPRINTS[edge_index] = marks, _digest(node_ids(data), edge_index, edge_weight)
+        known = _FINGERPRINTS[edge_index] = marks, _computed(node_ids(data), edge_index, edge_weight)
     return known[1]
 
 
@@ -166,11 +170,12 @@ def _marks(parts: tuple[Tensor | None, ...], count: int) -> object:
     return count, *(part if part is None else (WeakIdRef(part), part._version, part.data_ptr()) for part in parts)
 
 
-def _digest(ids: Tensor, edge_index: Tensor | None, edge_weight: Tensor | None) -> str:
+def _computed(ids: Tensor, edge_index: Tensor | None, edge_weight: Tensor | None) -> str:
     ids = ids.cpu().to(torch.int64)
-    digest = hashlib.sha256(ids.sort().values.numpy().tobytes())
+    digest, edges = hashlib.sha256(ids.sort().values.numpy().tobytes()), None
     if edge_index is not None:
         source, target = ids[edge_index.cpu()].numpy()
+        edges = sketch_edges(source, target)
         weight = None if edge_weight is None else edge_weight.detach().cpu().to(torch.float64).view(-1).numpy()
         keys = [target, source] if weight is None else [weight, target, source]
         if weight is None and ids.numel() and int(ids.min()) >= 0 and int(ids.max()) < 1 << 31:
@@ -181,7 +186,7 @@ def _digest(ids: Tensor, edge_index: Tensor | None, edge_weight: Tensor | None) 
             keys = [key[order] for key in keys]
         for key in keys:
             digest.update(key.tobytes())
-    return digest.hexdigest()[:16]
+    return format_fingerprint(digest.hexdigest()[:16], sketch_nodes(ids.numpy()), edges)
 
 
 def anchored_nodes(data: Any) -> Any:

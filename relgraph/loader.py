@@ -101,8 +101,8 @@ class AnchorLoader(DataLoader[Any]):
         found[rows] = z  # a loader that shuffles has another order
         return found[self.nodes.to(z.device)]
 
-    def publish(self, model: Model) -> AnchorSet:
-        """The space of a model, as :meth:`relgraph.AnchorSet.from_embeddings` makes it.
+    def publish(self, model: Model, *, version: str = "", time: str = "") -> AnchorSet:
+        """The space of a model, as :meth:`relgraph.AnchorSet.from_embeddings` makes it; so are version and time.
 
         The embeddings of the nodes to go through, whose mean is the center, are never in memory together.
         """
@@ -122,6 +122,8 @@ class AnchorLoader(DataLoader[Any]):
             (total / count).to(rows.dtype),
             fingerprint(self.data),
             weights=None if weights is None else weights[self.anchors],
+            version=version,
+            time=time,
         )
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+import warnings
+from collections.abc import Sequence
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
@@ -11,12 +13,18 @@ from torch_geometric.data import Data, HeteroData
 from torch_geometric.data.storage import NodeStorage
 from torch_geometric.transforms import BaseTransform
 
-from relgraph.anchors import choose_weighted, labels_used, shared_ids
+from relgraph.anchors import choose_weighted, labels_used, lasting_nodes, shared_ids
 from relgraph.anchors.matching import as_tensor
 from relgraph.anchors.select import AnchorFeatures, LabelsUsed
 from relgraph.anchors.values import checked_ids, shortened
-from relgraph.errors import InputError, unknown_name
+from relgraph.errors import InputError, RelgraphWarning, unknown_name
 from relgraph.graph import node_ids, num_nodes
+
+Missing = Literal["error", "drop"]
+
+
+class MissingAnchorsWarning(RelgraphWarning):
+    """Some of the given anchors are not in the graph; the others were made its anchors."""
 
 
 class AddAnchors(BaseTransform):  # type: ignore[misc]
@@ -71,19 +79,45 @@ class AddAnchors(BaseTransform):  # type: ignore[misc]
         self.node_type, self.features, self.among = node_type, features, among
         self.ids: Tensor | None = None
         self.weights: Tensor | None = None
+        self.missing: Missing = "error"
 
     @classmethod
-    def from_ids(cls, ids: Tensor, node_type: str | None = None, *, weights: Tensor | None = None) -> AddAnchors:
+    def from_ids(
+        cls,
+        ids: Tensor,
+        node_type: str | None = None,
+        *,
+        weights: Tensor | None = None,
+        missing: Missing = "error",
+    ) -> AddAnchors:
         """The transform that makes the nodes with these stable ids ``(K,)`` the anchors, in this order.
 
-        Two teams, or two runs, agree on anchors so. A repeated id is an error; when called, so is a missing one.
-        ``weights`` ``(K,)`` are the shares of all nodes that the anchors stand for, as of
-        :attr:`relgraph.AnchorSet.weights`.
+        Two teams, or two runs, agree on anchors so. Nodes may disappear from a graph, and anchors with them. The rest
+        of the anchors still matches those that were published before, by ids
+        (:func:`relgraph.anchors.aligned_rows`): a conversion from them is as good as one from as many anchors chosen
+        anew, as long as nodes disappear at random, and at least one more of them than the space has dimensions is
+        needed.
+
+        Args:
+            ids: Stable ids, a repeated one is an error.
+            node_type: As of :class:`AddAnchors`.
+            weights: Shares of all nodes that the anchors stand for, ``(K,)``, as of
+                :attr:`relgraph.AnchorSet.weights`; they are kept as they are if anchors are missing.
+            missing: What is done with ids that are not in a graph: ``"error"``, or ``"drop"`` to leave them out with a
+                warning that counts them. The ranks of the others then have no gap, and ``num_anchors`` is their number.
+
+        Raises:
+            InputError: If an id is repeated, or ``weights`` do not fit; when called, if an id is missing, or all are.
+
+        Warns:
+            MissingAnchorsWarning: When called with ``missing="drop"``, if ids are missing.
 
         Example:
             >>> AddAnchors.from_ids(torch.tensor([2, 0]))(Data(x=torch.zeros(4, 1))).anchor_rank
             tensor([ 1, -1,  0, -1])
         """
+        if missing not in get_args(Missing):
+            raise unknown_name("missing", missing, get_args(Missing))
         found = checked_ids(ids)
         transform = cls(found.numel(), node_type=node_type)
         transform.labels_used = None
@@ -94,16 +128,71 @@ class AddAnchors(BaseTransform):  # type: ignore[misc]
                 got = f"(got shape {tuple(shares.shape)}, least {float(shares.min()) if shares.numel() else None})"
                 raise InputError("weights", f"must hold one finite number above 0 per id, {found.numel()} {got}")
             transform.weights = shares
+        transform.missing = missing
+        return transform
+
+    @classmethod
+    def from_versions(
+        cls,
+        graphs: Sequence[Data] | Data,
+        num_anchors: int,
+        strategy: str = "random",
+        *,
+        seed: int = 0,
+        share: float = 0.25,
+        features: AnchorFeatures = "propagated",
+        time: str = "node_year",
+    ) -> AddAnchors:
+        """Anchors that will last: the transform of nodes that all versions have and whose neighbors hardly change.
+
+        The strategy chooses, on the newest version, among a share of the nodes that all versions have: the first ones
+        of :func:`relgraph.anchors.lasting_nodes`, which have neighbors in every version and the least changed
+        neighborhoods. An encoder of a later version embeds these nodes much as before, and a map fitted on them is
+        not asked to undo the change of the graph. Of a single graph, the oldest nodes with the most neighbors are
+        chosen from, which is a guess.
+
+        Args:
+            graphs: Versions of a graph with stable ids, the oldest first; or a single graph.
+            num_anchors, strategy, seed, features: As of :class:`AddAnchors`; features that are a run's embeddings are
+                those of the newest version.
+            share: Share of the common nodes that the strategy chooses from, above 0 and up to 1; more if they are
+                fewer than ``num_anchors``. The default was chosen on the validation nodes of Cora
+                (``benchmarks/versions/lasting.py``).
+            time: Node attribute of the newest graph that is smaller for older nodes; it breaks ties.
+
+        Returns:
+            The transform by ids (:meth:`from_ids`), for every version; with weights, the shares of the newest graph's
+            nodes, if the strategy gives some.
+
+        Raises:
+            InputError: If there are fewer common nodes than anchors, a graph has no edges or repeats an id, a setting
+                does not allow the choice, or the strategy cannot choose among some of the nodes.
+
+        Example:
+            >>> old = Data(edge_index=torch.tensor([[0, 1], [1, 2]]), num_nodes=3)
+            >>> new = Data(edge_index=torch.tensor([[0, 1, 2], [1, 2, 3]]), num_nodes=4)
+            >>> AddAnchors.from_versions([old, new], 2).ids.sort().values
+            tensor([0, 1])
+        """
+        versions = [_converted(graph) for graph in (graphs if isinstance(graphs, Sequence) else [graphs])]
+        if not 0 < share <= 1:
+            raise InputError("share", f"must be above 0 and at most 1 (got {share}); 1 chooses among all common nodes")
+        lasting = lasting_nodes(versions, time=time)
+        if num_anchors > len(lasting):
+            found = f"(got {num_anchors}); take fewer, or fewer versions"
+            raise InputError("num_anchors", f"must be at most {len(lasting)}, the nodes that all versions have {found}")
+        newest = versions[-1]
+        lasting = lasting[: max(num_anchors, round(share * len(lasting)))]
+        among = torch.isin(node_ids(newest).cpu(), lasting)
+        chosen = cls(num_anchors, strategy, seed=seed, features=features, among=among)
+        rows, weights = chosen._choose(newest)
+        transform = cls.from_ids(node_ids(newest)[rows], weights=weights)
+        transform.labels_used = chosen.labels_used
         return transform
 
     def __call__(self, data: Any) -> Data | HeteroData:
         """A copy of the graph with its anchors."""
-        networkx = sys.modules.get("networkx")  # not imported yet: then no graph of it can be given
-        if networkx is not None and isinstance(data, networkx.Graph):
-            from relgraph.datasets import load_dataset
-
-            data = load_dataset(data)
-        found: Data | HeteroData = super().__call__(data)
+        found: Data | HeteroData = super().__call__(_converted(data))
         return found
 
     def forward(self, data: Data | HeteroData) -> Data | HeteroData:
@@ -138,11 +227,19 @@ class AddAnchors(BaseTransform):  # type: ignore[misc]
             )
         present = node_ids(nodes)
         asked, rows = shared_ids(self.ids, present)
-        if asked.numel() != self.ids.numel():
+        if lost := self.ids.numel() - asked.numel():
             missing = shortened(self.ids[~torch.isin(self.ids, present.cpu())].tolist())
-            hint = "take anchors that both graphs have, or set data.node_id"
-            raise InputError("ids", f"must all be nodes of the graph (missing: {missing}); {hint}")
-        return rows, None if self.weights is None else self.weights.to(rows.device)
+            if self.missing == "error" or not len(asked):
+                rule = "all be nodes of the graph" if self.missing == "error" else "name a node of the graph"
+                hint = "take anchors that both graphs have, or set data.node_id"
+                hint += "; missing='drop' leaves them out" if len(asked) else ""
+                raise InputError("ids", f"must {rule} (missing: {missing}); {hint}")
+            warnings.warn(
+                f"{lost} of {self.ids.numel()} anchors are not in the graph and were left out (missing: {missing})",
+                MissingAnchorsWarning,
+                stacklevel=5,  # of the call of the transform
+            )
+        return rows, None if self.weights is None else self.weights[asked].to(rows.device)
 
     def __repr__(self) -> str:
         where = "" if self.node_type is None else f", node_type={self.node_type!r}"
@@ -153,6 +250,16 @@ class AddAnchors(BaseTransform):  # type: ignore[misc]
         some = f", among={self.among!r}" if isinstance(self.among, str) else ", among=..."
         some = "" if self.among is None else some
         return f"AddAnchors({self.num_anchors}, {self.strategy!r}, seed={self.seed}{where}{features}{some})"
+
+
+def _converted(data: Any) -> Any:
+    """A graph of networkx as a graph of PyG; anything else as it is."""
+    networkx = sys.modules.get("networkx")  # not imported yet: then no graph of it can be given
+    if networkx is None or not isinstance(data, networkx.Graph):
+        return data
+    from relgraph.datasets import load_dataset
+
+    return load_dataset(data)
 
 
 def write_anchors(nodes: Data | NodeStorage, rows: Tensor, weights: Tensor | None = None) -> None:

@@ -42,7 +42,8 @@ def model(relative: bool = False) -> Model:
 @pytest.fixture
 def bundle(tmp_path: Path, data: Data) -> Path:
     made = model()
-    rg.save_bundle(tmp_path / "b", made, rg.AnchorSet.from_embeddings(made.embed(data), data), mode="multilabel")
+    space = rg.AnchorSet.from_embeddings(made.embed(data), data, version="v2", time="2026-03-01")
+    rg.save_bundle(tmp_path / "b", made, space, mode="multilabel")
     return tmp_path / "b"
 
 
@@ -57,6 +58,9 @@ def test_saved_is_loaded(bundle: Path, data: Data) -> None:
     head = rg.publish(made.head, space, mode="multilabel")
     assert found.anchors.id == space.id and torch.equal(found.head.outputs, head.outputs)
     assert found.head.mode == found.manifest["task"] == "multilabel"
+    for about in (found.anchors, found.head, SimpleNamespace(**found.manifest)):
+        assert (about.version, about.time) == ("v2", "2026-03-01")
+    assert "version v2, 2026-03-01" in (bundle / "README.md").read_text()
     assert found.manifest["graph"] == space.fingerprint and found.manifest["versions"]["relgraph"] == rg.__version__
     other = Model(GCNEncoder(5, 8), nn.Linear(8, 3)).eval()
     assert torch.equal(found.load_into(other).predict(data), made.predict(data))

@@ -168,10 +168,11 @@ def test_parallel_edges_of_different_weights_may_come_in_any_order() -> None:
     assert fingerprint(one) == fingerprint(two)
 
 
-def test_a_fingerprint_is_sixteen_hexadecimal_digits() -> None:
+def test_a_fingerprint_starts_with_sixteen_hexadecimal_digits() -> None:
     for data in (graph([], 1), graph([(0, 0)], 1), Data(num_nodes=3), Data(num_nodes=0)):
-        assert len(fingerprint(data)) == 16
-        assert int(fingerprint(data), 16) >= 0
+        digest, *sizes = fingerprint(data).split(".")[:3]
+        assert len(digest) == 16 and int(digest, 16) >= 0
+        assert sizes == [str(data.num_nodes), str(data.edge_index.size(1)) if "edge_index" in data else ""]
 
 
 def test_integer_types_do_not_matter() -> None:
@@ -194,7 +195,7 @@ def slow_fingerprint(data: Data) -> str:
 def test_small_and_large_ids_are_sorted_alike(shift: int) -> None:
     ends = torch.randint(50, (2, 400), generator=torch.Generator().manual_seed(0))
     data = Data(edge_index=ends, node_id=torch.arange(50) + shift, num_nodes=50)
-    assert fingerprint(data) == slow_fingerprint(data)
+    assert fingerprint(data)[:16] == slow_fingerprint(data)
 
 
 def test_the_fingerprint_of_the_same_tensors_is_computed_once_until_one_changes(

@@ -62,8 +62,10 @@ def test_whole_neighborhoods_give_the_outputs_of_the_whole_graph(encoder: type, 
         size = batch.batch_size
         torch.testing.assert_close(model(batch)[:size], model(data)[batch.n_id[:size]])
     torch.testing.assert_close(loader.embed(model), model.embed(data))
-    space, whole = loader.publish(model), rg.AnchorSet.from_embeddings(model.embed(data), data)
+    about = {"version": "v2", "time": "2026-03-01"}
+    space, whole = loader.publish(model, **about), rg.AnchorSet.from_embeddings(model.embed(data), data, **about)
     assert torch.equal(space.ids, whole.ids) and space.fingerprint == whole.fingerprint
+    assert (space.version, space.time) == (whole.version, whole.time) == ("v2", "2026-03-01")
     for name in ("embeddings", "center", "weights"):
         torch.testing.assert_close(getattr(space, name), getattr(whole, name))
 

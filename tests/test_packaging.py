@@ -67,7 +67,7 @@ def test_the_declared_dependencies_are_what_is_imported_at_run_time():
     used = set()
     for path in (ROOT / "relgraph").rglob("*.py"):
         for line in path.read_text(encoding="utf-8").splitlines():
-            found = re.match(r"\s*(?:from|import) ([A-Za-z_]+)", line) or re.search(r'import_extra\("(\w+)', line)
+            found = re.match(r"\s*(?:from|import) (\w+)", line) or re.search(r'import_extra\("(\w+)', line)
             if found and not line.lstrip().startswith((">>>", "...")):
                 used.add(found.group(1))
     used = {names.get(name, name) for name in used if name not in sys.stdlib_module_names and name != "relgraph"}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from relgraph.anchors.coverage import propagated_features
 from relgraph.anchors.estimators import EstimatorHead
-from relgraph.anchors.matching import GraphChangedWarning, aligned_rows, shared_ids
+from relgraph.anchors.lasting import lasting_nodes, neighborhood_change
+from relgraph.anchors.matching import GraphChangedWarning, GraphGrownWarning, aligned_rows, shared_ids
 from relgraph.anchors.publish import publish
 from relgraph.anchors.select import choose_weighted, labels_used, select_anchors
 from relgraph.anchors.values import AnchorSet, PublishedHead
@@ -13,10 +14,13 @@ __all__ = [
     "AnchorSet",
     "EstimatorHead",
     "GraphChangedWarning",
+    "GraphGrownWarning",
     "PublishedHead",
     "aligned_rows",
     "choose_weighted",
     "labels_used",
+    "lasting_nodes",
+    "neighborhood_change",
     "propagated_features",
     "publish",
     "select_anchors",

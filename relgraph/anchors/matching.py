@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import warnings
 from collections.abc import Sequence
 
@@ -10,10 +11,15 @@ import torch
 from torch import Tensor
 
 from relgraph.errors import InputError, RelgraphWarning
+from relgraph.fingerprints import compare_fingerprints, graph_sizes, short_fingerprint
 
 
 class GraphChangedWarning(RelgraphWarning):
-    """Two published objects match by ids but were made on different graphs, such as today's and yesterday's."""
+    """Two published objects match by ids but were made on different graphs."""
+
+
+class GraphGrownWarning(GraphChangedWarning):
+    """The one graph has grown from the other, such as today's from yesterday's, which is the usual case."""
 
 
 def shared_ids(a_ids: Tensor, b_ids: Tensor) -> tuple[Tensor, Tensor]:
@@ -92,8 +98,9 @@ def aligned_rows(
     """Rows of two published objects to pair.
 
     Equal sets of ids always fit. Of different ones the intersection is used if it has more members than the source
-    space has dimensions, since a map fitted on fewer is not determined in some directions. A different graph with
-    matching ids is a warning and not an error, because published objects are made to be used on a later graph.
+    space has dimensions, since a map fitted on fewer is not determined in some directions: anchors that have
+    disappeared from one of the graphs are left out so. A different graph with matching ids is a warning and not an
+    error, because published objects are made to be used on a later graph.
 
     Args:
         ids: Of the source space, shape ``(K,)``.
@@ -110,6 +117,7 @@ def aligned_rows(
 
     Warns:
         GraphChangedWarning: If two known fingerprints differ.
+        GraphGrownWarning: If they do because the one graph has grown from the other.
     """
     rows, other_rows = shared_ids(ids, other_ids)
     if not (rows.numel() == ids.numel() == other_ids.numel()) and rows.numel() < num_features + 1:
@@ -119,10 +127,41 @@ def aligned_rows(
             f"source space has dimensions (got {rows.numel()} of {ids.numel()} and {other_ids.numel()}); choose the "
             "same anchors for both with relgraph.AddAnchors.from_ids",
         )
-    if len(known := {fingerprint for fingerprint in fingerprints if fingerprint}) > 1:
-        warnings.warn(
-            f"the anchors match by id, but were published on different graphs ({' and '.join(sorted(known))})",
-            GraphChangedWarning,
-            stacklevel=stacklevel + 1,
-        )
+    if (warning := graph_warning(fingerprints)) is not None:
+        warnings.warn(warning, stacklevel=stacklevel + 1)
     return rows, other_rows
+
+
+def graph_warning(fingerprints: Sequence[str]) -> GraphChangedWarning | None:
+    """The warning for published objects of different graphs, which says how they differ; ``None`` for the same graph.
+
+    The older graph is taken to be the one with fewer nodes. An empty fingerprint is unknown and not compared.
+
+    Example:
+        >>> graph_warning(["00aa", "00aa", ""])
+        >>> graph_warning(["00bb", "00aa"])
+        GraphChangedWarning('the anchors match by id, but were published on different graphs (00aa and 00bb)')
+    """
+    known = sorted({fingerprint for fingerprint in fingerprints if fingerprint}, key=_size)
+    for old, new in itertools.pairwise(known):
+        found = compare_fingerprints(old, new)
+        names = f"{short_fingerprint(old)} and {short_fingerprint(new)}"
+        if found.kind == "grown" and found.counts is not None:
+            before, after = found.counts
+            return GraphGrownWarning(
+                f"the anchors match by id, and the graph has changed between the two: from {before:,} to {after:,} "
+                f"nodes, with {found.edges} of the old edges ({names})"
+            )
+        if found.kind == "other":
+            doubt = "" if found.ids_agree else "; make sure that equal ids are the same nodes"
+            return GraphChangedWarning(
+                f"the anchors match by id, but were published on different graphs ({names}): {found.nodes} of the "
+                f"nodes and {found.edges} of the edges of the smaller one are in the other{doubt}"
+            )
+        if found.kind == "unknown":
+            return GraphChangedWarning(f"the anchors match by id, but were published on different graphs ({names})")
+    return None
+
+
+def _size(fingerprint: str) -> tuple[int, str]:
+    return (graph_sizes(fingerprint) or (0, 0))[0], fingerprint

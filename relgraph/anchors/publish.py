@@ -18,6 +18,8 @@ def publish(
 ) -> PublishedHead:
     """Publish a head: its outputs on the anchors of its own space, and their mean.
 
+    Fingerprint, version and time are those of the anchors.
+
     Args:
         head: Module from embeddings ``(N, F)`` to outputs ``(N, C)``. It runs in evaluation mode without gradients, on
             its own device, and is left unchanged. A fitted classifier or regressor of scikit-learn is used through
@@ -65,7 +67,17 @@ def publish(
         else:
             mean, mean_from = outputs.mean(dim=0), "anchors"
     mode = "multiclass" if mode is None else mode
-    return PublishedHead(anchors.ids, outputs, mean, mode, mean_from, anchors.fingerprint, anchors.id)
+    return PublishedHead(
+        anchors.ids,
+        outputs,
+        mean,
+        mode,
+        mean_from,
+        anchors.fingerprint,
+        anchors.id,
+        version=anchors.version,
+        time=anchors.time,
+    )
 
 
 def _is_linear(head: nn.Module) -> bool:

@@ -26,6 +26,7 @@ _OTHERS = {
     "at": "--stitch-at",
     "source": "--from",
     "target": "--to",
+    "file": "FILE",
 }
 _SAME = ("dataset", "task", "features", "encoders", "seeds", "methods", "split", "settings", "epochs", "device")
 _TABLES = ("out", "key", "anchors")

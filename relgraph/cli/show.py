@@ -1,166 +1,120 @@
-"""The output of ``relgraph stitch`` on the terminal, made from the report alone."""
+"""``relgraph show``: what a file says that relgraph wrote, and how two of them are related."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import partial
+import json
+import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from rich import box
-from rich.console import Console
-from rich.measure import Measurement
-from rich.table import Table
+import typer
 
-KINDS = ("method", "baseline", "control")
-VALUES = ("own", "cross_seed", "worst", "cross_encoder")
-COLUMNS = {
-    "own": "own",
-    "cross_seed": "other\nseed",
-    "worst": "worst\npair",
-    "cross_encoder": "other\nencoder",
-    "retention_cross_seed": "reten-\ntion",
-    "retention_cross_encoder": "retention\n(encoder)",
-    "fidelity_cross_seed": "fideli-\nty",
-    "fidelity_cross_encoder": "fidelity\n(encoder)",
-    "decisive_cross_seed": "deci-\nsive",
-}
+from relgraph.cli.console import console
+from relgraph.cli.results import check_json_path
+from relgraph.cli.stitch import _set_debug
+from relgraph.errors import DataError
+from relgraph.io import write_atomic
 
-
-def show(report: dict[str, Any], console: Console, files: Sequence[Path] = ()) -> None:
-    """Print the data, the tables of methods, remarks, and the files written."""
-    console.print("\n".join(_heading(report)), markup=False)
-    tables, intervals = method_tables(report, console)
-    for table in tables:
-        console.print()
-        console.print(table)
-    written = [f"Written: {', '.join(map(str, files))}"] if files else []
-    console.print("\n".join(["", *_legend(report, intervals), "", *_remarks(report), *written]), markup=False)
-
-
-def method_tables(report: dict[str, Any], console: Console) -> tuple[list[Table], bool]:
-    """The figures of all methods in as few tables as the width allows, and whether intervals are shown: if all fit."""
-    keys = [key for key in COLUMNS if any(_figure(method, key) for method in report["methods"].values())]
-    unlimited = console.options.update(max_width=1000)
-
-    def fits(columns: Sequence[str], intervals: bool) -> bool:
-        table = method_table(report, columns, intervals=intervals)
-        return Measurement.get(console, unlimited, table).maximum <= console.width
-
-    intervals = fits(keys, True)
-    groups: list[list[str]] = [[]]
-    for key in keys:
-        if groups[-1] and not fits([*groups[-1], key], intervals):
-            groups.append([])
-        groups[-1].append(key)
-    return [method_table(report, group, intervals=intervals) for group in groups], intervals
-
-
-def method_table(report: dict[str, Any], keys: Sequence[str], *, intervals: bool = True) -> Table:
-    """A row for each method, methods first, and a column for each key, with intervals under the means."""
-    table = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False, show_edge=False)
-    table.add_column("method", no_wrap=True)
-    for key in keys:
-        table.add_column(COLUMNS[key], justify="right", no_wrap=True)
-    for kind in KINDS:
-        for name, method in report["methods"].items():
-            if method["kind"] == kind:
-                label = name if kind == "method" else f"{name}\n({kind})"
-                table.add_row(label, *(_cell(report, method, key, intervals=intervals) for key in keys))
-        table.add_section()
-    return table
-
-
-def _figure(method: dict[str, Any], key: str) -> dict[str, Any] | None:
-    figure: dict[str, Any] | None = method.get("cross_seed" if key == "worst" else key)
-    return figure
-
-
-def _cell(report: dict[str, Any], method: dict[str, Any], key: str, *, intervals: bool) -> str:
-    figure = _figure(method, key)
-    if figure is None:
-        return "-"
-    value = figure["worst" if key == "worst" else "mean"]
-    bounds = figure["interval"] if intervals and key != "worst" else None
-    show = partial(_number, report) if key in VALUES else _percent
-    return f"{show(value)}\n\\[{show(bounds[0])}, {show(bounds[1])}]" if bounds else show(value)
-
-
-def _number(report: dict[str, Any], value: float) -> str:
-    """A value of the metric, in percent if it is a share."""
-    return _percent(value) if report["metric"]["direction"] == "higher" else f"{value:.3f}"
-
-
-def _percent(value: float) -> str:
-    return f"{100 * value:.1f}"
-
-
-def _heading(report: dict[str, Any]) -> list[str]:
-    data, split, anchors = report["dataset"], report["split"], report["anchors"]
-    counted = ("graph", "node", "edge", "feature", "output")
-    counts = {what: data[f"num_{what}s"] for what in counted if data.get(f"num_{what}s") is not None}
-    sizes = [f"{count:,} {what}{'' if count == 1 else 's'}" for what, count in counts.items()]
-    made = f"; features: {data['features']}" if data.get("features") else ""
-    seed = "" if split["seed"] is None else f" (seed {split['seed']})"
-    rows = f"{split['train']:,} training, {split['validation']:,} validation, {split['test']:,} test rows"
-    optimistic = "; validation rows are the test rows: optimistic" if split["note"] == "optimistic" else ""
-    features = f" in {anchors['features']} features" if anchors["features"] else ""
-    labels = {"none": "no labels used", "labels": "labels used", "run-embeddings": "trained embeddings used"}
-    place = "" if report["stitch_at"] is None else f", stitched behind layer {report['stitch_at']}"
-    return [
-        f"{data['name']}: {', '.join(sizes)} ({data['source']}{made})",
-        f"{split['name']} split{seed}: {rows}{optimistic}",
-        f"{', '.join(report['encoders'])} with {len(report['seeds'])} seeds{place}; {anchors['count']} "
-        f"{anchors['strategy']} anchors{features}, {labels[anchors['labels_used']]}",
+SUMMARY = "Show what a file says that relgraph wrote, and how a second one is related to it."
+HELP = "\n\n".join(
+    [
+        SUMMARY,
+        "FILE is an anchor set, a published head, a model, a bundle's folder, a table of embeddings, or the "
+        "stitching.json of relgraph stitch or its folder.",
+        "With OTHER, the ids in common are counted, and, of anchor sets, heads and bundles, versions and graphs are "
+        "compared: same, grown, other or unknown.",
     ]
+)
 
 
-def _legend(report: dict[str, Any], shown: bool) -> list[str]:
-    metric, level = report["metric"], f"{100 * report['intervals']['level']:.0f} %"
-    intervals = any(m["cross_seed"] and m["cross_seed"]["interval"] for m in report["methods"].values())
-    place = "in brackets" if shown else "in stitching.json"
-    brackets = f"{level} intervals over runs are {place}" if intervals else "no intervals under five seeds"
-    agreement = {
-        "multiclass": "share of test rows with the prediction of the head's own model",
-        "multilabel": "Cohen's kappa with the labels of the head's own model, mean over labels",
-        "regression": "rank correlation with the values of the head's own model",
-        "edge": "rank correlation with the scores of the head's own model",
-    }["edge" if report["task"]["level"] == "edge" else report["task"]["mode"]]
-    unit = " in percent" if metric["direction"] == "higher" else ""
-    constant = _number(report, metric["constant"])
-    lines = [
-        f"{metric['name']}{unit}, {metric['direction']} is better; a constant prediction gets {constant}; {brackets}.",
-        "retention: (stitched - chance) / (own - chance) of the head's own model, in percent",
-        f"fidelity:  {agreement}, in percent",
-    ]
-    if any(method.get("decisive_cross_seed") for method in report["methods"].values()):
-        lines.append("decisive:  fidelity on rows where the two own models differ")
-    return lines
+def show(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="What to show.")],
+    other: Annotated[Path | None, typer.Argument(metavar="OTHER", help="What to compare it with.")] = None,
+    json_path: Annotated[
+        str | None, typer.Option("--json", metavar="PATH|-", help="Write it as JSON here; - prints that alone.")
+    ] = None,
+    debug: Annotated[
+        bool, typer.Option("--debug", callback=_set_debug, is_eager=True, help="Show the traceback of an error.")
+    ] = False,
+) -> None:
+    """Show one or two pieces; see :data:`HELP`."""
+    target = check_json_path(json_path)
+    from relgraph.pieces import open_piece, relate
+
+    pieces = [open_piece(path) for path in (file, other) if path is not None]
+    relation = relate(*pieces) if len(pieces) == 2 else None
+    found: dict[str, Any] = {"pieces": [piece.to_dict() for piece in pieces]}
+    if relation is not None:
+        found["relation"] = relation
+    text = json.dumps(found, indent=1) + "\n"
+    if target is not None:
+        write_atomic(target, text)
+    if json_path == "-":
+        sys.stdout.write(text)
+        return
+    shown = console(stderr=False)
+    for number, piece in enumerate(pieces):
+        if number:
+            shown.print()
+        shown.print(f"{'file':<14}{piece.path}", markup=False)
+        if piece.document is not None:
+            _print_document(piece.path, piece.document, shown)
+        else:
+            _print({"kind": piece.kind, **piece.about}, shown)
+    if relation is not None:
+        shown.print()
+        _print(related(relation), shown)
 
 
-def _remarks(report: dict[str, Any]) -> list[str]:
-    lines = []
-    runs = report["runs"]
-    collapsed = sum(bool(run["collapsed"]) for run in runs)
-    if collapsed:
-        lines.append(f"Collapsed: {collapsed} of {len(runs)} runs are no better than a constant prediction.")
-    for name, method in report["methods"].items():
-        if draws := method.get("draws"):
-            mean, std, best = (_number(report, draws[key]) for key in ("mean", "std", "best"))
-            lines.append(f"{name}: mean {mean} over {draws['count']} draws (std {std}, best {best}).")
-    robust = report.get("robustness") or {}
-    if robust.get("disagreement"):
-        lines.append(
-            f"Seeds: {report['metric']['name']} varies by {100 * robust['value_std']:.2f} points (std); two runs "
-            f"disagree on {100 * robust['disagreement']['mean']:.1f} % of the test rows."
-        )
-    if robust.get("relative_similarity") is not None:
-        lines.append(
-            f"Spaces of two seeds: mean cosine of matched embeddings {robust['absolute_similarity']:.3f}, of relative "
-            f"representations {robust['relative_similarity']:.3f} ({robust['relative_similarity_shuffled']:.3f} with "
-            f"shuffled rows); linear CKA {robust['linear_cka']:.3f}."
-        )
-    seconds = report["seconds"]
-    lines.append(f"{seconds['train']:.1f} s of training, {seconds['stitch']:.1f} s of stitching.")
-    lines += [f"Warning: {warning}" for warning in report.get("warnings", [])]
-    return lines
+def related(relation: Mapping[str, Any]) -> dict[str, Any]:
+    """The relation of two pieces in words, by name."""
+    found: dict[str, Any] = {}
+    if ids := relation.get("ids"):
+        found["ids"] = f"{ids['common']:,} in common, of {ids['first']:,} and {ids['second']:,}"
+    if "versions" in relation:
+        found["versions"] = " and ".join(version or "unknown" for version in relation["versions"])
+        found["newer"] = f"the {relation['newer']}" if relation["newer"] else None
+    if graph := relation.get("graph"):
+        sizes = graph["num_nodes"]
+        counts = f", from {sizes[0]:,} to {sizes[1]:,} nodes" if sizes and graph["kind"] != "same" else ""
+        found["graphs"] = f"{graph['kind']}{counts}"
+        for name, what in (("old_nodes_kept", "nodes"), ("old_edges_kept", "edges")):
+            if graph["kind"] != "same" and (share := graph[name]):
+                low, high = (f"{100 * bound:.0f}" for bound in share["interval"])
+                found[f"old {what}"] = f"{100 * share['share']:.0f} % [{low}, {high}] are in the newer graph"
+    return found or {"relation": "nothing to compare"}
+
+
+def _print(about: Mapping[str, Any], shown: Any, indent: str = "") -> None:
+    for name, value in about.items():
+        if isinstance(value, Mapping) and name in ("anchor_set", "head"):
+            shown.print(f"{indent}{name.replace('_', ' ')}:", markup=False)
+            _print(value, shown, "  ")
+        elif value is not None:
+            shown.print(f"{indent}{name.replace('_', ' '):<{14 - len(indent)}}{_text(value)}", markup=False)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_text(part)}" for name, part in value.items())
+    if isinstance(value, list):
+        return ", ".join(map(_text, value))
+    return "\n".join(f"{'' if number == 0 else ' ' * 14}{line}" for number, line in enumerate(str(value).splitlines()))
+
+
+def _print_document(path: Path, document: dict[str, Any], shown: Any) -> None:
+    from relgraph.cli.stitch_output import print_report
+
+    try:
+        print_report(document, shown)
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        raise DataError(
+            f"'{path}' is damaged: a part of the document is not as it was written; write it again"
+        ) from error

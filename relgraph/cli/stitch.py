@@ -140,9 +140,9 @@ def stitch(
                 results.attempt(write, work / name, folder / name)
     if to_stdout:
         results.attempt(print_document, report)
-    from relgraph.cli.show import show
+    from relgraph.cli.stitch_output import print_report
 
-    show(report, console(stderr=to_stdout), results.written)
+    print_report(report, console(stderr=to_stdout), results.written)
     results.finish()
 
 

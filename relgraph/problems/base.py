@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from relgraph.errors import InputError, unknown_name
+from relgraph.fingerprints import short_fingerprint
 from relgraph.io import digest
 from relgraph.modes import eval_mode, seeded
 from relgraph.nn.encoders.base import Encoder
@@ -180,7 +181,7 @@ class Problem(ABC):
     @cached_property
     @abstractmethod
     def fingerprint(self) -> str:
-        """Sixteen hexadecimal digits that name the graph or graphs."""
+        """Fingerprint of the graph or graphs, :func:`relgraph.graph.fingerprint`."""
 
     @abstractmethod
     def tensors(self, head: Head = "linear") -> dict[str, Tensor]:
@@ -196,7 +197,7 @@ class Problem(ABC):
     def describe(self) -> dict[str, Any]:
         """Name, sizes, source and fingerprint of the data as plain values for JSON."""
         source = getattr(self.data, "source", None) or "given in memory"
-        about = {"num_outputs": self.num_outputs, "source": source, "fingerprint": self.fingerprint}
+        about = {"num_outputs": self.num_outputs, "source": source, "fingerprint": short_fingerprint(self.fingerprint)}
         return {"name": self.name} | self._sizes() | about
 
     @abstractmethod

@@ -111,7 +111,7 @@ class GraphProblem(Problem):
 
     @cached_property
     def fingerprint(self) -> str:
-        """Sixteen hexadecimal digits that name the graphs in their order, by their nodes and edges."""
+        """Fingerprint of the graphs in their order, by their nodes and edges."""
         return fingerprint(_collated(self.data.graphs))
 
     def tensors(self, head: Head = "linear") -> dict[str, Tensor]:

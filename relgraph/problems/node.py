@@ -99,7 +99,7 @@ class NodeProblem(Problem):
 
     @cached_property
     def fingerprint(self) -> str:
-        """Sixteen hexadecimal digits that name the graph, :func:`relgraph.graph.fingerprint`."""
+        """Fingerprint of the graph, :func:`relgraph.graph.fingerprint`."""
         return fingerprint(self.data)
 
     def tensors(self, head: Head = "linear") -> dict[str, Tensor]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from relgraph.errors import DataError, InputError, import_extra
 from relgraph.tables.arrays import BLOCK, ID_NAMES, taken
 from relgraph.tables.ids import Ids, comparable_ids, shown
+from relgraph.tables.trust import COLUMNS
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -33,6 +34,8 @@ class ArrowTable:
         path: The file.
         argument: ``"source"`` or ``"target"``, for errors.
         key: Name of the id column; by default ``id`` or ``ids``, else the only column that holds no vector.
+
+    The trust of rows that were translated is no part of their vectors.
     """
 
     stamp: tuple[int, ...] = ()  # of the file, to notice that it has changed
@@ -48,7 +51,10 @@ class ArrowTable:
         schema = self._file.schema_arrow if self._is_parquet else self._file.schema
         self.key = self._key_of(schema, key)
         lists = [field for field in schema if self._is_list(field.type)]
-        self.columns = None if lists else tuple(field.name for field in schema if field.name != self.key)
+        self.has_trust = set(COLUMNS) <= set(schema.names)
+        trust = COLUMNS if self.has_trust else ()
+        names = (field.name for field in schema if field.name not in (self.key, *trust))
+        self.columns = None if lists else tuple(names)
         self.vector = self._vector_of(lists)
         self.dtype = self._type_of(schema, [self.vector] if lists else self.columns or ())
         self._count = self._file.metadata.num_rows if self._is_parquet else self._lengths.sum()

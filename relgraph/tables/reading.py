@@ -19,6 +19,7 @@ _ARRAYS = {
     ".bin": read_word2vec,
 }
 ARROW = (".parquet", ".arrow", ".feather")
+READABLE = (*ARROW, *_ARRAYS)
 
 
 def open_table(path: PathLike, argument: str = "source", key: str | None = None) -> Table:
@@ -34,8 +35,8 @@ def open_table(path: PathLike, argument: str = "source", key: str | None = None)
         InputError: If the suffix is another, or the table is not of this form.
     """
     found = Path(os.fspath(path)).expanduser()
-    if found.suffix not in (*ARROW, *_ARRAYS):
-        known = ", ".join((*ARROW, *_ARRAYS))
+    if found.suffix not in READABLE:
+        known = ", ".join(READABLE)
         raise InputError(argument, f"must be a file of one of the kinds {known} (got '{found}'); convert it")
     if not found.is_file():
         raise DataError(f"'{found}' does not exist; give the path of a table")

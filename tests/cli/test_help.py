@@ -38,7 +38,7 @@ def test_help_and_version_import_nothing_heavy() -> None:
         "sys.exit(status or str(heavy) if heavy or status else 0)"
     )
     asked = (["--help"], "stitch"), (["--version"], __version__), (["stitch", "--help"], "procrustes")
-    for args, wanted in (*asked, (["translate", "--help"], "procrustes")):
+    for args, wanted in (*asked, (["translate", "--help"], "procrustes"), (["show", "--help"], "anchor set")):
         done = subprocess.run(
             [sys.executable, "-c", code.format(args=args)], capture_output=True, text=True, check=False
         )
@@ -61,6 +61,7 @@ def test_without_a_command_the_commands_are_listed(capsys: pytest.CaptureFixture
     assert main([]) == 0
     shown = " ".join(capsys.readouterr().out.split())
     assert "stitch Train encoders" in shown and "translate Translate a table" in shown
+    assert "show Show what a file says" in shown
 
 
 def test_defaults_are_those_of_the_library() -> None:

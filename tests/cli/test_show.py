@@ -1,42 +1,134 @@
 from __future__ import annotations
 
 import json
-import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
-from rich.console import Console
+import torch
+from torch_geometric.data import Data
 
-from relgraph.cli.show import show
-from tests.cli.small import Finished
-
-
-@pytest.mark.parametrize("width", [160, 100, 80, 60])
-def test_tables_fit_the_width_and_hide_nothing(width: int, finished: Finished) -> None:
-    report = json.loads(finished[1].stdout)
-    for method in report["methods"].values():
-        for figure in method.values():
-            if isinstance(figure, dict) and "interval" in figure:
-                figure["interval"] = [0.9987, 1.0123]
-    report["runs"][0]["collapsed"] = True
-    console = Console(width=width, record=True, quiet=False, file=sys.stderr, highlight=False)
-    show(report, console)
-    text = console.export_text()
-    assert "…" not in text and max(map(len, text.splitlines())) <= width
-    for name in report["methods"]:
-        assert name in text
-    assert ("[99.9, 101.2]" in text) == (width >= 160)
-    assert f"over runs are in {'brackets' if width >= 160 else 'stitching.json'}." in " ".join(text.split())
-    assert "Collapsed: 1 of 4 runs" in " ".join(text.split())
+import relgraph as rg
+from relgraph.cli import main
+from tests.cli.small import Finished, wrong_inputs
+from tests.spaces import head, normal, ring
 
 
-def test_errors_are_shown_in_a_table_without_percent(
-    finished: Finished,
+@pytest.fixture
+def pieces(here: Path) -> Path:
+    """An old space and its head, a space of the grown graph and of another one, and a table."""
+    z = normal(300, 3).float()
+    for name, count, shift, about in (
+        ("old", 200, 0, {"version": "v1", "time": "2026-01-01"}),
+        ("new", 300, 0, {"version": "v2", "time": "2026-03-01"}),
+        ("far", 200, 100, {}),
+    ):
+        data = Data(edge_index=ring(count), num_nodes=count, node_id=torch.arange(count) + shift)
+        data = rg.AddAnchors.from_ids(torch.arange(100, 160))(data)
+        space = rg.AnchorSet.from_embeddings(z[:count], data, **about)
+        space.save(here / f"{name}.safetensors")
+        rg.publish(head(3, 2).float(), space).save(here / f"{name}-head.safetensors")
+    np.save(here / "table.npy", z.numpy())
+    return here
+
+
+def shown(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    assert main(["show", *words]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    return out
+
+
+def test_a_space_and_its_head_are_shown(pieces: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = {line[:14].strip(): line[14:] for line in shown(capsys, "old.safetensors").splitlines()}
+    space = rg.AnchorSet.load("old.safetensors")
+    assert (lines["kind"], lines["anchors"], lines["features"], lines["id"]) == ("anchor set", "60", "3", space.id)
+    assert (lines["version"], lines["time"]) == ("v1", "2026-01-01")
+    assert (lines["graph"], lines["graph sizes"]) == (space.fingerprint[:16], "nodes 200, edges 400")
+    text = shown(capsys, "old-head.safetensors")
+    assert f"anchor set    {space.id}\n" in text and "mode          multiclass\n" in text
+
+
+@pytest.mark.parametrize("words", [("old", "new"), ("new", "old"), ("old-head", "new")])
+def test_a_grown_graph_is_told(words: tuple[str, str], pieces: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = shown(capsys, *(f"{name}.safetensors" for name in words))
+    assert "ids           60 in common, of 60 and 60\n" in text
+    assert f"newer         the {'first' if words[0] == 'new' else 'second'}\n" in text
+    assert "graphs        grown, from 200 to 300 nodes\nold nodes     100 % [9" in text
+
+
+def test_another_graph_and_the_same_are_told(pieces: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "graphs        other, from 200 to 200 nodes\nold nodes     50 %" in shown(
+        capsys, "old.safetensors", "far.safetensors"
+    )
+    text = shown(capsys, "far.safetensors", "far-head.safetensors")
+    assert text.endswith("versions      unknown and unknown\ngraphs        same\n")
+
+
+def test_json_is_written_alone_or_to_a_file(pieces: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = json.loads(shown(capsys, "old.safetensors", "table.npy", "--json", "-"))
+    space, table = found["pieces"]
+    assert (space["kind"], space["graph_sizes"]) == ("anchor set", {"nodes": 200, "edges": 400})
+    assert (table["kind"], table["rows"], table["trust"]) == ("table", 300, False)
+    assert found["relation"] == {"ids": {"common": 60, "first": 60, "second": 300}}
+    text = shown(capsys, "old.safetensors", "new.safetensors", "--json", "out.json")
+    assert "graphs        grown" in text
+    graph = json.loads(Path("out.json").read_text())["relation"]["graph"]
+    assert (graph["kind"], graph["old"], graph["old_nodes_kept"]["share"]) == ("grown", "old.safetensors", 1.0)
+
+
+def test_a_run_of_stitch_is_shown_as_stitch_shows_it(finished: Finished, capsys: pytest.CaptureFixture[str]) -> None:
+    run = finished[0] / "runs" / "digits-gcn-sage"
+    text = shown(capsys, str(run))
+    assert text == shown(capsys, str(run / "stitching.json"))
+    printed = finished[1].stderr
+    start = printed.index("digits: 1,797 nodes")
+    body = printed[start : printed.index("Written:")].strip()
+    assert body in text
+    assert "encoder       sage" in shown(capsys, str(run / "models" / "sage-0.safetensors"))
+    assert json.loads(shown(capsys, str(run), "--json", "-"))["pieces"][0]["document"] == json.loads(finished[1].stdout)
+
+
+USAGE = {"": "Missing argument", "table.npy --json no/out.json x y": "unexpected extra argument"}
+FAILURE = {
+    "none.npy": "'none.npy' does not exist; give the path of an anchor set",
+    "damaged.safetensors": "'damaged.safetensors' is damaged or no safetensors file",
+    "changed.safetensors": "'changed.safetensors' is damaged: its content is not what was saved",
+    "future.safetensors": "'future.safetensors' must be of the kind relgraph.anchors/3 (got relgraph.anchors/9)",
+    "damaged.npy": "'damaged.npy' is damaged",
+    "broken.json": "'broken.json' is damaged or no document",
+    "list.json": "'list.json' must be a document of the schema relgraph.stitching/2 (got None)",
+    "part.json": "'part.json' is damaged: it has no 'task'",
+    "hollow.json": "'hollow.json' is damaged: a part of the document is not as it was written",
+    "photo.png": "'photo.png' must be an anchor set, a head, a model, a bundle, a table or a stitching document",
+    "empty": "(got a folder without 'manifest.json' or 'stitching.json')",
+    "bundle": "'bundle/manifest.json' is damaged",
+    "table.npy old.safetensors --json no/out.json": "'--json' must be a file in a folder that exists",
+    "old.safetensors none.npy": "'none.npy' does not exist",
+}
+
+
+@wrong_inputs(USAGE, FAILURE)
+def test_wrong_input_is_one_sentence(
+    options: str, words: str, status: int, pieces: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    report = json.loads(finished[1].stdout)
-    report["metric"] |= {"name": "RMSE", "direction": "lower"}
-    report["task"] = {"level": "graph", "mode": "regression"}
-    console = Console(width=100, record=True, file=sys.stderr, highlight=False)
-    show(report, console)
-    text = console.export_text()
-    assert "RMSE, lower is better" in text and "rank correlation" in text
-    assert f"{report['methods']['ridge']['own']['mean']:.3f}" in text
+    from relgraph.io import save_record
+    from relgraph.stitching.report import SCHEMA, report_schema
+
+    (pieces / "damaged.safetensors").write_bytes(b"damaged")
+    whole = (pieces / "old.safetensors").read_bytes()
+    (pieces / "changed.safetensors").write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    save_record(pieces / "future.safetensors", "relgraph.anchors/9", {"ids": torch.zeros(1)}, {})
+    (pieces / "damaged.npy").write_bytes(b"damaged")
+    (pieces / "broken.json").write_text("{")
+    (pieces / "list.json").write_text("[1]")
+    (pieces / "part.json").write_text(json.dumps({"schema": SCHEMA}))
+    hollow = {name: {} for name in report_schema()["required"]} | {"schema": SCHEMA}
+    (pieces / "hollow.json").write_text(json.dumps(hollow))
+    (pieces / "photo.png").write_bytes(b"\x89PNG")
+    (pieces / "empty").mkdir()
+    (pieces / "bundle").mkdir()
+    (pieces / "bundle" / "manifest.json").write_text("{")
+    assert main(["show", *options.split()]) == status
+    err = capsys.readouterr().err
+    assert words in err and err.startswith("relgraph: ") and err.count("\n") == 1
