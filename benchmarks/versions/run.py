@@ -41,7 +41,7 @@ from torch import Tensor
 import relgraph as rg
 from benchmarks.study import Row, Study
 from benchmarks.versions.graphs import WAYS, YEARS, Release, old_test, releases, trained
-from relgraph.anchors import AnchorSet, PublishedHead
+from relgraph.anchors import AnchorSet, PublishedHead, shared_ids
 from relgraph.maps import fit_map
 from relgraph.stitching import Run
 from relgraph.training import fit_linear_head
@@ -137,18 +137,11 @@ class Upgrade:
         generator = torch.Generator().manual_seed(draw)
         return torch.randperm(self.old.num_nodes, generator=generator)[:count]
 
-    @cached_property
-    def change(self) -> Tensor:
-        """The share of a node's neighbors in the later graph that are new, ``(n,)``."""
-        fresh = np.arange(self.new.num_nodes) >= self.old.num_nodes
-        return torch.from_numpy(self.walk @ fresh.astype(float))[: self.old.num_nodes]
-
     def lasting(self, count: int, draw: int) -> Tensor:
-        """Random nodes among the half of the old release whose neighborhood changed least."""
-        generator = torch.Generator().manual_seed(draw)
-        order = torch.randperm(self.old.num_nodes, generator=generator)
-        steady = self.change[order].argsort(stable=True)[: max(count, self.old.num_nodes // 2)]
-        return order[steady[torch.randperm(len(steady), generator=generator)[:count]]]
+        """Random old nodes among those that change least from release to release."""
+        graphs = [self.old.problem.data, self.new.problem.data]
+        ids = rg.AddAnchors.from_versions(graphs, count, seed=draw).ids
+        return shared_ids(ids, self.old.problem.ids)[1]
 
     def refitted(self) -> Tensor:
         """Outputs of a linear head trained on the new embeddings with the old release's labels."""
@@ -221,16 +214,16 @@ def arms(upgrade: Upgrade, counts: Iterable[int], graph: str) -> Iterator[tuple[
                     yield "kl-aided", count, draw, upgrade.aided(outputs, upgrade.then)
             if count <= 512 and draw == 0:
                 yield "kernel-ridge", count, draw, upgrade.converted("kernel-ridge", rows)
-            lasting = upgrade.lasting(count, draw)
-            if comparable:
-                yield "kl-now", count, draw, upgrade.converted("kl", rows, upgrade.kept)
-                outputs = upgrade.converted("kl", lasting, upgrade.kept)
-                yield "kl-lasting-aided", count, draw, upgrade.aided(outputs, upgrade.kept[: upgrade.old.num_nodes])
-            else:
-                outputs = upgrade.converted("kl", lasting)
-                yield "kl-lasting-aided", count, draw, upgrade.aided(outputs, upgrade.then)
             if draw < 2:
-                yield "kl-lasting", count, draw, upgrade.converted("kl", lasting)
+                lasting = upgrade.lasting(count, draw)
+                last = upgrade.converted("kl", lasting)
+                yield "kl-lasting", count, draw, last
+                known = upgrade.then
+                if comparable:
+                    known = upgrade.kept[: upgrade.old.num_nodes]
+                    yield "kl-now", count, draw, upgrade.converted("kl", rows, upgrade.kept)
+                    last = upgrade.converted("kl", lasting, upgrade.kept)
+                yield "kl-lasting-aided", count, draw, upgrade.aided(last, known)
                 mixed = rows[torch.randperm(count, generator=torch.Generator().manual_seed(draw))]
                 shuffled = upgrade.then.clone()
                 shuffled[rows] = upgrade.then[mixed]
