@@ -19,6 +19,7 @@ from relgraph.errors import DataError
 from relgraph.fingerprints import compare_fingerprints, graph_sizes, short_fingerprint
 from relgraph.graph import integer_ids
 from relgraph.io import PathLike, load_record
+from relgraph.maps.saved import LINEAR
 from relgraph.stitching.artifacts import MODEL_FORMAT
 from relgraph.stitching.report import SCHEMA, report_schema
 from relgraph.tables import open_table
@@ -33,7 +34,7 @@ class Piece:
     """What :func:`open_piece` reads.
 
     Args:
-        kind: ``"anchor set"``, ``"published head"``, ``"bundle"``, ``"model"``, ``"table"`` or
+        kind: ``"anchor set"``, ``"published head"``, ``"converted head"``, ``"bundle"``, ``"model"``, ``"table"`` or
             ``"stitching document"``.
         path: The file or folder.
         about: What it says, as values of JSON, by name; ``None`` for what is unknown.
@@ -88,7 +89,7 @@ def open_piece(path: PathLike) -> Piece:
     for kind, name in ((AnchorSet, "anchor set"), (PublishedHead, "published head")):
         if record.partition("/")[0] == kind._kind.partition("/")[0]:
             return _values(name, found, kind.load(found))
-    if record in (WEIGHTS, MODEL_FORMAT):
+    if record in (WEIGHTS, MODEL_FORMAT, LINEAR):
         return _model(found, record)
     if record or found.suffix not in READABLE:
         got = f"got a file of the kind {record}" if record else "got a file that relgraph did not write"
@@ -178,7 +179,7 @@ def _model(path: Path, record: str) -> Piece:
         about |= {"dataset": stated["dataset"]["name"]} if "dataset" in stated else {}
     except (ValueError, TypeError, KeyError) as error:
         raise DataError(f"'{path}' is damaged: its header is not what was saved; save it again") from error
-    return Piece("model", path, about)
+    return Piece("converted head" if record == LINEAR else "model", path, about)
 
 
 def _document(path: Path) -> Piece:

@@ -24,12 +24,13 @@ _OTHERS = {
     "strategy": "--anchor-strategy",
     "anchor_features": "--anchor-features",
     "at": "--stitch-at",
+    "old_rows": "--old-rows",
     "source": "--from",
     "target": "--to",
     "file": "FILE",
 }
 _SAME = ("dataset", "task", "features", "encoders", "seeds", "methods", "split", "settings", "epochs", "device")
-_TABLES = ("out", "key", "anchors")
+_TABLES = ("out", "key", "anchors", "rows", "kept", "labels")
 OPTIONS = {**{argument: f"--{argument}" for argument in (*_SAME, *_TABLES)}, **_OTHERS}
 
 

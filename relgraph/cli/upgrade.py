@@ -1,0 +1,98 @@
+"""``relgraph upgrade``: an old head or table in a new version, with a verdict before anything is written."""
+
+from __future__ import annotations
+
+import json
+import sys
+import warnings
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from relgraph import registry
+from relgraph.cli.console import console, progress
+from relgraph.cli.options import listed, option
+from relgraph.cli.results import check_json_path
+from relgraph.cli.stitch import _set_debug
+from relgraph.errors import DataError, InputError, RelgraphWarning
+from relgraph.io import write_atomic
+
+SUMMARY = "Bring an old head or table to a new version, with a verdict: convert, keep or retrain."
+HELP = "\n\n".join(
+    [
+        SUMMARY,
+        "OLD is a published head, a bundle, or a table of embeddings; NEW is an anchor set, a bundle, or a table of "
+        "the new version. A head is converted to the new embeddings; of two tables, the new one is translated into "
+        "the coordinates of the old one.",
+        "The verdict and what to expect are printed before anything is written. With --labels they are measured on "
+        "labels, else on anchors that the map was fitted without. --out is written only if the verdict is 'convert' "
+        "and the expected fidelity is at least --min-fidelity; else the exit status is 1.",
+        listed("Methods", registry.MAPS),
+    ]
+)
+
+
+def upgrade(
+    old: Annotated[Path, typer.Argument(metavar="OLD", help="Head, bundle or table of the old version.")],
+    new: Annotated[Path, typer.Argument(metavar="NEW", help="Anchor set, bundle or table of the new version.")],
+    out: Annotated[Path | None, option("FILE", "Where to write the converted head, or the table.", "none")] = None,
+    rows: Annotated[Path | None, option("TABLE", "New embeddings of the rows to be answered.", "none")] = None,
+    old_rows: Annotated[
+        Path | None, option("TABLE|IDS", "Rows that the old version has; others are new.", "all")
+    ] = None,
+    kept: Annotated[Path | None, option("TABLE", "Old answers on --rows (logits), to compare with.", "none")] = None,
+    labels: Annotated[
+        Path | None, option("FILE", "CSV or Parquet with id, label and, if trained on, train.", "none")
+    ] = None,
+    method: Annotated[str | None, option("NAME", "The map, from the list above.", "kl for classes, else ridge")] = None,
+    min_fidelity: Annotated[
+        float | None, option("SHARE", "Expected fidelity below which the exit status is 1.", "none", min=0, max=1)
+    ] = None,
+    anyway: Annotated[bool, typer.Option("--anyway", help="Write --out whatever the verdict is.")] = False,
+    json_path: Annotated[
+        str | None, typer.Option("--json", metavar="PATH|-", help="Write it as JSON here; - prints that alone.")
+    ] = None,
+    debug: Annotated[
+        bool, typer.Option("--debug", callback=_set_debug, is_eager=True, help="Show the traceback of an error.")
+    ] = False,
+) -> None:
+    """Judge an upgrade and write it; see :data:`HELP`."""
+    target = check_json_path(json_path)
+    if method is not None:
+        registry.MAPS.check(method, "--method")
+    if out is not None and (out.is_dir() or not out.absolute().parent.is_dir()):
+        raise InputError("--out", f"must be a file in a folder that exists (got '{out}'); make the folder first")
+    with progress() as tell:
+        tell("load", 0, 0)
+        from relgraph.versions.files import upgrade_files
+
+        given: dict[str, Any] = {"rows": rows, "old_rows": old_rows, "kept": kept, "labels": labels, "method": method}
+        try:
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                found = upgrade_files(old, new, out=out, **given)
+        except InputError as error:  # the option of another command is called --methods
+            raise InputError("--method", error.message) if error.argument == "method" else error from error
+    text = json.dumps(found.document, indent=1) + "\n"
+    if target is not None:
+        write_atomic(target, text)
+    shown = console(stderr=json_path == "-")
+    if json_path == "-":
+        sys.stdout.write(text)
+    else:
+        width = max(len(name) for name, _ in found.shown) + 2
+        for name, value in found.shown:
+            shown.print(f"{name:<{width}}{value}", markup=False)
+    for text in dict.fromkeys(str(one.message) for one in caught if issubclass(one.category, RelgraphWarning)):
+        console(stderr=True).print(f"warning: {text}", markup=False)
+    low = min_fidelity is not None and (found.fidelity is None or found.fidelity < min_fidelity)
+    if out is not None and (anyway or (found.verdict == "convert" and not low)):
+        with progress() as tell:
+            found.write(out, tell)
+        shown.print(f"written: {out}", markup=False)
+    if low:
+        value = "unknown" if found.fidelity is None else f"{found.fidelity:.3f}"
+        raise DataError(f"the expected fidelity must be at least {min_fidelity:g} (got {value}); take more anchors")
+    if out is not None and not anyway and found.verdict != "convert":
+        raise DataError(f"the verdict must be 'convert' to write '{out}' (got '{found.verdict}'); --anyway writes it")

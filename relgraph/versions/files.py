@@ -1,0 +1,207 @@
+"""An upgrade from files: a bundle, head or table of the old version, and a bundle, anchor set or table of the new."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from relgraph.anchors import AnchorSet, PublishedHead
+from relgraph.bundle import load_bundle
+from relgraph.errors import DataError, InputError
+from relgraph.graph import integer_ids
+from relgraph.io import PathLike
+from relgraph.maps.saved import save_linear
+from relgraph.pieces import Piece, open_piece
+from relgraph.tables import open_table, plan_translation
+from relgraph.tables.ids import matching_rows
+from relgraph.tables.reading import Table
+from relgraph.versions.result import Upgrade, Verdict
+from relgraph.versions.upgrade import upgrade
+
+VERDICTS: Mapping[str, Verdict] = {"good": "convert", "doubtful": "keep", "useless": "retrain"}
+"""The verdict of an upgrade by that of a translation."""
+
+
+@dataclass(frozen=True, eq=False)
+class FileUpgrade:
+    """What :func:`upgrade_files` found, and how to write it.
+
+    Args:
+        verdict, reason: As of :class:`relgraph.versions.Upgrade`.
+        fidelity: Expected share of old rows with the old answer; of a table, mean cosine of held-out rows to the true
+            ones; ``None`` if unknown.
+        shown: Names and values for a reader.
+        document: The same as values of JSON.
+        write: Writes the converted head, or the translated table, to a path; called with a progress as well.
+    """
+
+    verdict: Verdict
+    reason: str
+    fidelity: float | None
+    shown: list[tuple[str, str]]
+    document: dict[str, Any]
+    write: Callable[..., None]
+
+
+def upgrade_files(
+    old: PathLike,
+    new: PathLike,
+    *,
+    out: PathLike | None = None,
+    rows: PathLike | None = None,
+    old_rows: PathLike | None = None,
+    kept: PathLike | None = None,
+    labels: PathLike | None = None,
+    method: str | None = None,
+) -> FileUpgrade:
+    """Judge an upgrade by files, without writing; see :func:`relgraph.upgrade`.
+
+    Args:
+        old: A published head, a bundle with one, or a table of embeddings of the old version.
+        new: An anchor set, a bundle, or a table of the new version. Of two tables, the new one is translated into the
+            coordinates of the old one (:func:`relgraph.translate_table`), and nothing else is given.
+        out: Where :attr:`FileUpgrade.write` writes.
+        rows: Table of new embeddings of the rows to be answered.
+        old_rows: Rows that the old version has: a table, whose ids are used, or a file of ids (``.npy``, ``.txt``).
+        kept: Table of old answers, logits, with a row for each of ``rows``.
+        labels: CSV or Parquet file with the columns ``id`` and ``label``, and optionally ``train``, which is true
+            where the old head was trained on the label.
+        method: The map.
+
+    Raises:
+        InputError: If a file is of a kind that is not asked for, or as :func:`relgraph.upgrade`.
+        DataError: If a file is missing or damaged.
+    """
+    before, after = open_piece(old), open_piece(new)
+    if "table" in (before.kind, after.kind):
+        return _tables(before, after, out, method, rows=rows, old_rows=old_rows, kept=kept, labels=labels)
+    head, space = _head(before), _space(after)
+    given = _rows(rows, old_rows=old_rows, kept=kept, labels=labels)
+    found: Upgrade = upgrade(space, head, **given, method=method)
+    fidelity = found.expectation("fidelity")
+
+    def write(path: PathLike, progress: object = None) -> None:
+        save_linear(path, found.head)
+
+    value = None if fidelity is None else fidelity.value
+    return FileUpgrade(found.verdict, found.reason, value, found.lines(), found.to_dict(), write)
+
+
+def _head(piece: Piece) -> PublishedHead:
+    values = load_bundle(piece.path).head if piece.kind == "bundle" else piece.values
+    if not isinstance(values, PublishedHead):
+        what = "a bundle without a published head" if piece.kind == "bundle" else f"the {piece.kind} '{piece.path}'"
+        raise InputError("OLD", f"must be a published head, a bundle with one, or a table (got {what}); publish it")
+    return values
+
+
+def _space(piece: Piece) -> AnchorSet:
+    if not isinstance(piece.values, AnchorSet):
+        found = f"(got the {piece.kind} '{piece.path}'); publish one"
+        raise InputError("NEW", f"must be an anchor set or a bundle of the new version, or a table {found}")
+    return piece.values
+
+
+def _tables(
+    before: Piece, after: Piece, out: PathLike | None, method: str | None, **others: PathLike | None
+) -> FileUpgrade:
+    if before.kind != after.kind:
+        found = f"(got the {before.kind} '{before.path}' and the {after.kind} '{after.path}')"
+        raise InputError("NEW", f"must be a table if the other is one {found}; give two tables, or a head and anchors")
+    for name, value in others.items():
+        if value is not None:
+            raise InputError(name, f"must be left out for two tables (got '{value}'); rows are matched by their ids")
+    plan = plan_translation(after.path, before.path, out, method=method or "ridge")
+    cosine = plan.report.figures.get("cosine")
+    verdict = VERDICTS[plan.report.verdict]
+    document = {"verdict": verdict, "reason": plan.report.reason, "table": plan.report.to_dict()}
+    shown = [*plan.report.lines()[:-1], ("verdict", f"{verdict}: {plan.report.reason}")]
+
+    def write(path: PathLike, progress: Any = None) -> None:
+        plan.write(progress)
+
+    mean = None if cosine is None else cosine.mean
+    return FileUpgrade(verdict, plan.report.reason, mean, shown, document, write)
+
+
+def _rows(rows: PathLike | None, **others: PathLike | None) -> dict[str, Any]:
+    """Arguments of :func:`relgraph.upgrade` for the rows in tables, matched by their ids."""
+    if rows is None:
+        for name, value in others.items():
+            if value is not None:
+                raise InputError(name, f"must be left out without 'rows' (got '{value}'); pass the new embeddings")
+        return {}
+    table = open_table(rows, "rows")
+    ids = table.plain_ids()
+    given: dict[str, Any] = {"z": _all(table), "ids": integer_ids(ids, "rows")}
+    if (place := others["old_rows"]) is not None:
+        known = _ids(place)
+        found = torch.isin(given["ids"], known)
+        if not bool(found.any()):
+            raise InputError("old_rows", f"must have ids in common with 'rows' (got none of {len(known)}); check them")
+        given["old"] = found
+    if (place := others["kept"]) is not None:
+        answers = open_table(place, "kept")
+        here, there = matching_rows(table.ids(), answers.ids())
+        if len(here) != len(ids):
+            found_ids = f"(got {len(here)} of {len(ids)})"
+            raise InputError("kept", f"must have a row for each id of 'rows' {found_ids}; answer all of them")
+        kept = torch.empty(len(ids), answers.width)
+        kept[torch.from_numpy(here)] = torch.from_numpy(answers.take(there)).float()
+        given["kept"] = kept
+    if (place := others["labels"]) is not None:
+        given |= _labels(Path(place).expanduser(), given["ids"])
+    return given
+
+
+def _all(table: Table) -> Tensor:
+    return torch.from_numpy(table.take(np.arange(len(table)))).float()
+
+
+def _ids(place: PathLike) -> Tensor:
+    path = Path(place).expanduser()
+    if not path.is_file():
+        raise DataError(f"'{path}' does not exist; give a table, or a file of ids")
+    if path.suffix == ".txt":
+        lines = path.read_text(encoding="utf-8").split()
+        return integer_ids([int(line) for line in lines] if all(line.isdecimal() for line in lines) else lines)
+    if path.suffix == ".npy":
+        found = np.load(path, allow_pickle=False)
+        if found.ndim == 1:
+            return integer_ids(found, "old_rows")
+    return integer_ids(open_table(path, "old_rows").plain_ids(), "old_rows")
+
+
+def _labels(path: Path, ids: Tensor) -> dict[str, Tensor]:
+    """Classes of the rows, and which of them the old head was trained on."""
+    import pandas as pd  # type: ignore[import-untyped]  # pandas has no types of its own
+
+    if not path.is_file():
+        raise DataError(f"'{path}' does not exist; give a CSV or Parquet file of labels")
+    try:
+        frame = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
+    except (ValueError, OSError, UnicodeDecodeError) as error:
+        raise DataError(f"'{path}' is damaged or no table ({' '.join(str(error).split())}); write it again") from error
+    if not {"id", "label"} <= set(frame.columns):
+        found = f"(got {', '.join(map(str, frame.columns))})"
+        raise InputError("labels", f"must have the columns 'id' and 'label' {found}; name them so")
+    classes = frame["label"].to_numpy()
+    if classes.dtype.kind not in "iu":
+        raise InputError("labels", f"must hold integer classes (got {classes.dtype}); number them as the head does")
+    labeled = integer_ids(frame["id"].tolist(), "labels")
+    order = labeled.argsort()
+    place = torch.searchsorted(labeled[order], ids).clamp(max=len(labeled) - 1)
+    row, known = order[place], labeled[order][place] == ids
+    y = torch.where(known, torch.tensor(classes.tolist())[row], -1)
+    given = {"y": y}
+    if "train" in frame.columns:
+        trained = torch.tensor(frame["train"].tolist(), dtype=torch.bool)[row] & known
+        if bool(trained.any()):
+            given["train"] = trained
+    return given

@@ -1,0 +1,100 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import relgraph as rg
+from relgraph.cli import main
+from relgraph.maps.saved import load_linear
+
+ROWS, OLD, WIDTH, CLASSES = 600, 400, 6, 3
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    """A head of the old version, anchors of the new one, tables of new embeddings and old answers, and labels."""
+    generator = torch.Generator().manual_seed(0)
+    before = torch.randn(ROWS, WIDTH, generator=generator)
+    after = before @ torch.randn(WIDTH, WIDTH, generator=generator)
+    weight = 3 * torch.randn(WIDTH, CLASSES, generator=generator)
+    outputs, anchors = before @ weight, torch.arange(150)
+    rg.PublishedHead(anchors, outputs[anchors], outputs.mean(dim=0)).save(tmp_path / "head.safetensors")
+    rg.AnchorSet.from_rows(after, anchors).save(tmp_path / "space.safetensors")
+    for name, rows in (("old", before[:OLD]), ("rows", after), ("kept", outputs)):
+        np.save(tmp_path / f"{name}.npy", rows.numpy())
+    known = np.arange(300)
+    labels = outputs.argmax(dim=1).numpy()
+    pd.DataFrame({"id": known, "label": labels[:300], "train": known < 100}).to_csv(
+        tmp_path / "labels.csv", index=False
+    )
+    np.save(tmp_path / "answers.npy", outputs.numpy())
+    return tmp_path
+
+
+def test_a_head_is_judged_and_written(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = files / "new.safetensors"
+    given = ["head.safetensors", "space.safetensors", "--rows", "rows.npy", "--old-rows", "old.npy"]
+    assert main(["upgrade", *(str(files / name) if "." in name else name for name in given), "--out", str(out)]) == 0
+    printed = capsys.readouterr().out
+    assert "convert, new rows" in printed
+    assert "verdict" in printed
+    answers = load_linear(out)(torch.from_numpy(np.load(files / "rows.npy"))).argmax(dim=1)
+    truth = torch.from_numpy(np.load(files / "answers.npy")).argmax(dim=1)
+    assert float((answers == truth).float().mean()) > 0.95
+
+
+def test_labels_and_old_answers_are_read_by_id(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given = [str(files / name) for name in ("head.safetensors", "space.safetensors")]
+    more = ["--rows", "rows.npy", "--kept", "kept.npy", "--labels", "labels.csv"]
+    more = [str(files / name) if "." in name else name for name in more]
+    assert main(["upgrade", *given, *more, "--json", "-"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert set(document["expected"]["old"]) == {"convert", "keep", "retrain"}
+    assert document["expected"]["old"]["keep"]["accuracy"]["value"] > 0.95
+
+
+def test_nothing_is_written_below_the_least_fidelity(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = torch.randn(ROWS, WIDTH, generator=torch.Generator().manual_seed(9))
+    rg.AnchorSet.from_rows(rows, torch.arange(150)).save(files / "other.safetensors")
+    given = [str(files / "head.safetensors"), str(files / "other.safetensors"), "--out", str(files / "new.safetensors")]
+    assert main(["upgrade", *given]) == 1
+    assert "the verdict must be 'convert' to write" in capsys.readouterr().err
+    assert main(["upgrade", *given, "--min-fidelity", "0.9"]) == 1
+    assert "the expected fidelity must be at least 0.9" in capsys.readouterr().err
+    assert not (files / "new.safetensors").exists()
+    assert main(["upgrade", *given, "--anyway"]) == 0
+    assert (files / "new.safetensors").exists()
+
+
+def test_two_tables_are_translated(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = files / "new-in-old.npy"
+    assert main(["upgrade", str(files / "old.npy"), str(files / "rows.npy"), "--out", str(out)]) == 0
+    assert "verdict" in capsys.readouterr().out
+    np.testing.assert_allclose(np.load(out)[:OLD], np.load(files / "old.npy"), atol=1e-2)
+
+
+@pytest.mark.parametrize(
+    ("given", "status", "sentence"),
+    [
+        (["space.safetensors", "space.safetensors"], 2, "'OLD' must be a published head"),
+        (["head.safetensors", "head.safetensors"], 2, "'NEW' must be an anchor set"),
+        (["old.npy", "space.safetensors"], 2, "'NEW' must be a table if the other is one"),
+        (["head.safetensors", "missing.safetensors"], 1, "does not exist"),
+        (["head.safetensors", "space.safetensors", "--kept", "kept.npy"], 2, "'--kept' must be left out without"),
+        (["head.safetensors", "space.safetensors", "--method", "nearest"], 2, "'--method' must be one of"),
+        (["old.npy", "rows.npy", "--rows", "rows.npy"], 2, "'--rows' must be left out for two tables"),
+        (["head.safetensors", "space.safetensors", "--rows", "old.npy", "--labels", "rows.npy"], 1, "is damaged"),
+    ],
+)
+def test_wrong_arguments_are_one_sentence(
+    files: Path, given: list[str], status: int, sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [str(files / name) if "." in name else name for name in given]
+    assert main(["upgrade", *words]) == status
+    error = capsys.readouterr().err
+    *progress, last = error.splitlines()
+    assert sentence in last
+    assert all(line.startswith("relgraph: load") for line in progress)
