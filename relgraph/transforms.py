@@ -149,7 +149,8 @@ class AddAnchors(BaseTransform):  # type: ignore[misc]
         of :func:`relgraph.anchors.lasting_nodes`, which have neighbors in every version and the least changed
         neighborhoods. An encoder of a later version embeds these nodes much as before, and a map fitted on them is
         not asked to undo the change of the graph. Of a single graph, the oldest nodes with the most neighbors are
-        chosen from, which is a guess.
+        chosen from; this is a guess, and no better than all nodes where it was measured
+        (``benchmarks/versions/lasting.py``).
 
         Args:
             graphs: Versions of a graph with stable ids, the oldest first; or a single graph.
