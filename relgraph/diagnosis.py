@@ -185,7 +185,7 @@ def diagnose(
     expected = None
     if head is not None and matched is not None and error is not None and error < math.inf:
         expected = expected_fidelity(matched, estimator_for(head, method), "loo" if shrinkage is None else shrinkage)
-    mean, largest = (None, None) if embeddings is None else distances_to_anchors(anchors, embeddings)
+    mean, largest = (None, None) if embeddings is None else _distances(anchors, embeddings)
     counts = None if y is None else _class_counts(anchors.ids.cpu(), y, node_ids)
     found = Diagnosis(
         anchor_set=anchor_set,
@@ -229,9 +229,17 @@ def _left_out(smoother: Smoother, penalty: float, matched: MatchedAnchors) -> fl
     return float(next(smoother.errors(goal, [penalty])).square().sum() / variance)
 
 
-def distances_to_anchors(anchors: AnchorSet, z: Tensor) -> tuple[float | None, float | None]:
+def _distances(anchors: AnchorSet, embeddings: Tensor) -> tuple[float | None, float | None]:
     """Mean and largest distance of rows to the nearest anchor, over the mean distance to the center."""
-    z = check_rows("embeddings", z)
+    nearest, size = distances_to_anchors(anchors, embeddings)
+    if size <= 4 * torch.finfo(embeddings.dtype).eps * float(anchors.center.norm()):
+        return None, None  # all rows coincide, up to rounding
+    return float(nearest.mean()) / size, float(nearest.max()) / size
+
+
+def distances_to_anchors(anchors: AnchorSet, embeddings: Tensor) -> tuple[Tensor, float]:
+    """Distances of rows ``(N, F)`` to the nearest anchor, ``(N,)``, and their mean distance to the center."""
+    z = check_rows("embeddings", embeddings)
     if z.size(1) != anchors.num_features or not len(z):
         raise InputError(
             "embeddings",
@@ -244,10 +252,7 @@ def distances_to_anchors(anchors: AnchorSet, z: Tensor) -> tuple[float | None, f
         rows = part.to(torch.float64) - center
         nearest.append(torch.cdist(rows, offsets).amin(dim=1))
         size += float(rows.norm(dim=1).sum())
-    distance, size = torch.cat(nearest), size / len(z)
-    if size <= 4 * torch.finfo(z.dtype).eps * float(center.norm()):
-        return None, None  # all rows coincide, up to rounding
-    return float(distance.mean()) / size, float(distance.max()) / size
+    return torch.cat(nearest), size / len(z)
 
 
 def _class_counts(ids: Tensor, y: Tensor, node_ids: Tensor | None) -> dict[int, int]:

@@ -251,7 +251,9 @@ def measure(cell: Row, options: argparse.Namespace) -> Iterable[Row]:
             found.setdefault((arm, count), []).append(values)
     for (arm, count), values in found.items():
         mean = np.mean(values, axis=0)
-        row: Row = {"arm": arm, "anchors": count, "n": len(values), **dict(zip(names, map(float, mean), strict=True))}
+        step = f"{upgrade.old.name} > {upgrade.new.name}"
+        row: Row = {"step": step, "arm": arm, "anchors": count, "n": len(values)}
+        row |= dict(zip(names, map(float, mean), strict=True))
         if len(values) > 1:
             spread = np.std(values, axis=0, ddof=1)
             row |= {"old_std": float(spread[0]), "new_std": float(spread[1])}

@@ -43,7 +43,8 @@ class Upgrade:
         expected: For each group of rows (``"anchors"``, ``"old"``, ``"new"``) and each way to go on, what to expect.
         method: Name of the map.
         num_anchors: Anchors that both pieces have.
-        distances: Mean distance to the nearest anchor of the old and new rows, over the mean distance to the center.
+        distances: Mean distance of old and of new rows to the nearest anchor, over the mean distance of old rows to the
+            center.
         notes: What else was found, one sentence each.
     """
 
@@ -86,7 +87,9 @@ class Upgrade:
                 found.append((f"{way}, {group}" if group == "anchors" else f"{way}, {group} rows", shown or "unknown"))
         if self.distances:
             shown = ", ".join(f"{group} rows {value:.2f}" for group, value in self.distances.items())
-            found.append(("distance", f"{shown} to the nearest anchor (1 is the mean distance to the center)"))
+            found.append(
+                ("distance", f"{shown} to the nearest anchor (1 is the mean distance of old rows to the center)")
+            )
         return [*found, *(("note", note) for note in self.notes), ("verdict", f"{self.verdict}: {self.reason}")]
 
     def __str__(self) -> str:

@@ -10,10 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from relgraph.anchors.matching import shared_ids
+from relgraph.anchors.matching import GraphGrownWarning, shared_ids
 from relgraph.anchors.values import AnchorSet, PublishedHead, check_rows
 from relgraph.diagnosis import distances_to_anchors
 from relgraph.errors import InputError
+from relgraph.fingerprints import compare_fingerprints
 from relgraph.maps import MatchedAnchors, NoCorrespondenceWarning, convert, expected_fidelity
 from relgraph.maps.expected import left_out_outputs
 from relgraph.maps.methods import estimator_for, require
@@ -115,7 +116,8 @@ def upgrade(
         matched = MatchedAnchors.match(space, head)
     unrelated = any(issubclass(one.category, NoCorrespondenceWarning) for one in caught)
     for text, category in dict.fromkeys((str(one.message), one.category) for one in caught):
-        warnings.warn(text, category, stacklevel=2)
+        if not issubclass(category, GraphGrownWarning):  # what an upgrade is for
+            warnings.warn(text, category, stacklevel=2)
     estimator = estimator_for(head, method)
     if head.mode != "multiclass" or matched.values.size(1) < 2:
         _only_anchors(head, kept=kept, y=y, train=train, edge_index=edge_index)
@@ -124,7 +126,9 @@ def upgrade(
         ways = {"anchors": {"convert": Expected(fidelity)}}
         outputs = None if z is None else converted(check_rows("z", z))
         verdict, reason = _judge_fidelity(fidelity, unrelated)
-        return Upgrade(converted, outputs, verdict, reason, ways, estimator.name, len(matched), {})
+        return Upgrade(
+            converted, outputs, verdict, reason, ways, estimator.name, len(matched), {}, _notes(space, head, {})
+        )
     left = left_out_outputs(matched, estimator)
     if left is None:
         raise InputError("method", f"must be determined without some anchors (got '{estimator.name}'); add anchors")
@@ -146,9 +150,8 @@ def upgrade(
         if edge_index is not None:
             outputs = smooth(outputs, edge_index)
     distances = {} if rows is None else _distances(space, rows)
-    return Upgrade(
-        converted, outputs, verdict, reason, expected, estimator.name, len(matched), distances, _notes(distances)
-    )
+    notes = _notes(space, head, distances)
+    return Upgrade(converted, outputs, verdict, reason, expected, estimator.name, len(matched), distances, notes)
 
 
 def _only_anchors(head: PublishedHead, **given: object) -> None:
@@ -264,19 +267,23 @@ def _judge(
 
 
 def _distances(space: AnchorSet, rows: AnsweredRows) -> dict[str, float]:
-    found = {}
-    for group, numbers in rows.groups.items():
-        mean, _ = distances_to_anchors(space, rows.z[numbers])
-        if mean is not None:
-            found[group] = mean
-    return found
+    """Mean distance of each group to the nearest anchor, over the mean distance of the first group to the center."""
+    found = {group: distances_to_anchors(space, rows.z[numbers]) for group, numbers in rows.groups.items()}
+    size = next(iter(found.values()))[1]
+    return {group: float(nearest.mean()) / size for group, (nearest, _) in found.items()} if size > 0 else {}
 
 
-def _notes(distances: Mapping[str, float]) -> tuple[str, ...]:
+def _notes(space: AnchorSet, head: PublishedHead, distances: Mapping[str, float]) -> tuple[str, ...]:
+    found = []
+    if head.version or space.version:
+        found.append(f"from version {head.version or 'unknown'} to version {space.version or 'unknown'}")
+    graph = compare_fingerprints(head.fingerprint, space.fingerprint)
+    if graph.kind == "grown" and graph.counts is not None:
+        found.append(f"the graph has grown from {graph.counts[0]:,} to {graph.counts[1]:,} nodes")
+    elif graph.kind == "other":
+        found.append("the graphs differ by more than what was added: check that equal ids are the same nodes")
     old, new = distances.get("old", np.inf), distances.get("new", 0.0)
-    if new <= FAR * old:
-        return ()
-    return (
-        f"new rows are {new / max(old, 1e-12):.1f} times as far from the nearest anchor as old ones: expectations for "
-        "them are guesses",
-    )
+    if new > FAR * old:
+        times = f"{new / max(old, 1e-12):.1f} times as far from the nearest anchor as old ones"
+        found.append(f"new rows are {times}, so that expectations for them are guesses")
+    return tuple(found)

@@ -4,9 +4,12 @@ import warnings
 import pytest
 import torch
 from torch import Tensor
+from torch_geometric.data import Data
 
 import relgraph as rg
+from relgraph.anchors.matching import GraphChangedWarning
 from relgraph.errors import InputError
+from relgraph.graph import fingerprint
 from relgraph.maps import NoCorrespondenceWarning
 
 ROWS, OLD, WIDTH, CLASSES = 1200, 800, 8, 4
@@ -168,3 +171,36 @@ def test_nothing_is_random() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert rg.upgrade(*pieces, after).to_dict() == rg.upgrade(*pieces, after).to_dict()
+
+
+def test_a_grown_graph_is_a_note_and_another_one_a_warning() -> None:
+    before, after, _, head = world()
+    edges = torch.randint(0, 700, (2, 3000), generator=torch.Generator().manual_seed(0))
+    old, new = Data(edge_index=edges, num_nodes=OLD), Data(edge_index=edges, num_nodes=ROWS)
+    other = Data(edge_index=(edges + 1) % ROWS, num_nodes=ROWS)
+    names = [fingerprint(graph) for graph in (old, new, other)]
+    rows = torch.arange(200)
+    space = rg.AnchorSet.from_rows(after, rows, fingerprint=names[1], version="2026-02")
+    published_head = rg.publish(
+        head, rg.AnchorSet.from_rows(before[:OLD], rows, fingerprint=names[0], version="2026-01")
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = rg.upgrade(space, published_head)
+    assert found.notes == (
+        "from version 2026-01 to version 2026-02", "the graph has grown from 800 to 1,200 nodes",
+    )  # fmt: skip
+    with pytest.warns(GraphChangedWarning):
+        found = rg.upgrade(rg.AnchorSet.from_rows(after, rows, fingerprint=names[2]), published_head)
+    assert "differ" in found.notes[-1]
+
+
+def test_far_new_rows_are_noted() -> None:
+    before, after, _, head = world()
+    after = torch.cat([after[:OLD], 5 * after[OLD:]])
+    after[OLD:, 0] += 60
+    found = rg.upgrade(*published(before, after, head), after, old=torch.arange(OLD))
+    assert found.distances["new"] > 0
+    assert any("times as far" in note for note in found.notes) == (
+        found.distances["new"] > 1.5 * found.distances["old"]
+    )

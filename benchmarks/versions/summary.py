@@ -1,0 +1,80 @@
+"""How often the verdict is right, and whether what it expects comes true: figures over the cells of the verdict.
+
+    python -m benchmarks.versions.summary
+
+Reads the rows of ``benchmarks.versions.verdict``. ``right``: share of cells in which no way that the consumer has is
+more accurate than the chosen one; ``close``: in which none is more than a point ahead; ``regret``: mean points of
+accuracy lost to the best way, by the verdict and by always choosing the same way. ``spearman``: rank correlation of
+expected and true retention (and fidelity) over cells; ``covered``: share of cells whose 90 % interval holds the true
+value; ``bias``: true less expected, mean.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.study import Row, Study, read_rows
+from benchmarks.versions.graphs import WAYS
+from benchmarks.versions.verdict import WAYS_ON
+
+CELLS = Path(__file__).with_name("verdict.csv")
+CLOSE = 0.01
+
+
+def measure(cell: Row, options: argparse.Namespace) -> Iterable[Row]:
+    """Figures over the cells of some graphs."""
+    graphs = {"small": ("cora", "citeseer", "pubmed", "photo"), "all": None}.get(cell["graphs"], (cell["graphs"],))
+    rows = [
+        row
+        for row in read_rows(CELLS)
+        if row["labels"] == int(cell["consumer"] == "labels") and (graphs is None or row["graph"] in graphs)
+    ]
+    if not rows:
+        return
+    ways = WAYS_ON if cell["consumer"] == "labels" else WAYS_ON[:2]
+    accuracy = np.array([[row[way] for way in ways] for row in rows])
+    regret = np.array([row["regret"] for row in rows])
+    found: Row = {"n": len(rows), "right": float((regret <= 1e-9).mean()), "close": float((regret <= CLOSE).mean())}
+    found |= {"regret": float(regret.mean())}
+    for column, way in enumerate(ways):
+        lost = accuracy.max(axis=1) - accuracy[:, column]
+        found |= {f"right_{way}": float((lost <= 1e-9).mean()), f"regret_{way}": float(lost.mean())}
+    for name in ("old_retention", "new_retention", "old_fidelity"):
+        found |= calibrated(rows, name)
+    pooled = [
+        {"both_retention" + end: row[f"{group}_retention{end}"] for end in ("", "_expected", "_low", "_high")}
+        for row in rows
+        for group in ("old", "new")
+    ]
+    yield found | calibrated(pooled, "both_retention")
+
+
+def calibrated(rows: list[Row], name: str) -> Row:
+    """Rank correlation of expected and true values, coverage and bias; nothing if there are no values."""
+    from scipy.stats import spearmanr
+
+    values = [[row.get(name + end) for end in ("", "_expected", "_low", "_high")] for row in rows]
+    known = np.array([one for one in values if None not in one], dtype=float)
+    if len(known) < 3:
+        return {}
+    true, expected, low, high = known.T
+    return {
+        f"{name}_spearman": float(spearmanr(expected, true).statistic),
+        f"{name}_covered": float(((low <= true) & (true <= high)).mean()),
+        f"{name}_bias": float((true - expected).mean()),
+    }
+
+
+STUDY = Study(
+    __file__,
+    measure,
+    {"graphs": ("small", *WAYS, "all"), "consumer": ("labels", "no-labels")},
+    needs_data=False,
+)
+
+if __name__ == "__main__":
+    STUDY.main()
