@@ -26,9 +26,11 @@ _OTHERS = {
     "at": "--stitch-at",
     "source": "--from",
     "target": "--to",
+    "old": "OLD",
+    "new": "NEW",
 }
 _SAME = ("dataset", "task", "features", "encoders", "seeds", "methods", "split", "settings", "epochs", "device")
-_TABLES = ("out", "key", "anchors")
+_TABLES = ("out", "key", "anchors", "null", "level")
 OPTIONS = {**{argument: f"--{argument}" for argument in (*_SAME, *_TABLES)}, **_OTHERS}
 
 

@@ -10,8 +10,8 @@ nothing has changed, the new runs are therefore exchangeable with the old ones, 
    1977), so that rows which moved hardly bend it.
 2. **Metric.** Distances are whitened by the covariance of the runs around their mean, shrunken halfway to a multiple of
    the identity, over all runs and with the same weights.
-3. **Scale of a row.** Some rows move more than others by seed alone. Old run ``j`` is divided by the spread of the other
-   old runs around its nearest rows in the frame, to a power between 0 (one scale for all) and 1. Two old runs leave no
+3. **Scale of a row.** Some rows move more than others by seed alone. Old run ``j`` is divided by the spread of the
+   other old runs at the row and its nearest rows in the frame, to a power between 0 (one scale for all) and 1. Two old runs leave no
    other pair, and all rows then have the same scale.
 4. **Scale of a run.** The distances of each run are divided by their median, since one training can be noisier than
    another in all of its rows. A row has moved if it is far beyond the typical row of its version (the empirical null of
@@ -38,6 +38,10 @@ ROUNDS = 4
 """Times that weights and fit are computed in turn."""
 TUNING = 3.0
 """Squared distance, in medians, at which a row counts half."""
+TAIL = 0.02
+"""Share of the null distances that the tail of the p-values is fitted to."""
+FEWEST_IN_TAIL = 20
+SMALLEST_SHAPE, LARGEST_SHAPE = 0.1, 0.9
 ROUNDING = 1e-12
 """Share of the variance below which movement by another seed is rounding error."""
 
@@ -65,11 +69,44 @@ class Movement:
 
         .. math:: p_i = \frac{1 + \#\{(j, l) : d^0_{jl} \ge d_i\}}{1 + m N}
 
-        A conformal p-value (Vovk, Gammerman & Shafer, 2005) against the pooled null of all rows and old runs.
+        A conformal p-value (Vovk, Gammerman & Shafer, 2005) against the pooled null of all rows and old runs. By rank
+        alone, no value could be below ``1 / (m N)``, and after correction for ``N`` rows a few rows would never be
+        found, however far they moved. So the share beyond the upper 2 % of the null is that of a generalized Pareto
+        distribution fitted to these (Knijnenburg et al., 2009), whose shape is at least 0.1, a tail heavier
+        than the exponential.
         """
         null = np.sort(self.null, axis=None)
         beyond = len(null) - np.searchsorted(null, self.distances, side="left")
-        return np.asarray((1.0 + beyond) / (1.0 + len(null)))
+        by_rank = (1.0 + beyond) / (1.0 + len(null))
+        count = max(FEWEST_IN_TAIL, round(TAIL * len(null)))
+        if count >= len(null):
+            return np.asarray(by_rank)
+        start = null[-count - 1]
+        tail = (1.0 + count) / (1.0 + len(null)) * pareto_tail(null[-count:] - start, self.distances - start)
+        return np.asarray(np.where(self.distances > start, tail, by_rank))
+
+
+def pareto_tail(excesses: Floats, values: Floats) -> Floats:
+    r"""The share of excesses above a threshold that are beyond some values, by a generalized Pareto distribution.
+
+    .. math:: P(y) = (1 + \xi y / \sigma)^{-1 / \xi}, \qquad \xi = 2 - \lambda_1 / \lambda_2, \qquad
+        \sigma = \lambda_1 (\lambda_1 / \lambda_2 - 1)
+
+    with the first two L-moments of the excesses (Hosking & Wallis, 1987). A shape outside 0.1 to 0.9 is replaced by the
+    nearest of these, at the same mean: the tail of an estimated negative shape would end at a finite distance.
+
+    Example:
+        >>> pareto_tail(np.arange(1.0, 8.0), np.array([0.0, 4.0])).round(4)
+        array([1.    , 0.3487])
+    """
+    ordered = np.sort(excesses)
+    count, first = len(ordered), float(ordered.mean())
+    second = float((2 * np.arange(1, count + 1) - count - 1) @ ordered) / (count * (count - 1))
+    if not second > 0:
+        return np.where(values > 0, 1 / count, 1.0)
+    shape = min(max(2 - first / second, SMALLEST_SHAPE), LARGEST_SHAPE)
+    above = np.maximum(values, 0.0)
+    return np.asarray((1 + shape * above / (first * (1 - shape))) ** (-1 / shape))
 
 
 @torch.no_grad()
@@ -150,7 +187,8 @@ def whitening(residuals: Tensor) -> Tensor:
         values = values.clamp(min=0)
         root = vectors * (values + SHRINKAGE * values.mean()).rsqrt()
         weights = _weights((around @ root).square().sum(dim=(0, 2)))
-    return root
+    found: Tensor = root
+    return found
 
 
 def others_spread(runs: Tensor, frame: Tensor) -> Tensor:
@@ -177,7 +215,9 @@ def _unit(run: Tensor) -> Tensor:
     around = run - run.mean(dim=0)
     size = around.square().sum(dim=1).mean().sqrt()
     if not size > ROUNDING * run.abs().max():
-        raise InputError("old", "and all other tables must have different rows (got one vector in every row of a table)")
+        raise InputError(
+            "old", "and all other tables must have different rows (got one vector in every row of a table)"
+        )
     return around / size
 
 

@@ -1,0 +1,1 @@
+"""What changes between two versions of a graph, and of its embeddings."""
