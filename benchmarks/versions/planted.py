@@ -57,7 +57,7 @@ def reach(before: Tensor, after: Tensor, nodes: int, hops: int = 2) -> Tensor:
 
 
 def neighborhood_change(before: Tensor, after: Tensor, nodes: int) -> np.ndarray:
-    """One minus the Jaccard similarity of the neighbors of every node in the two graphs; 0 without neighbors in both."""
+    """One minus the Jaccard similarity of the neighbors of every node in the two graphs; 0 where neither has any."""
     old, new = (torch.unique(edges[0] * nodes + edges[1]) for edges in (before, after))
     both = torch.bincount(old[torch.isin(old, new)] // nodes, minlength=nodes)
     union = torch.bincount(torch.cat([old, new]).unique() // nodes, minlength=nodes)

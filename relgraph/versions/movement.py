@@ -11,8 +11,8 @@ nothing has changed, the new runs are therefore exchangeable with the old ones, 
 2. **Metric.** Distances are whitened by the covariance of the runs around their mean, shrunken halfway to a multiple of
    the identity, over all runs and with the same weights.
 3. **Scale of a row.** Some rows move more than others by seed alone. Old run ``j`` is divided by the spread of the
-   other old runs at the row and its nearest rows in the frame, to a power between 0 (one scale for all) and 1. Two old runs leave no
-   other pair, and all rows then have the same scale.
+   other old runs at the row and its nearest rows in the frame, to a power between 0 (one scale for all rows) and 1.
+   Two old runs leave no other pair, and all rows then have the same scale.
 4. **Scale of a run.** The distances of each run are divided by their median, since one training can be noisier than
    another in all of its rows. A row has moved if it is far beyond the typical row of its version (the empirical null of
    Efron, 2004).
