@@ -46,6 +46,8 @@ if TYPE_CHECKING:
     from relgraph.training import TrainSettings as TrainSettings
     from relgraph.training import fit as fit
     from relgraph.transforms import AddAnchors as AddAnchors
+    from relgraph.versions import Drift as Drift
+    from relgraph.versions import drift as drift
     from relgraph.versions import upgrade as upgrade
 
 # The package or module of every public name; type checkers read the block above, and a test compares the two.
@@ -64,7 +66,7 @@ _HOMES = {
     "relgraph.tables": ("translate_table",),
     "relgraph.training": ("TrainSettings", "fit"),
     "relgraph.transforms": ("AddAnchors",),
-    "relgraph.versions": ("upgrade",),
+    "relgraph.versions": ("Drift", "drift", "upgrade"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

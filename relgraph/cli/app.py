@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from relgraph import __version__
-from relgraph.cli import show, stitch, translate, upgrade
+from relgraph.cli import drift, show, stitch, translate, upgrade
 from relgraph.cli.options import OPTIONS, WIDTH
 from relgraph.cli.process import Stopped, prepare_process, stop_orderly
 from relgraph.errors import DataError, InputError
@@ -25,6 +25,7 @@ app.command(help=stitch.HELP, short_help=stitch.SUMMARY)(stitch.stitch)
 app.command(help=translate.HELP, short_help=translate.SUMMARY)(translate.translate)
 app.command(help=show.HELP, short_help=show.SUMMARY)(show.show)
 app.command(help=upgrade.HELP, short_help=upgrade.SUMMARY)(upgrade.upgrade)
+app.command(help=drift.HELP, short_help=drift.SUMMARY)(drift.drift)
 
 
 def _version(wanted: bool) -> None:

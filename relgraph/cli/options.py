@@ -28,9 +28,11 @@ _OTHERS = {
     "source": "--from",
     "target": "--to",
     "file": "FILE",
+    "old": "OLD",
+    "new": "NEW",
 }
 _SAME = ("dataset", "task", "features", "encoders", "seeds", "methods", "split", "settings", "epochs", "device")
-_TABLES = ("out", "key", "anchors", "rows", "kept", "labels")
+_TABLES = ("out", "key", "anchors", "rows", "kept", "labels", "null", "level")
 OPTIONS = {**{argument: f"--{argument}" for argument in (*_SAME, *_TABLES)}, **_OTHERS}
 
 

@@ -10,7 +10,7 @@ import itertools
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
@@ -34,10 +34,10 @@ ROW_GROUP = 1 << 17
 SAVED_EVERY = 1 << 18  # rows between two records of the progress
 
 
-def check_output(path: Path) -> None:
+def check_output(path: Path, kinds: Sequence[str] = OUTPUTS) -> None:
     """Refuse a file of another kind, or in a folder that does not exist, before anything is computed."""
-    if path.suffix not in OUTPUTS:
-        raise InputError("out", f"must be a file of one of the kinds {', '.join(OUTPUTS)} (got '{path}'); choose one")
+    if path.suffix not in kinds:
+        raise InputError("out", f"must be a file of one of the kinds {', '.join(kinds)} (got '{path}'); choose one")
     if path.suffix in ARROW:
         pyarrow()
     if path.is_dir() or not path.absolute().parent.is_dir():

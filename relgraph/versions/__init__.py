@@ -1,10 +1,11 @@
-"""Versions of a graph: what old consumers need after it has grown and the encoder was trained anew."""
+"""Versions of a graph: what old consumers need after it has grown and the encoder was trained anew, and what moved."""
 
 from __future__ import annotations
 
 from relgraph.versions.adjustment import adjust_priors, smooth
+from relgraph.versions.drift import Drift, drift
 from relgraph.versions.expectation import Calibration, Expectation
 from relgraph.versions.result import Expected, Upgrade
 from relgraph.versions.upgrade import upgrade
 
-__all__ = ["Calibration", "Expectation", "Expected", "Upgrade", "adjust_priors", "smooth", "upgrade"]
+__all__ = ["Calibration", "Drift", "Expectation", "Expected", "Upgrade", "adjust_priors", "drift", "smooth", "upgrade"]
