@@ -101,16 +101,16 @@ def _grown(name: str, root: str, cut: int) -> Iterator[tuple[str, Data]]:
         )
 
 
-def trained(release: Release, encoder: str, seeds: tuple[int, ...]) -> list[Run]:
-    """Runs of a release; of ogbn-arxiv with the settings of large graphs, else with the defaults."""
-    return list(_trained(release, encoder, seeds))
+def trained(release: Release, encoder: str, seeds: tuple[int, ...], epochs: int = 0) -> list[Run]:
+    """Runs of a release; of ogbn-arxiv with the settings of large graphs, else with the defaults (``epochs`` of 0)."""
+    return list(_trained(release, encoder, seeds, epochs))
 
 
 @lru_cache(maxsize=64)
-def _trained(release: Release, encoder: str, seeds: tuple[int, ...]) -> tuple[Run, ...]:
+def _trained(release: Release, encoder: str, seeds: tuple[int, ...], epochs: int) -> tuple[Run, ...]:
     problem = release.problem
-    large = problem.train.numel() > 5_000
-    settings = TrainSettings.large(encoder) if large else TrainSettings.for_data(problem, encoder)
+    large, limit = problem.train.numel() > 5_000, {"epochs": epochs} if epochs else {}
+    settings = TrainSettings.large(encoder, **limit) if large else TrainSettings.for_data(problem, encoder, **limit)
     found = fit_many(
         problem, encoder, seeds, settings=settings, cache=cache_folder() / "runs", backend="sparse" if large else "auto"
     )

@@ -178,8 +178,8 @@ def upgrades(options: argparse.Namespace, cell: Row) -> list[Upgrade]:
         seeds = [(old.number, new.number)]
     else:
         seeds = [(seed, LATER + seed) for seed in range(options.seeds)]
-    before = trained(old, cell["encoder"], tuple(one for one, _ in seeds))
-    after = trained(new, cell["encoder"], tuple(other for _, other in seeds))
+    before = trained(old, cell["encoder"], tuple(one for one, _ in seeds), options.epochs)
+    after = trained(new, cell["encoder"], tuple(other for _, other in seeds), options.epochs)
     return [Upgrade(old, new, one, other) for one, other in zip(before, after, strict=True)]
 
 
@@ -278,7 +278,7 @@ STUDY = Study(
         "old": tuple(range(len(YEARS) - 1)),
         "new": tuple(range(1, len(YEARS))),
     },
-    settings={"seeds": 5},
+    settings={"seeds": 5, "epochs": 0},
     exists=exists,
 )
 

@@ -24,16 +24,17 @@ from relgraph.versions import adjust_priors, smooth
 
 
 @lru_cache(maxsize=4)
-def conversions(root: str, count: int) -> tuple[Upgrade, list[Tensor]]:
+def conversions(root: str, count: int, epochs: int) -> tuple[Upgrade, list[Tensor]]:
     """The two releases, and the outputs of each draw."""
     old, new = releases("arxiv-folded", root)[:2]
-    pair = Upgrade(old, new, trained(old, "gcn", (old.number,))[0], trained(new, "gcn", (new.number,))[0])
+    before, after = (trained(one, "gcn", (one.number,), epochs)[0] for one in (old, new))
+    pair = Upgrade(old, new, before, after)
     return pair, [pair.converted("kl", pair.random(count, draw)) for draw in range(2)]
 
 
 def measure(cell: Row, options: argparse.Namespace) -> Iterable[Row]:
     """Accuracy on validation nodes, mean over draws."""
-    pair, draws = conversions(options.data_root, cell["anchors"])
+    pair, draws = conversions(options.data_root, cell["anchors"], options.epochs)
     problem, known = pair.new.problem, pair.old.num_nodes
     rows, fresh = problem.validation, torch.arange(known, pair.new.num_nodes)
     found = []
@@ -63,6 +64,7 @@ STUDY = Study(
         "constant": ("plain", "prior-strength", "smoothing"),
         "value": (0.0, 0.1, 0.2, 0.3, 0.4, 0.6, 1.0, 3.0),
     },
+    settings={"epochs": 0},
     exists=exists,
 )
 

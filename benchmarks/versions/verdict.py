@@ -103,7 +103,7 @@ STUDY = Study(
         "method": ("kl", "ridge"),
         "anchors": (128, 256, 512, 2048),
     },
-    settings={"seeds": 2},
+    settings={"seeds": 2, "epochs": 0},
     exists=exists,
 )
 
