@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from relgraph import __version__
-from relgraph.cli import stitch, translate
+from relgraph.cli import compare, stitch, translate
 from relgraph.cli.options import OPTIONS, WIDTH
 from relgraph.cli.process import Stopped, prepare_process, stop_orderly
 from relgraph.errors import DataError, InputError
@@ -23,6 +23,7 @@ CONTEXT = {"max_content_width": WIDTH, "help_option_names": ["-h", "--help"]}
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None, context_settings=CONTEXT)
 app.command(help=stitch.HELP, short_help=stitch.SUMMARY)(stitch.stitch)
 app.command(help=translate.HELP, short_help=translate.SUMMARY)(translate.translate)
+app.command(help=compare.HELP, short_help=compare.SUMMARY)(compare.compare)
 
 
 def _version(wanted: bool) -> None:

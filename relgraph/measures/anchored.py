@@ -123,9 +123,9 @@ def _translated(a: Tensor, b: Tensor, generator: torch.Generator) -> Statistic:
         return undetermined(0.0, len(a))
     sample = _Sample.of(a, b, generator)
     ids = torch.arange(sample.anchors)
-    spaces = [AnchorSet(ids, rows[: sample.anchors], rows.mean(dim=0)) for rows in (sample.x, sample.y)]
+    source, target = (AnchorSet(ids, rows[: sample.anchors], rows.mean(dim=0)) for rows in (sample.x, sample.y))
     with torch.no_grad():
-        translated = fit_map(*spaces, "ridge")[0](sample.x[sample.anchors :])
+        translated = fit_map(source, target, "ridge")[0](sample.x[sample.anchors :])
     scores = _reciprocal_ranks(translated, sample.y[sample.anchors :])
 
     def draw(generator: torch.Generator) -> float:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from relgraph.measures.base import Measure, Null, Statistic, check_pair, clamp, undetermined
-from relgraph.measures.nulls import centered_null, permutation
+from relgraph.measures.nulls import centered_null, permutation, traces
 from relgraph.measures.spaces import Space, cross
 
 
@@ -58,7 +58,7 @@ def _biased(a: Tensor, b: Tensor, generator: torch.Generator) -> Statistic:
     n, x, y = len(a), Space.of(a), Space.of(b)
     if n < 3 or x.constant or y.constant:
         return undetermined(0.0, n)
-    grams = [_traces(space) for space in (x, y)]
+    grams = [traces(*space.gram()) for space in (x, y)]
     own = (grams[0][1] * grams[1][1]) ** 0.5
 
     def value(order: Tensor | None) -> float:
@@ -73,7 +73,8 @@ def _unbiased(a: Tensor, b: Tensor, generator: torch.Generator) -> Statistic:
     n, x, y = len(a), Space.of(a), Space.of(b)
     if n < 4 or x.constant or y.constant:
         return undetermined(0.0, n)
-    grams, norms = [_traces(space) for space in (x, y)], [space.square_norms() for space in (x, y)]
+    sides = [x.gram(), y.gram()]
+    grams, norms = [traces(*side) for side in sides], [norms for _, norms in sides]
 
     def product(square: float, diagonal: float) -> float:
         # Both traces are 1. Rows of the centered Gram matrices have the sum 0, so that without the diagonal they have
@@ -92,11 +93,6 @@ def _unbiased(a: Tensor, b: Tensor, generator: torch.Generator) -> Statistic:
     biased = centered_null(grams[0], grams[1], n)  # of nearly the same shape
     null = Null(0.0, (2 / (n * (n - 3))) ** 0.5, biased.skew)
     return Statistic(value(None), n, lambda generator: value(permutation(n, generator)), null)
-
-
-def _traces(space: Space) -> tuple[float, float, float]:
-    """Trace of the Gram matrix, which is 1, the sum of its squares, and that of its diagonal's squares."""
-    return 1.0, float(cross(space, space).square().sum()), float(space.square_norms().square().sum())
 
 
 _SIMILAR = frozenset({"rotation", "translation", "scaling"})

@@ -50,6 +50,11 @@ class Score:
     rows: int
     null: str
 
+    def cells(self) -> list[str]:
+        """What a line of a table shows."""
+        p = "-" if self.p is None else "<0.001" if self.p < 0.001 else f"{self.p:.3f}"
+        return [self.measure, *map(decimals, (self.value, self.null_mean, self.score)), p, f"{self.rows:,}"]
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -77,32 +82,29 @@ class Comparison:
         """The same as text."""
         return json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n"
 
-    def lines(self) -> list[list[str]]:
-        """The cells of a table, its header first."""
-        header = ["measure", "value", "null", "score", "p", "rows"]
-        return [header, *([one.measure, _number(one.value), _number(one.null_mean), _number(one.score),
-                           _probability(one), f"{one.rows:,}"] for one in self.scores)]  # fmt: skip
-
     def __str__(self) -> str:
-        lines = self.lines()
-        widths = [max(len(line[place]) for line in lines) for place in range(len(lines[0]))]
-        return "\n".join(
-            "  ".join(
-                cell.ljust(width) if place == 0 else cell.rjust(width)
-                for place, (cell, width) in enumerate(zip(line, widths, strict=True))
-            )
-            for line in lines
-        )
+        return aligned([HEADER, *(score.cells() for score in self.scores)])
 
 
-def _number(value: float | None) -> str:
+HEADER = ["measure", "value", "null", "score", "p", "rows"]
+
+
+def aligned(lines: Sequence[Sequence[str]]) -> str:
+    """Lines of cells as text: the first column to the left, the others to the right.
+
+    Example:
+        >>> print(aligned([["measure", "value"], ["cka", "0.5"]]))
+        measure  value
+        cka        0.5
+    """
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    rows = ([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])] for line in lines)
+    return "\n".join("  ".join(row) for row in rows)
+
+
+def decimals(value: float | None) -> str:
+    """A number with three decimals, and no sign before zero."""
     return "-" if value is None else f"{round(value, 3) + 0.0:.3f}"
-
-
-def _probability(score: Score) -> str:
-    if score.p is None:
-        return "-"
-    return "<0.001" if score.p < 0.001 else f"{score.p:.3f}"
 
 
 def compare(

@@ -132,14 +132,19 @@ def _distance_correlation(a: Tensor, b: Tensor, generator: torch.Generator) -> S
         return undetermined(0.0, n)
     parts = [torch.arange(n)]
     if n > WHOLE:
-        parts = list(permutation(n, generator)[: n // SAMPLE * SAMPLE].split(SAMPLE)[:BLOCKS])
+        parts = list(permutation(n, generator)[: min(BLOCKS, n // SAMPLE) * SAMPLE].view(-1, SAMPLE))
     size = sum(map(len, parts))
+
+    def distances(rows: Tensor) -> _Block:
+        return _Block(*(doubly_centered(_between(space, rows)) for space in (x, y)))
+
+    whole = distances(parts[0]) if len(parts) == 1 else None
 
     def blocks(order: list[Tensor] | None) -> tuple[float, float, float, list[Null]]:
         """Inner product, and squared norms, and null of every block, each of which is held alone."""
         total, left, right, nulls = 0.0, 0.0, 0.0, []
         for place, rows in enumerate(parts):
-            block = _Block(*(doubly_centered(_between(space, rows)) for space in (x, y)))
+            block = whole or distances(rows)
             total += block.product(None if order is None else order[place])
             left, right = left + float(block.x.square().sum()), right + float(block.y.square().sum())
             nulls += [block.null()] if order is None else []

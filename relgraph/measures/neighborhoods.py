@@ -152,7 +152,8 @@ def _second_order(
 def _unit(rows: Tensor) -> Tensor:
     """Rows of norm 1; those of norm 0 are unchanged."""
     norms = rows.norm(dim=1, keepdim=True)
-    return rows / norms.where(norms > 0, 1)
+    found: Tensor = rows / norms.where(norms > 0, 1)
+    return found
 
 
 _DIRECTIONS = frozenset({"rotation", "scaling", "node-scaling"})

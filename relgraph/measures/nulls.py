@@ -16,8 +16,8 @@ def centered_null(x: tuple[float, float, float], y: tuple[float, float, float], 
 
     with :math:`u = (N-1) T_2 - T^2` and :math:`v = N(N+1) S_2 - (N-1)(T^2 + 2 T_2)`, where T is the trace,
     :math:`T_2` the sum of all squares, and :math:`S_2` that of the diagonal (`Kazi-Aoual et al. (1995)
-    <https://doi.org/10.1016/0167-9473(94)00064-2>`_). The skewness is that of the gamma distribution with these moments,
-    for a product that is not negative.
+    <https://doi.org/10.1016/0167-9473(94)00064-2>`_). The skewness is that of the gamma distribution with these
+    moments, for a product that is not negative.
 
     Args:
         x, y: T, T2 and S2 of A and of B.
@@ -39,6 +39,11 @@ def centered_null(x: tuple[float, float, float], y: tuple[float, float, float], 
     return Null(mean, std, 2 * std / mean if mean > 0 else 0.0)
 
 
+def traces(gram: Tensor, norms: Tensor) -> tuple[float, float, float]:
+    """T, T2 and S2 of the products of all rows, from those of all coordinates and the squared norms of the rows."""
+    return float(norms.sum()), float(gram.square().sum()), float(norms.square().sum())
+
+
 def pairs_null(a: Tensor, b: Tensor) -> Null:
     r"""Moments of :math:`\sum_{i \ne j} a_{ij} b_{ij}` over permutations of the rows and columns of b together.
 
@@ -51,7 +56,9 @@ def pairs_null(a: Tensor, b: Tensor) -> Null:
     for one in (a, b):
         squares = float(one.square().sum())
         rows = float(one.sum(dim=1).square().sum()) - squares
-        equal.append(squares), shared.append(rows), apart.append(-2 * squares - 4 * rows)
+        equal.append(squares)
+        shared.append(rows)
+        apart.append(-2 * squares - 4 * rows)
     variance = 2 * equal[0] * equal[1] / (n * (n - 1))
     if n > 2:
         variance += 4 * shared[0] * shared[1] / (n * (n - 1) * (n - 2))

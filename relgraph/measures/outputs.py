@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -96,7 +98,8 @@ def _jensen_shannon(a: Tensor, b: Tensor, generator: torch.Generator) -> Statist
 
 def _entropies(p: Tensor) -> Tensor:
     """Entropies of rows, in bits."""
-    return -torch.special.xlogy(p, p).sum(dim=1) / torch.log(torch.tensor(2.0, dtype=p.dtype))
+    found: Tensor = -torch.special.xlogy(p, p).sum(dim=1) / math.log(2)
+    return found
 
 
 DISAGREEMENT = Measure(

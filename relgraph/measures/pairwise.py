@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,16 @@ from numpy.typing import NDArray
 
 from relgraph.errors import InputError
 from relgraph.io import PathLike, atomic_path, write_atomic
-from relgraph.measures.compare import PERMUTATIONS, Comparison, Nulls, compare, resolve_measures
+from relgraph.measures.compare import (
+    HEADER,
+    PERMUTATIONS,
+    Comparison,
+    Nulls,
+    aligned,
+    compare,
+    decimals,
+    resolve_measures,
+)
 from relgraph.registry import MEASURES
 
 DPI = 200
@@ -28,8 +38,7 @@ class Pairwise:
 
     Args:
         names: One for each table.
-        comparisons: Of every ordered pair of different tables, by their numbers. Both orders of a pair are the same
-            object where all measures are symmetric.
+        comparisons: Of every ordered pair of different tables, by their numbers.
     """
 
     names: tuple[str, ...]
@@ -64,6 +73,28 @@ class Pairwise:
                 shown = ["" if number is None else repr(number) for number in numbers]
                 writer.writerow([self.names[i], self.names[j], one.measure, *shown, one.rows, one.null])
         return text.getvalue()
+
+    def __str__(self) -> str:
+        """Of two tables their comparison, of more the mean and the extreme pairs of every measure."""
+        if len(self.names) == 2:
+            there, back = self.comparisons[0, 1], self.comparisons[1, 0]
+            lines = [HEADER]
+            for one, other in zip(there.scores, back.scores, strict=True):
+                lines.append(one.cells())
+                if other is not one:
+                    lines.append([f"{one.measure}, reversed", *other.cells()[1:]])
+            return aligned(lines)
+        lines = [["measure", "mean", "mean score", "least similar", "most similar"]]
+        for measure in self.measures:
+            values, scores = self.matrix(measure), self.matrix(measure, "score")
+            ends = [np.nanargmin(values), np.nanargmax(values)]
+            if MEASURES.resolve(measure).direction == "lower":
+                ends.reverse()
+            pairs = [divmod(int(end), len(self.names)) for end in ends]
+            mean_score = None if np.isnan(scores).all() else float(np.nanmean(scores))
+            shown = [f"{decimals(values[i, j])} ({self.names[i]}, {self.names[j]})" for i, j in pairs]
+            lines.append([measure, decimals(float(np.nanmean(values))), decimals(mean_score), *shown])
+        return aligned(lines)
 
     def save(self, path: PathLike) -> Path:
         """Write a picture (``.png``) or a table (``.csv``), whole or not at all, and return the path.
@@ -122,16 +153,17 @@ def pairwise(
     shown = tuple(map(str, range(len(tables)))) if names is None else tuple(names)
     if len(shown) != len(tables):
         raise InputError("names", f"must be one for each table, {len(tables)} (got {len(shown)})")
-    symmetric = all(one.symmetric for one in resolve_measures(measures, outputs=outputs))
-    pairs = [(i, j) for i in range(len(tables)) for j in range(len(tables)) if i < j or (i > j and not symmetric)]
-    found = {}
+    directed = [one.name for one in resolve_measures(measures, outputs=outputs) if not one.symmetric]
+    options: dict[str, Any] = {"outputs": outputs, "null": null, "permutations": permutations, "seed": seed}
+    pairs, found = list(itertools.combinations(range(len(tables)), 2)), {}
     for i, j in pairs:
         if progress:
             progress("compare", 0, len(pairs))
-        options: dict[str, Any] = {"null": null, "permutations": permutations, "seed": seed}
-        found[i, j] = compare(tables[i], tables[j], measures, outputs=outputs, **options)
-        if symmetric:
-            found[j, i] = found[i, j]
+        found[i, j] = found[j, i] = compare(tables[i], tables[j], measures, **options)
+        if directed:
+            other = compare(tables[j], tables[i], directed, **options)
+            scores = (other[one.measure] if one.measure in directed else one for one in found[i, j].scores)
+            found[j, i] = Comparison(tuple(scores), other.rows)
         if progress:
             progress("compare", 1, len(pairs))
     return Pairwise(shown, dict(sorted(found.items())))

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from relgraph.measures.base import wide
 
-BLOCK = 1 << 22
+BLOCK = 1 << 19
 """Numbers of a table that are held in float64 at once."""
 WEAKEST = 1e-6  # singular values below this share of the largest are rounding errors of a matrix of products
 
@@ -34,13 +34,15 @@ class Space:
     @classmethod
     def of(cls, rows: Tensor) -> Space:
         """Read a table twice."""
-        total = torch.zeros(rows.size(1), dtype=torch.float64, device=wide(rows[:0]).device)
+        total, whole, offset = torch.zeros_like(wide(rows[0])), 0.0, 0.0
         for part in _parts(rows):
-            total += wide(rows[part]).sum(dim=0)
+            block = wide(rows[part])
+            total += block.sum(dim=0)
+            whole += _square(block)
         mean = total / len(rows)
-        offset = sum(float((wide(rows[part]) - mean).square().sum()) for part in _parts(rows)) ** 0.5
-        whole = sum(float(wide(rows[part]).square().sum()) for part in _parts(rows)) ** 0.5
-        return cls(rows, mean, offset if offset > torch.finfo(rows.dtype).eps * whole else 0.0)
+        for part in _parts(rows):
+            offset += _square(wide(rows[part]) - mean)
+        return cls(rows, mean, offset**0.5 if offset**0.5 > torch.finfo(rows.dtype).eps * whole**0.5 else 0.0)
 
     def __len__(self) -> int:
         return self.rows.size(0)
@@ -52,17 +54,28 @@ class Space:
 
     def block(self, rows: Tensor | slice) -> Tensor:
         """Some rows around the mean, in float64; the space must not be constant."""
-        return (wide(self.rows[rows]) - self.mean) / self.size
+        return (wide(self.rows[rows]) - self.mean).div_(self.size)
 
     def blocks(self, width: int = 1) -> Iterator[tuple[slice, Tensor]]:
         """All rows in order; ``width`` is that of another table that is held beside this one."""
         for part in _parts(self.rows, width):
             yield part, self.block(part)
 
-    def square_norms(self, transform: Tensor | None = None) -> Tensor:
-        """Squared norms of all rows ``(N,)``, after a linear map ``(F, r)``."""
-        parts = ((rows if transform is None else rows @ transform).square().sum(dim=1) for _, rows in self.blocks())
-        return torch.cat(list(parts))
+    def gram(self, transform: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Products of coordinates ``(F, F)``, after a linear map ``(F, r)``, and squared norms of all rows ``(N,)``."""
+        products: list[Tensor] = []
+        norms: list[Tensor] = []
+        for _, rows in self.blocks():
+            mapped = rows if transform is None else rows @ transform
+            products = [products[0].addmm_(mapped.mT, mapped) if products else mapped.mT @ mapped]
+            norms.append(torch.linalg.vector_norm(mapped, dim=1).square())
+        return products[0], torch.cat(norms)
+
+
+def _square(rows: Tensor) -> float:
+    """Sum of all squares."""
+    flat = rows.reshape(-1)
+    return float(flat @ flat)
 
 
 def _parts(rows: Tensor, width: int = 1) -> Iterator[slice]:
@@ -74,8 +87,8 @@ def cross(x: Space, y: Space, order: Tensor | None = None) -> Tensor:
     """Sum over all rows of the products of their coordinates, ``(F, G)``; ``order`` ``(N,)`` permutes those of y."""
     total: Tensor | None = None
     for part, rows in x.blocks(y.rows.size(1)):
-        product = rows.mT @ y.block(part if order is None else order[part]).to(rows.device)
-        total = product if total is None else total + product
+        other = y.block(part if order is None else order[part]).to(rows.device)
+        total = rows.mT @ other if total is None else total.addmm_(rows.mT, other)
     assert total is not None
     return total
 
@@ -86,7 +99,7 @@ def basis(x: Space, variance: float = 1.0) -> Tensor:
     There are at most ``(N - 1) // 2``, because two subspaces of N - 1 dimensions with more than as many together have
     directions in common whatever the data are. Directions that may be rounding errors are left out.
     """
-    values, vectors = torch.linalg.eigh(cross(x, x))
+    values, vectors = torch.linalg.eigh(x.gram()[0])
     values, vectors = values.flip(0), vectors.flip(1)
     weakest = max(WEAKEST, x.rows.size(1) * torch.finfo(x.rows.dtype).eps)
     count = int((values > weakest**2 * values[0]).sum())
@@ -95,9 +108,6 @@ def basis(x: Space, variance: float = 1.0) -> Tensor:
     count = min(count, (len(x) - 1) // 2)
     first = vectors[:, :count] / values[:count].sqrt()
     # Once more, because products of rows have lost half of the digits of the weakest directions.
-    again = torch.zeros(count, count, dtype=first.dtype, device=first.device)
-    for _, rows in x.blocks():
-        mapped = rows @ first
-        again += mapped.mT @ mapped
-    left, right = torch.linalg.eigh(again)
-    return first @ (right / left.sqrt()) @ right.mT
+    left, right = torch.linalg.eigh(x.gram(first)[0])
+    found: Tensor = first @ (right / left.sqrt()) @ right.mT
+    return found

@@ -8,8 +8,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from relgraph.measures.base import Measure, Null, Statistic, check_pair, clamp, undetermined
-from relgraph.measures.nulls import centered_null, permutation
+from relgraph.measures.base import Measure, Statistic, check_pair, clamp, undetermined
+from relgraph.measures.nulls import centered_null, permutation, traces
 from relgraph.measures.spaces import Space, basis, cross
 
 VARIANCE = 0.99  # that the directions hold which canonical correlations are computed of
@@ -128,10 +128,7 @@ def _regression(a: Tensor, b: Tensor, generator: torch.Generator) -> Statistic:
     def value(order: Tensor | None) -> float:
         return clamp(float((left.mT @ cross(x, y, order)).square().sum()), 0.0, 1.0)
 
-    rank = float(left.size(1))
-    projection = (rank, rank, float(x.square_norms(left).square().sum()))
-    gram = (1.0, float(cross(y, y).square().sum()), float(y.square_norms().square().sum()))
-    null: Null = centered_null(projection, gram, n)
+    null = centered_null(traces(*x.gram(left)), traces(*y.gram()), n)
     return Statistic(value(None), n, lambda generator: value(permutation(n, generator)), null)
 
 

@@ -54,7 +54,9 @@ class Sample:
             others = np.random.default_rng(1).choice(others, most, replace=False)
         places = np.sort(np.concatenate([chosen, others]))
         used, used_target = rows[places], target_rows[places]
-        x, y = (_finite(table, table.take(some), ids[used]) for table, some in ((source, used), (target, used_target)))
+        x, y = (
+            finite_rows(table, table.take(some), ids[used]) for table, some in ((source, used), (target, used_target))
+        )
         return cls(ids[used], x, y, torch.from_numpy(np.flatnonzero(np.isin(places, chosen))), common)
 
     def space(self, rows: Tensor) -> AnchorSet:
@@ -105,7 +107,8 @@ def _found(common: Ids, wanted: Ids) -> NDArray[np.int64]:
     return np.flatnonzero(np.isin(common, wanted))
 
 
-def _finite(table: Table, rows: NDArray[Any], ids: Ids) -> Tensor:
+def finite_rows(table: Table, rows: NDArray[Any], ids: Ids) -> Tensor:
+    """Rows of a table as a tensor, or the error that names the id of the first one that is not finite."""
     bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))
     if len(bad):
         refuse_row(table, rows[bad[0]], ids[bad[0]])
