@@ -39,9 +39,7 @@ def compare(
         bool, typer.Option("--outputs", help="The tables are logits or probabilities of classes.")
     ] = False,
     key: Annotated[str | None, option("NAME", "The id column in all tables.", "the only one that can be it")] = None,
-    permutations: Annotated[
-        int, option("N", "Permutations, for measures whose null has no closed form; 0 for no null at all.", min=0)
-    ] = 99,
+    permutations: Annotated[int, option("N", "Permutations, for measures whose null has no closed form.", min=0)] = 99,
     seed: Annotated[int, option("SEED", "Seed of samples of rows and of permutations.", min=0)] = 0,
     matrix: Annotated[
         Path | None, option("FILE", "Also write every pair to this file: a picture (.png) or a table (.csv).", "none")
@@ -65,8 +63,7 @@ def compare(
         from relgraph.io import write_atomic
         from relgraph.tables import compare_tables
 
-        null: Any = "auto" if permutations else "none"
-        options: dict[str, Any] = {"key": key, "outputs": outputs, "seed": seed, "null": null}
+        options: dict[str, Any] = {"key": key, "outputs": outputs, "seed": seed}
         found = compare_tables(tables, chosen, permutations=permutations, progress=tell, **options)
     document = json.dumps(found.to_dict(), indent=1, allow_nan=False) + "\n"
     if json_path == "-":

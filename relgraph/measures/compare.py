@@ -37,7 +37,7 @@ class Score:
         p: Probability of a value at least as similar by chance.
         rows: How many rows it was computed on.
         null: How the null was found: ``"closed form"``, ``"99 permutations"``, ``"mean in closed form, 99
-            permutations"`` or ``"none"``.
+            permutations"``, ``"mean in closed form"`` or ``"none"``.
     """
 
     measure: str
@@ -135,7 +135,7 @@ def compare(
         ids: Ids of the rows of both, integers without repeats ``(N,)`` and ``(M,)``; rows with the same id are then
             compared. Without them, rows are compared with the rows of the same number.
         null: ``"auto"`` (closed form where there is one), ``"permutations"`` for all measures, or ``"none"``.
-        permutations: How many.
+        permutations: How many; with 0, only what is known in closed form is.
         seed: Of samples of rows, and of permutations.
 
     Raises:
@@ -155,8 +155,8 @@ def compare(
     """
     if null not in NULLS:
         raise unknown_name("null", null, NULLS)
-    if null != "none" and permutations < 1:
-        raise InputError("permutations", f"must be at least 1 (got {permutations}); null='none' needs none")
+    if permutations < (null == "permutations"):
+        raise InputError("permutations", f"must be at least {int(null == 'permutations')} (got {permutations})")
     chosen = resolve_measures(measures, outputs=outputs)
     x, y = as_tensor("a", a), as_tensor("b", b)
     if ids is not None:
@@ -205,11 +205,14 @@ def _score(measure: Measure, x: Tensor, y: Tensor, null: Nulls, permutations: in
     if known is not None and known.std is not None:
         p = known.p(statistic.value, higher=measure.direction == "higher")
         return _of(measure, statistic, known.mean, known.std, p, "closed form")
+    mean, how = (None, "") if known is None else (known.mean, "mean in closed form")
+    if not permutations:
+        return _of(measure, statistic, mean, None, None, how or "none")
     drawn = _drawn(statistic, permutations, seed)
     better = drawn >= statistic.value if measure.direction == "higher" else drawn <= statistic.value
-    p = (1 + int(better.sum())) / (1 + permutations)
-    mean, how = (float(drawn.mean()), "") if known is None else (known.mean, "mean in closed form, ")
-    return _of(measure, statistic, mean, float(drawn.std()), p, f"{how}{permutations} permutations")
+    p, std = (1 + int(better.sum())) / (1 + permutations), float(drawn.std(ddof=1)) if permutations > 1 else None
+    how = f"{how}{', ' if how else ''}{permutations} permutations"
+    return _of(measure, statistic, float(drawn.mean()) if mean is None else mean, std, p, how)
 
 
 def _drawn(statistic: Statistic, permutations: int, seed: int) -> np.ndarray[Any, np.dtype[np.float64]]:
