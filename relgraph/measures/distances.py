@@ -52,7 +52,8 @@ def rsa(x: Tensor, y: Tensor, *, seed: int = 0) -> float:
 
     `Kriegeskorte et al. (2008) <https://doi.org/10.3389/neuro.06.004.2008>`_, with Euclidean distances, so that the
     value does not depend on the coordinates; equal distances have their mean rank. Of more than 2,048 rows, as many
-    are drawn. Between -1 and 1; 0 if all distances of a space are the same, as in a constant one.
+    are drawn. Between -1 and 1; 0 if all distances of a space are the same, as in a constant one, and for
+    fewer than four rows, whose three distances often have the same order.
 
     Args:
         x, y: The spaces ``(N, F)`` and ``(N, G)``.
@@ -62,9 +63,9 @@ def rsa(x: Tensor, y: Tensor, *, seed: int = 0) -> float:
         InputError: If the two do not have equally many rows, at least one, or a number is not finite.
 
     Example:
-        >>> x = torch.tensor([[0.0], [1.0], [3.0]])
-        >>> rsa(x, x.square()), rsa(x, -x.sqrt())
-        (1.0, 0.5)
+        >>> x = torch.tensor([[0.0], [1.0], [3.0], [7.0]])
+        >>> rsa(x, 2 - x), round(rsa(x, x.sqrt()), 3)
+        (1.0, 0.6)
     """
     return _rsa(*check_pair(x, y), torch.Generator().manual_seed(seed)).value
 
@@ -77,7 +78,7 @@ def _between(space: Space, rows: Tensor) -> Tensor:
 
 def _rsa(a: Tensor, b: Tensor, generator: torch.Generator) -> Statistic:
     rows, x, y = some_rows(len(a), SAMPLE, generator), Space.of(a), Space.of(b)
-    if x.constant or y.constant:
+    if len(rows) < 4 or x.constant or y.constant:
         return undetermined(0.0, len(rows))
     ranks, other = (_centered_ranks(_between(space, rows)) for space in (x, y))
     own = float(ranks.norm() * other.norm())
