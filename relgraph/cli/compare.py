@@ -14,7 +14,7 @@ from relgraph.cli.console import console, progress
 from relgraph.cli.options import listed, names, option
 from relgraph.cli.results import check_json_path
 from relgraph.cli.stitch import _set_debug
-from relgraph.errors import InputError
+from relgraph.errors import DataError, InputError
 
 SUMMARY = "Compare tables of embeddings, or of outputs, of the same rows."
 _OUTPUTS = {name: entry for name, entry in registry.MEASURES.items() if entry.traits.get("kind") == "outputs"}
@@ -56,13 +56,16 @@ def compare(
     target = check_json_path(json_path)
     if len(tables) < 2:
         raise InputError("", f"there must be two tables or more (got only '{tables[0]}'); name another one")
-    if matrix is not None and matrix.suffix not in (".png", ".csv"):
-        raise InputError("--matrix", f"must be a .png or a .csv file (got '{matrix}'); choose one of them")
+    if matrix is not None and not matrix.absolute().parent.is_dir():
+        raise DataError(f"'--matrix' must be a file in a folder that exists (got '{matrix}')")
     with progress() as tell:
         tell("load", 0, 0)
         from relgraph.io import write_atomic
+        from relgraph.measures.pairwise import check_suffix
         from relgraph.tables import compare_tables
 
+        if matrix is not None:
+            check_suffix(matrix)
         options: dict[str, Any] = {"key": key, "outputs": outputs, "seed": seed}
         found = compare_tables(tables, chosen, permutations=permutations, progress=tell, **options)
     document = json.dumps(found.to_dict(), indent=1, allow_nan=False) + "\n"

@@ -34,6 +34,8 @@ TINY = {
     "training.accuracy": "--dataset cora photo --encoder gcn --settings default --seeds 2 --epochs 2",
     "training.tune": "--dataset citeseer photo --encoder gcn --settings default kipf-welling --seeds 2 --epochs 2",
     "retrieval.run": "--dataset cora --seeds 2 --epochs 3 --anchors 0 128 --method absolute ceiling ridge ridge-rerank",
+    "measures.run": "--dataset cora --seeds 3 --epochs 3 --measure cka disagreement procrustes --rows 100",
+    "measures.scaling": "--share 0.02",
     "tables.trust": "--dataset cora --seeds 2 --epochs 3 --anchors 256",
     "inference.run": "--nodes 10000 --width 64 --anchors 128 --turns 1",
     "inference.relative_conv": "--similarity l1 --per-node 0 4 --nodes 500 --turns 1",
