@@ -15,6 +15,7 @@ import multiprocessing
 import resource
 import time
 from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np
 import torch
@@ -45,8 +46,8 @@ def measure(cell: Row, options: argparse.Namespace) -> Iterable[Row]:
     name, seconds = cell["measure"], []
     sizes = [(int(rows * options.share), width) for rows, width in SIZES[name]]
     for rows, width in sizes:
-        with multiprocessing.get_context("spawn").Pool(1) as pool:
-            wall, processor, memory = pool.apply(timed, (name, rows, width))
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+            wall, processor, memory = pool.submit(timed, name, rows, width).result()
         seconds.append(processor)
         yield {"rows": rows, "width": width, "seconds": wall, "processor_seconds": processor, "memory_gb": memory}
     if len(seconds) > 1:
