@@ -27,16 +27,15 @@ SIZES = {"cka": ((100_000, 256), (200_000, 256), (400_000, 256), (1_000_000, 256
 
 def timed(name: str, rows: int, width: int) -> tuple[float, float, float]:
     """Seconds, seconds of the processor, and the peak of memory in GB, of one measure of two tables."""
-    from relgraph.registry import MEASURES
+    from relgraph.measures import compare
 
     torch.set_num_threads(1)
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(rows, width, generator=generator)
     y = x @ torch.randn(width, width, generator=generator) + torch.randn(rows, width, generator=generator)
-    function = MEASURES.resolve(name).function
-    function(x[:1000], y[:1000], generator)  # libraries are loaded
+    compare(x[:1000], y[:1000], [name], permutations=0)  # libraries are loaded
     start, processor = time.perf_counter(), time.process_time()
-    function(x, y, generator)
+    compare(x, y, [name], permutations=0)
     found = time.perf_counter() - start, time.process_time() - processor
     return *found, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
 

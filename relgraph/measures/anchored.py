@@ -30,12 +30,18 @@ class _Sample:
     def of(cls, a: Tensor, b: Tensor, generator: torch.Generator) -> _Sample:
         count = min(ANCHORS, len(a) // 2)
         rows = permutation(len(a), generator)[: count + ROWS]
-        return cls(wide(a[rows]), wide(b[rows]), count)
+        return cls(*(_unit_sized(wide(table[rows])) for table in (a, b)), anchors=count)
 
     @property
     def others(self) -> int:
         """Number of rows that are no anchors."""
         return len(self.x) - self.anchors
+
+
+def _unit_sized(rows: Tensor) -> Tensor:
+    """Rows whose largest number is 1, since similarities count very short rows as zero."""
+    largest = float(rows.abs().amax())
+    return rows / largest if largest > 0 else rows
 
 
 def relative_distance(x: Tensor, y: Tensor, *, similarity: str = "cosine", seed: int = 0) -> float:

@@ -124,8 +124,9 @@ def compare(
     the worst. So every value stands beside its mean over permutations of the rows of ``b``: in closed form for most
     measures, else of seeded permutations. What ``score`` and ``p`` are made of is in :class:`Score`.
 
-    The probability is exact for permutations; in closed form it is that of a Pearson type III distribution with the
-    same moments. Measures of anchors permute the rows that are no anchors.
+    The probability is exact for permutations. In closed form it is that of a Pearson type III distribution with the
+    same mean and standard deviation, whose skewness is approximate. Measures of anchors permute the rows that are no
+    anchors.
 
     Args:
         a, b: Embeddings ``(N, F)`` and ``(N, G)``, or with ``outputs`` logits or probabilities ``(N, C)`` each.
