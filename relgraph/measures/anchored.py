@@ -30,7 +30,7 @@ class _Sample:
     def of(cls, a: Tensor, b: Tensor, generator: torch.Generator) -> _Sample:
         count = min(ANCHORS, len(a) // 2)
         rows = permutation(len(a), generator)[: count + ROWS]
-        return cls(*(_unit_sized(wide(table[rows])) for table in (a, b)), anchors=count)
+        return cls(_unit_sized(wide(a[rows])), _unit_sized(wide(b[rows])), count)
 
     @property
     def others(self) -> int:
