@@ -183,7 +183,7 @@ def resolve_measures(names: Sequence[str] | None, *, outputs: bool) -> list[Meas
     wrong = [one.name for one in found if one.kind == "outputs" and not outputs]
     if wrong:
         rule = "must compare embeddings unless the tables are outputs"
-        raise InputError("measures", f"{rule} (got '{wrong[0]}'); say so with outputs if they are")
+        raise InputError("measures", f"{rule} (got '{wrong[0]}'); set outputs (--outputs) if they are")
     return found
 
 
