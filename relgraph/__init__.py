@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from relgraph.maps import convert as convert
     from relgraph.maps import translate as translate
     from relgraph.maps import translate_then as translate_then
+    from relgraph.measures import compare as compare
     from relgraph.measures import retrieval as retrieval
     from relgraph.memory import keep_freed_memory as keep_freed_memory
     from relgraph.nn import Model as Model
@@ -59,7 +60,7 @@ _HOMES = {
     "relgraph.graph": ("anchor_index",),
     "relgraph.loader": ("AnchorLoader",),
     "relgraph.maps": ("convert", "translate", "translate_then"),
-    "relgraph.measures": ("retrieval",),
+    "relgraph.measures": ("compare", "retrieval"),
     "relgraph.memory": ("keep_freed_memory",),
     "relgraph.nn": ("Model", "RelativeConv", "RelativeLayer", "fold", "relative_head", "split"),
     "relgraph.stitching": ("StitchSettings", "run_experiment", "stitch"),

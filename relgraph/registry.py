@@ -199,6 +199,34 @@ MAPS = Registry(
     },
 )
 
+# Trait: kind, that of the relgraph.measures.Measure where it is not "representations".
+_OF_OUTPUTS = {"kind": "outputs"}
+
+MEASURES = Registry(
+    "measures",
+    "relgraph.measures.",
+    {
+        "cka": ("cka:CKA", "linear centered kernel alignment (RV coefficient)"),
+        "cka-unbiased": ("cka:CKA_UNBIASED", "the same without the bias of few rows"),
+        "procrustes": ("subspaces:PROCRUSTES", "distance after the best rotation, scaling and translation"),
+        "procrustes-angular": ("subspaces:PROCRUSTES_ANGULAR", "the same as an angle"),
+        "second-order-cosine": (
+            "neighborhoods:SECOND_ORDER_COSINE",
+            "cosine of the similarities to the nearest rows",
+        ),
+        "mutual-knn": ("neighborhoods:MUTUAL_KNN", "share of the 10 nearest rows that both tables share"),
+        "distance-correlation": ("distances:DISTANCE_CORRELATION", "squared correlation of centered distances"),
+        "rsa": ("distances:RSA", "rank correlation of all distances between rows"),
+        "svcca": ("subspaces:SVCCA", "mean canonical correlation of the directions with 99 % of the variance"),
+        "linear-regression": ("subspaces:LINEAR_REGRESSION", "variance that a regression on the first table explains"),
+        "relative-cosine": ("anchored:RELATIVE_COSINE", "distance of relative representations by cosines"),
+        "relative-whitened": ("anchored:RELATIVE_WHITENED", "distance of whitened relative representations"),
+        "retrieval": ("anchored:RETRIEVAL", "reciprocal rank of the own row after a translation by ridge regression"),
+        "disagreement": ("outputs:DISAGREEMENT", "share of rows with different decisions", _OF_OUTPUTS),
+        "jensen-shannon": ("outputs:JENSEN_SHANNON", "divergence of probabilities, in bits", _OF_OUTPUTS),
+    },
+)
+
 # Trait: usual (False for a method that is only evaluated where it is named: it takes longer than all others together).
 METHODS = Registry(
     "method",

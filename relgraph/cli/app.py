@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from relgraph import __version__
-from relgraph.cli import drift, show, stitch, translate, upgrade
+from relgraph.cli import compare, drift, show, stitch, translate, upgrade
 from relgraph.cli.options import OPTIONS, WIDTH
 from relgraph.cli.process import Stopped, prepare_process, stop_orderly
 from relgraph.errors import DataError, InputError
@@ -26,6 +26,7 @@ app.command(help=translate.HELP, short_help=translate.SUMMARY)(translate.transla
 app.command(help=show.HELP, short_help=show.SUMMARY)(show.show)
 app.command(help=upgrade.HELP, short_help=upgrade.SUMMARY)(upgrade.upgrade)
 app.command(help=drift.HELP, short_help=drift.SUMMARY)(drift.drift)
+app.command(help=compare.HELP, short_help=compare.SUMMARY)(compare.compare)
 
 
 def _version(wanted: bool) -> None:

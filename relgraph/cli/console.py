@@ -21,7 +21,7 @@ STAGES = {
     "write": ("writing", ""),
     "translate": ("translating", "rows"),
     "encode": ("encoding", "rows"),
-    "compare": ("comparing", ""),
+    "compare": ("comparing", "pairs"),
 }
 _ESTIMATE_AFTER = 2.0  # seconds of a stage, after which its whole time is estimated
 

@@ -33,7 +33,8 @@ _OTHERS = {
 }
 _SAME = ("dataset", "task", "features", "encoders", "seeds", "methods", "split", "settings", "epochs", "device")
 _TABLES = ("out", "key", "anchors", "rows", "kept", "labels", "null", "level")
-OPTIONS = {**{argument: f"--{argument}" for argument in (*_SAME, *_TABLES)}, **_OTHERS}
+_COMPARE = ("measures", "permutations", "matrix", "seed")
+OPTIONS = {**{argument: f"--{argument}" for argument in (*_SAME, *_TABLES, *_COMPARE)}, **_OTHERS}
 
 
 def option(metavar: str, meaning: str, default: str | bool = True, **more: Any) -> Any:

@@ -49,6 +49,11 @@ class ArrayTable:
         """Number of dimensions, ``F``."""
         return int(self._vectors.shape[1])
 
+    @property
+    def numbered(self) -> bool:
+        """Whether the table has no ids of its own, so that rows are known by their numbers."""
+        return self._raw is None
+
     def ids(self) -> Ids:
         """Comparable ids of all rows."""
         return np.arange(len(self)) if self._raw is None else comparable_ids(self._raw, self.argument)

@@ -39,6 +39,7 @@ class ArrowTable:
     """
 
     stamp: tuple[int, ...] = ()  # of the file, to notice that it has changed
+    numbered = False  # there is always a column of ids
 
     def __init__(self, path: Path, argument: str, key: str | None = None) -> None:
         self._path, self.argument, self.name = path, argument, f"'{path}'"

@@ -108,7 +108,7 @@ def _found(common: Ids, wanted: Ids) -> NDArray[np.int64]:
 
 
 def finite_rows(table: Table, rows: NDArray[Any], ids: Ids) -> Tensor:
-    """Rows with these ids as a tensor, or an error that names one that is not finite."""
+    """Rows of a table as a tensor, or the error that names the id of the first one that is not finite."""
     bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))
     if len(bad):
         refuse_row(table, rows[bad[0]], ids[bad[0]])

@@ -35,6 +35,8 @@ TINY = {
     "training.tune": "--dataset citeseer photo --encoder gcn --settings default kipf-welling --seeds 2 --epochs 2",
     "retrieval.run": "--dataset cora --seeds 2 --epochs 3 --anchors 0 128 --method absolute ceiling ridge ridge-rerank",
     "versions.drift": "--dataset cora --change none merged --old 3 --new 1 --seeds 4 --draws 1 --epochs 3",
+    "measures.run": "--dataset cora --seeds 3 --epochs 3 --measure cka disagreement procrustes --rows 100",
+    "measures.scaling": "--share 0.02",
     "tables.trust": "--dataset cora --seeds 2 --epochs 3 --anchors 256",
     "versions.run": "--graph cora --cut 0 --encoder gcn --seeds 1 --epochs 3",
     "versions.verdict": "--graph cora --cut 0 --encoder gcn --method kl --anchors 128 --seeds 1 --epochs 3",

@@ -37,8 +37,17 @@ def test_help_and_version_import_nothing_heavy() -> None:
         "heavy = {{'torch', 'torch_geometric', 'numpy', 'scipy', 'sklearn', 'matplotlib'}} & set(sys.modules); "
         "sys.exit(status or str(heavy) if heavy or status else 0)"
     )
-    asked = (["--help"], "stitch"), (["--version"], __version__), (["stitch", "--help"], "procrustes")
-    for args, wanted in (*asked, (["translate", "--help"], "procrustes"), (["show", "--help"], "anchor set")):
+    asked = (
+        (["--help"], "stitch"),
+        (["--version"], __version__),
+        (["stitch", "--help"], "procrustes"),
+        (["translate", "--help"], "procrustes"),
+        (["show", "--help"], "anchor set"),
+        (["upgrade", "--help"], "kl"),
+        (["drift", "--help"], "--null"),
+        (["compare", "--help"], "svcca"),
+    )
+    for args, wanted in asked:
         done = subprocess.run(
             [sys.executable, "-c", code.format(args=args)], capture_output=True, text=True, check=False
         )
