@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import replace
 
 import numpy as np
 import torch
@@ -19,14 +18,11 @@ from relgraph.maps import MatchedAnchors, NoCorrespondenceWarning, convert, expe
 from relgraph.maps.expected import left_out_outputs
 from relgraph.maps.methods import estimator_for, require
 from relgraph.versions.adjustment import adjust_priors, smooth
-from relgraph.versions.expectation import Calibration, Expectation, log_odds
-from relgraph.versions.result import Expected, Upgrade, Verdict
+from relgraph.versions.expectation import Expectation
+from relgraph.versions.result import Expected, Upgrade
 from relgraph.versions.rows import AnsweredRows
+from relgraph.versions.verdict import accuracies, expectations, judge, judge_fidelity
 
-MIN_RETENTION = 0.9
-"""A converted head that is expected to retain less is not worth its answers."""
-ALLOWANCES = {"old": 0.01, "new": 0.02}
-"""Standard deviation of expectations beyond that of the bootstrap: what confidence does not tell of other rows."""
 FAR = 1.5
 """New rows that are so many times as far from the anchors as old ones are said to be."""
 
@@ -50,7 +46,7 @@ def upgrade(
     *keep* the old answers (of the old model, or of stale embeddings), or *retrain* a head on labels:
 
     * With labels ``y``, the way of the highest expected accuracy over all rows, measured on labeled rows that the old
-      head was not trained on.
+      head was not trained on; of a way without a new head, only if it is ahead of the retrained one by more than noise.
     * Without, *convert* if the retention expected of the converted head is 0.9 or more; else *keep*, if there are old
       answers that retain more; else *retrain*.
 
@@ -125,7 +121,7 @@ def upgrade(
         fidelity = None if value is None else Expectation(value.value, value.low, value.high)
         ways = {"anchors": {"convert": Expected(fidelity)}}
         outputs = None if z is None else converted(check_rows("z", z))
-        verdict, reason = _judge_fidelity(fidelity, unrelated)
+        verdict, reason = judge_fidelity(fidelity, unrelated)
         return Upgrade(
             converted, outputs, verdict, reason, ways, estimator.name, len(matched), {}, _notes(space, head, {})
         )
@@ -140,8 +136,9 @@ def upgrade(
             answers["keep"] = rows.kept
         if rows.y is not None and len(rows.train):
             answers["retrain"] = _retrained(rows, head)
-    expected = _expected(matched, left, rows, answers)
-    verdict, reason = _judge(expected, rows, unrelated)
+    right = {} if rows is None else accuracies(rows, answers)
+    expected = expectations(matched, left, rows, answers, right)
+    verdict, reason = judge(expected, rows, right, unrelated)
     outputs = None
     if rows is not None:
         outputs = answers["convert"]
@@ -166,104 +163,6 @@ def _retrained(rows: AnsweredRows, head: PublishedHead) -> Tensor:
     assert rows.y is not None
     found = fit_linear_head(rows.z, rows.y, rows.train, rows.check, head.outputs.size(1))
     return torch.as_tensor(found(rows.z))
-
-
-def _expected(
-    matched: MatchedAnchors, left: Tensor, rows: AnsweredRows | None, answers: Mapping[str, Tensor]
-) -> dict[str, dict[str, Expected]]:
-    """What to expect of each way, first on the anchors, then on each group of rows."""
-    believed = (2 * matched.values).softmax(dim=1)
-    most, decided = believed.amax(dim=1).numpy(), matched.values.argmax(dim=1)
-    shares = matched.shares.numpy()
-
-    def responses(outputs: Tensor, chosen: Tensor) -> Calibration:
-        classes = outputs.argmax(dim=1)
-        same = (classes == decided[chosen]).double().numpy()
-        right = believed[chosen].gather(1, classes.unsqueeze(1)).squeeze(1).numpy()
-        return Calibration([same, right, most[chosen.numpy()]], log_odds(outputs), shares[chosen.numpy()])
-
-    def relative(calibration: Calibration, outputs: Tensor, allowance: float) -> Expected:
-        same, right, best = calibration.means(log_odds(outputs))
-        ratio = right / best
-        fidelity, retention = (Expectation.of(values[0], values[1:], allowance) for values in (same, ratio))
-        return Expected(fidelity, retention)
-
-    every = torch.arange(len(matched))
-    calibrations = {"convert": responses(left, every)}
-    found = {"anchors": {"convert": relative(calibrations["convert"], left, 0.0)}}
-    if rows is None:
-        return found
-    if rows.kept is not None:
-        here, there = shared_ids(matched.ids, rows.ids)
-        if len(here) > 1:
-            calibrations["keep"] = responses(rows.kept[there].cpu().double(), here)
-    right: dict[str, Calibration] = {}
-    if rows.y is not None:
-        for way, outputs in answers.items():
-            checked = outputs[rows.check].cpu()
-            correct = (checked.argmax(dim=1) == rows.y[rows.check]).double().numpy()
-            right[way] = Calibration([correct], log_odds(checked))
-    for group, numbers in rows.groups.items():
-        found[group] = {}
-        for way, outputs in answers.items():
-            one = Expected()
-            if way in calibrations:
-                one = relative(calibrations[way], outputs[numbers].cpu(), ALLOWANCES[group])
-            allowance = ALLOWANCES[group]
-            if way in right:
-                values = right[way].means(log_odds(outputs[numbers].cpu()))[0]
-                one = replace(one, accuracy=Expectation.of(values[0], values[1:], allowance))
-                if "retrain" in answers:  # the same labels are drawn for both
-                    other = right["retrain"].means(log_odds(answers["retrain"][numbers].cpu()))[0]
-                    ratio = values / other
-                    one = replace(one, retention=Expectation.of(ratio[0], ratio[1:], allowance))
-            found[group][way] = one
-    return found
-
-
-def _judge_fidelity(fidelity: Expectation | None, unrelated: bool) -> tuple[Verdict, str]:
-    if unrelated:
-        return "retrain", _UNRELATED
-    if fidelity is None or fidelity.value < MIN_RETENTION:
-        shown = "unknown" if fidelity is None else f"{fidelity.value:.2f}, below {MIN_RETENTION}"
-        return "retrain", f"the expected fidelity of the converted head is {shown}"
-    return "convert", f"the expected fidelity of the converted head is {fidelity.value:.2f}"
-
-
-_UNRELATED = "the anchors do not correspond: left-out ones are predicted no better than with permuted rows"
-
-
-def _judge(
-    expected: Mapping[str, Mapping[str, Expected]], rows: AnsweredRows | None, unrelated: bool
-) -> tuple[Verdict, str]:
-    """The verdict and its reason."""
-    groups = {"anchors": 1} if rows is None else {name: len(numbers) for name, numbers in rows.groups.items()}
-
-    def mean(way: str, name: str) -> float | None:
-        total = 0.0
-        for group, size in groups.items():
-            found: Expectation | None = getattr(expected[group].get(way, Expected()), name)
-            if found is None:
-                return None
-            total += size * found.value
-        return total / sum(groups.values())
-
-    ways: tuple[Verdict, ...] = ("convert", "keep", "retrain")
-    accuracies = {way: value for way in ways if (value := mean(way, "accuracy")) is not None}
-    if accuracies:
-        best = max(accuracies, key=lambda way: accuracies[way])
-        shown = ", ".join(f"{value:.3f} ({way})" for way, value in accuracies.items())
-        return best, f"by the labels, the expected accuracy over all rows is {shown}"
-    if unrelated:
-        return "retrain", _UNRELATED
-    converted, kept = mean("convert", "retention"), mean("keep", "retention")
-    assert converted is not None
-    if converted >= MIN_RETENTION:
-        return "convert", f"the converted head is expected to retain {converted:.1%} of the old head's correct answers"
-    below = f"the converted head is expected to retain {converted:.1%}, below {MIN_RETENTION:.0%}"
-    if kept is not None and kept > converted:
-        return "keep", f"{below}; the old answers retain {kept:.1%}"
-    return "retrain", f"{below}; take more anchors, or train a head on labels"
 
 
 def _distances(space: AnchorSet, rows: AnsweredRows) -> dict[str, float]:

@@ -1,0 +1,155 @@
+"""What to expect of each way to go on, and which one to take."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from relgraph.anchors.matching import shared_ids
+from relgraph.maps import MatchedAnchors
+from relgraph.maps.divergence import INVERSE_TEMPERATURE
+from relgraph.versions.expectation import Calibration, Expectation, Floats, log_odds
+from relgraph.versions.result import Expected, Verdict
+from relgraph.versions.rows import AnsweredRows
+
+Accuracies = Mapping[str, Mapping[str, Floats]]
+
+MIN_RETENTION = 0.9
+"""A converted head that is expected to retain less is not worth its answers."""
+ALLOWANCES = {"old": 0.01, "new": 0.02}
+"""Standard deviation of expectations beyond that of the bootstrap: what confidence does not tell of other rows."""
+STANDARD_ERRORS = 1.645
+"""By how much another way has to be ahead of a new head: 95 %, one-sided."""
+UNRELATED = "the anchors do not correspond: left-out ones are predicted no better than with permuted rows"
+
+
+def accuracies(rows: AnsweredRows, answers: Mapping[str, Tensor]) -> Accuracies:
+    """Expected accuracy of each way on each group of rows, and that of the bootstrap, ``(1 + B,)``.
+
+    The same labels are drawn for all ways, so that differences and quotients are paired. Empty without labels.
+    """
+    found: dict[str, dict[str, Floats]] = {}
+    if rows.y is None:
+        return found
+    for way, outputs in answers.items():
+        checked = outputs[rows.check].cpu()
+        correct = (checked.argmax(dim=1) == rows.y[rows.check]).double().numpy()
+        calibration = Calibration([correct], log_odds(checked))
+        found[way] = {
+            group: calibration.means(log_odds(outputs[numbers].cpu()))[0] for group, numbers in rows.groups.items()
+        }
+    return found
+
+
+def expectations(
+    matched: MatchedAnchors,
+    left: Tensor,
+    rows: AnsweredRows | None,
+    answers: Mapping[str, Tensor],
+    right: Accuracies,
+) -> dict[str, dict[str, Expected]]:
+    """What to expect of each way, first on the anchors, then on each group of rows.
+
+    Args:
+        matched: The anchors.
+        left: Outputs at anchors that the map was fitted without, ``(K, C)``.
+        rows: The rows to be answered.
+        answers: Outputs of each way on them, ``(N, C)``.
+        right: Of :func:`accuracies`.
+    """
+    believed = (INVERSE_TEMPERATURE * matched.values).softmax(dim=1)
+    most, decided = believed.amax(dim=1).numpy(), matched.values.argmax(dim=1)
+    shares = matched.shares.numpy()
+
+    def responses(outputs: Tensor, chosen: Tensor) -> Calibration:
+        classes = outputs.argmax(dim=1)
+        same = (classes == decided[chosen]).double().numpy()
+        sure = believed[chosen].gather(1, classes.unsqueeze(1)).squeeze(1).numpy()
+        return Calibration([same, sure, most[chosen.numpy()]], log_odds(outputs), shares[chosen.numpy()])
+
+    def relative(calibration: Calibration, outputs: Tensor, allowance: float) -> Expected:
+        same, sure, best = calibration.means(log_odds(outputs))
+        ratio = sure / best
+        fidelity, retention = (Expectation.of(values[0], values[1:], allowance) for values in (same, ratio))
+        return Expected(fidelity, retention)
+
+    calibrations = {"convert": responses(left, torch.arange(len(matched)))}
+    found = {"anchors": {"convert": relative(calibrations["convert"], left, 0.0)}}
+    if rows is None:
+        return found
+    if rows.kept is not None:
+        here, there = shared_ids(matched.ids, rows.ids)
+        if len(here) > 1:
+            calibrations["keep"] = responses(rows.kept[there].cpu().double(), here)
+    for group, numbers in rows.groups.items():
+        found[group] = {}
+        for way, outputs in answers.items():
+            one, allowance = Expected(), ALLOWANCES[group]
+            if way in calibrations:
+                one = relative(calibrations[way], outputs[numbers].cpu(), allowance)
+            if way in right:
+                values = right[way][group]
+                one = replace(one, accuracy=Expectation.of(values[0], values[1:], allowance))
+                if "retrain" in right:
+                    ratio = values / right["retrain"][group]
+                    one = replace(one, retention=Expectation.of(ratio[0], ratio[1:], allowance))
+            found[group][way] = one
+    return found
+
+
+def judge(
+    expected: Mapping[str, Mapping[str, Expected]], rows: AnsweredRows | None, right: Accuracies, unrelated: bool
+) -> tuple[Verdict, str]:
+    """The verdict and its reason; arguments as of :func:`expectations`, and whether anchors do not correspond."""
+    sizes = {"anchors": 1} if rows is None else {name: len(numbers) for name, numbers in rows.groups.items()}
+    total = sum(sizes.values())
+    if right:
+        pooled = {
+            way: np.sum([size * groups[name] for name, size in sizes.items()], axis=0) / total
+            for way, groups in right.items()
+        }
+        return _by_labels(pooled)
+    if unrelated:
+        return "retrain", UNRELATED
+
+    def retention(way: str) -> float | None:
+        values = [(size, expected[group].get(way, Expected()).retention) for group, size in sizes.items()]
+        known = [size * value.value for size, value in values if value is not None]
+        return sum(known) / total if len(known) == len(values) else None
+
+    converted, kept = retention("convert"), retention("keep")
+    assert converted is not None
+    if converted >= MIN_RETENTION:
+        return "convert", f"the converted head is expected to retain {converted:.1%} of the old head's correct answers"
+    below = f"the converted head is expected to retain {converted:.1%}, below {MIN_RETENTION:.0%}"
+    if kept is not None and kept > converted:
+        return "keep", f"{below}; the old answers retain {kept:.1%}"
+    return "retrain", f"{below}; take more anchors, or train a head on labels"
+
+
+def _by_labels(pooled: Mapping[str, Floats]) -> tuple[Verdict, str]:
+    """The most accurate way; a way without a new head only if it is ahead of that by more than the noise."""
+    ways: tuple[Verdict, ...] = ("convert", "keep", "retrain")
+    shown = "by the labels, the expected accuracy over all rows is "
+    shown += ", ".join(f"{pooled[way][0]:.3f} ({way})" for way in ways if way in pooled)
+    best = max((way for way in ways[:2] if way in pooled), key=lambda way: float(pooled[way][0]))
+    if "retrain" not in pooled:
+        return best, shown
+    ahead = pooled[best] - pooled["retrain"]
+    if ahead[0] > STANDARD_ERRORS * ahead[1:].std(ddof=1):
+        return best, shown
+    return "retrain", shown
+
+
+def judge_fidelity(fidelity: Expectation | None, unrelated: bool) -> tuple[Verdict, str]:
+    """The verdict by the fidelity at the anchors alone, for values and labels."""
+    if unrelated:
+        return "retrain", UNRELATED
+    if fidelity is None or fidelity.value < MIN_RETENTION:
+        shown = "unknown" if fidelity is None else f"{fidelity.value:.2f}, below {MIN_RETENTION}"
+        return "retrain", f"the expected fidelity of the converted head is {shown}"
+    return "convert", f"the expected fidelity of the converted head is {fidelity.value:.2f}"
