@@ -32,6 +32,7 @@ HOLDS = {
     "Add the layer to your own model": lambda n: n["out"].shape == (1797, 10),
     "Mini-batches": lambda n: len(n["space"]) == 16,
     "A head of scikit-learn": lambda n: n["same"] > 0.9,
+    "Go on after the graph has grown": lambda n: (n["answers"] == n["whole"].y).float().mean() > 0.8,
 }
 
 

@@ -96,7 +96,7 @@ def expectations(
                 one = replace(one, accuracy=Expectation.of(values[0], values[1:], allowance))
                 if "retrain" in right:
                     ratio = values / right["retrain"][group]
-                    one = replace(one, retention=Expectation.of(ratio[0], ratio[1:], allowance))
+                    one = replace(one, retention=Expectation.of(ratio[0], ratio[1:], allowance, most=np.inf))
             found[group][way] = one
     return found
 

@@ -68,5 +68,7 @@ def test_many_rows_are_their_quantiles() -> None:
 def test_an_allowance_widens_the_interval_only() -> None:
     values = np.random.default_rng(0).normal(0.9, 0.01, 500)
     narrow, wide = Expectation.of(0.9, values), Expectation.of(0.9, values, 0.05)
+    assert Expectation.of(0.9, values, 0.2).high == 1.0
+    assert Expectation.of(0.9, values, 0.2, most=2.0).high > 1.2
     assert narrow.value == wide.value
     assert wide.high - wide.low > 3 * (narrow.high - narrow.low)
