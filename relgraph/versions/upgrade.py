@@ -64,6 +64,9 @@ def upgrade(
 
     Versions are converted directly: the head of the first version and the space of the last one, not step by step.
 
+    With both tables of embeddings at hand, all common rows can be the anchors of both pieces: conversions from a few
+    thousand are then as good or better, at the cost of a longer fit.
+
     Args:
         space: Anchors of the new version.
         head: The head of the old version: its outputs then, or its outputs on the later graph.

@@ -76,6 +76,19 @@ def test_two_tables_are_translated(files: Path, capsys: pytest.CaptureFixture[st
     np.testing.assert_allclose(np.load(out)[:OLD], np.load(files / "old.npy"), atol=1e-2)
 
 
+def test_bundles_of_two_versions(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = rg.AddAnchors(100)(rg.load_dataset("digits"))
+    for seed, name in ((0, "old"), (1, "new")):
+        model = rg.fit(data, "gcn", seed=seed, epochs=30)
+        rg.save_bundle(tmp_path / name, model, rg.AnchorSet.from_embeddings(model.embed(data), data, version=name))
+    old, new = str(tmp_path / "old"), str(tmp_path / "new")
+    assert main(["upgrade", old, new, "--out", str(tmp_path / "head.safetensors"), "--min-fidelity", "0.5"]) == 0
+    assert "written" in capsys.readouterr().out
+    assert load_linear(tmp_path / "head.safetensors").weight.shape == (10, 64)
+    assert main(["show", str(tmp_path / "head.safetensors")]) == 0
+    assert "converted head" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("given", "status", "sentence"),
     [
