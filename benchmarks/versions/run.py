@@ -17,7 +17,8 @@ from that of the old model on the old graph (``changed``) and on the later one (
 * ``kl-lasting``: ``kl`` from anchors whose neighborhood changed least. ``kl-lasting-aided``: the same, adjusted and
   smoothed (with the outputs of ``kl-now`` it was no better on validation nodes of 2014 and 2016).
 * ``kl-half-gone``: ``kl`` from what is left of twice as many anchors, half of which are gone.
-* ``kl-all``, ``ridge-all``, ``procrustes-all``: from all nodes of the old release.
+* ``kl-all``, ``ridge-all``, ``procrustes-all``: from all nodes of the old release. ``kl-all-lasting``: from the quarter of
+  them that changes least; ``-aided`` as above.
 * ``distilled``: logistic regression on the old head's decisions on all old training nodes.
 * ``kept``: the old encoder and head on the later graph; ``kept-translated``: the same on features that are translated
   to the old ones.
@@ -41,7 +42,7 @@ from torch import Tensor
 import relgraph as rg
 from benchmarks.study import Row, Study
 from benchmarks.versions.graphs import WAYS, YEARS, Release, old_test, releases, trained
-from relgraph.anchors import AnchorSet, PublishedHead, shared_ids
+from relgraph.anchors import AnchorSet, PublishedHead, lasting_nodes, shared_ids
 from relgraph.maps import fit_map
 from relgraph.stitching import Run
 from relgraph.training import fit_linear_head
@@ -143,6 +144,11 @@ class Upgrade:
         ids = rg.AddAnchors.from_versions(graphs, count, seed=draw).ids
         return shared_ids(ids, self.old.problem.ids)[1]
 
+    def steady(self) -> Tensor:
+        """All old nodes of the quarter that changes least."""
+        ids = lasting_nodes([self.old.problem.data, self.new.problem.data])
+        return shared_ids(ids[: len(ids) // 4], self.old.problem.ids)[1]
+
     def refitted(self) -> Tensor:
         """Outputs of a linear head trained on the new embeddings with the old release's labels."""
         return _refitted(self.old, self.after)
@@ -203,6 +209,9 @@ def arms(upgrade: Upgrade, counts: Iterable[int], graph: str) -> Iterator[tuple[
         yield f"{method}-all", 0, 0, outputs
         if method == "kl":
             yield "kl-all-aided", 0, 0, upgrade.aided(outputs, upgrade.then)
+    outputs = upgrade.converted("kl", upgrade.steady())
+    yield "kl-all-lasting", 0, 0, outputs
+    yield "kl-all-lasting-aided", 0, 0, upgrade.aided(outputs, upgrade.then)
     for count in counts:
         for draw in range(DRAWS):
             rows = upgrade.random(count, draw)
