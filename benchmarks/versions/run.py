@@ -17,8 +17,8 @@ from that of the old model on the old graph (``changed``) and on the later one (
 * ``kl-lasting``: ``kl`` from anchors whose neighborhood changed least. ``kl-lasting-aided``: the same, adjusted and
   smoothed (with the outputs of ``kl-now`` it was no better on validation nodes of 2014 and 2016).
 * ``kl-half-gone``: ``kl`` from what is left of twice as many anchors, half of which are gone.
-* ``kl-all``, ``ridge-all``, ``procrustes-all``: from all nodes of the old release. ``kl-all-lasting``: from the quarter of
-  them that changes least; ``-aided`` as above.
+* ``kl-all``, ``ridge-all``, ``procrustes-all``: from all nodes of the old release. ``kl-all-lasting``: from the quarter
+  of them that changes least; ``-aided`` as above.
 * ``distilled``: logistic regression on the old head's decisions on all old training nodes.
 * ``kept``: the old encoder and head on the later graph; ``kept-translated``: the same on features that are translated
   to the old ones.
