@@ -48,7 +48,6 @@ from relgraph.stitching import Run
 from relgraph.training import fit_linear_head
 from relgraph.versions import adjust_priors, smooth
 
-DRAWS = 5
 LATER = 5  # the first seed of the later runs on small graphs
 METHODS = ("kl", "ridge", "procrustes")
 SMALL, LARGE = (32, 128, 512), (512, 2048)
@@ -189,7 +188,7 @@ def upgrades(options: argparse.Namespace, cell: Row) -> list[Upgrade]:
     return [Upgrade(old, new, one, other) for one, other in zip(before, after, strict=True)]
 
 
-def arms(upgrade: Upgrade, counts: Iterable[int], graph: str) -> Iterator[tuple[str, int, int, Tensor]]:
+def arms(upgrade: Upgrade, counts: Iterable[int], draws: int, graph: str) -> Iterator[tuple[str, int, int, Tensor]]:
     """Name, number of anchors, draw and outputs ``(N, C)`` of every arm."""
     comparable = graph != "arxiv-anew"  # features mean the same in both releases
     yield "retrained-all", 0, 0, torch.as_tensor(upgrade.after.head(upgrade.after.z))
@@ -213,7 +212,7 @@ def arms(upgrade: Upgrade, counts: Iterable[int], graph: str) -> Iterator[tuple[
     yield "kl-all-lasting", 0, 0, outputs
     yield "kl-all-lasting-aided", 0, 0, upgrade.aided(outputs, upgrade.then)
     for count in counts:
-        for draw in range(DRAWS):
+        for draw in range(draws):
             rows = upgrade.random(count, draw)
             for method in METHODS:
                 outputs = upgrade.converted(method, rows)
@@ -234,7 +233,7 @@ def arms(upgrade: Upgrade, counts: Iterable[int], graph: str) -> Iterator[tuple[
                 shuffled = upgrade.then.clone()
                 shuffled[rows] = upgrade.then[mixed]
                 yield "permuted-anchors", count, draw, upgrade.converted("kl", rows, shuffled)
-        half = upgrade.random(2 * count, DRAWS)[:count]  # as many anchors, half of those that were published
+        half = upgrade.random(2 * count, draws)[:count]  # as many anchors, half of those that were published
         yield "kl-half-gone", count, 0, upgrade.converted("kl", half)
 
 
@@ -248,7 +247,7 @@ def measure(cell: Row, options: argparse.Namespace) -> Iterable[Row]:
         both, y = torch.cat([known, added]), upgrade.new.problem.y
         then, now = upgrade.then.argmax(dim=1), upgrade.kept.argmax(dim=1)
         counts = [count for count in (LARGE if large else SMALL) if count <= upgrade.old.num_nodes]
-        for arm, count, _, outputs in arms(upgrade, counts, cell["graph"]):
+        for arm, count, _, outputs in arms(upgrade, counts, options.draws, cell["graph"]):
             answers = outputs.argmax(dim=1)
             right = answers == y
             values = [float(right[rows].float().mean()) for rows in (known, added, both)]
@@ -284,7 +283,7 @@ STUDY = Study(
         "old": tuple(range(len(YEARS) - 1)),
         "new": tuple(range(1, len(YEARS))),
     },
-    settings={"seeds": 5, "epochs": 0},
+    settings={"seeds": 5, "draws": 5, "epochs": 0},
     exists=exists,
 )
 
