@@ -13,7 +13,8 @@ from that of the old model on the old graph (``changed``) and on the later one (
   anchors, with its outputs as of the old release; no label. ``permuted-anchors``: ``kl`` with permuted outputs.
 * ``kl-adjusted``: ``kl``, adjusted to the class shares of the new nodes. ``kl-aided``: the same, smoothed with the old
   answers of the neighbors.
-* ``kl-now``: ``kl`` with the outputs of the old model on the later graph, where features mean the same.
+* ``kl-now``: ``kl`` with the outputs of the old model on the later graph, where features mean the same. ``kl-now-all``:
+  the same from all nodes of the old release.
 * ``kl-lasting``: ``kl`` from anchors whose neighborhood changed least. ``kl-lasting-aided``: the same, adjusted and
   smoothed (with the outputs of ``kl-now`` it was no better on validation nodes of 2014 and 2016).
 * ``kl-half-gone``: ``kl`` from what is left of twice as many anchors, half of which are gone.
@@ -208,6 +209,8 @@ def arms(upgrade: Upgrade, counts: Iterable[int], draws: int, graph: str) -> Ite
         yield f"{method}-all", 0, 0, outputs
         if method == "kl":
             yield "kl-all-aided", 0, 0, upgrade.aided(outputs, upgrade.then)
+    if comparable:
+        yield "kl-now-all", 0, 0, upgrade.converted("kl", everyone, upgrade.kept)
     outputs = upgrade.converted("kl", upgrade.steady())
     yield "kl-all-lasting", 0, 0, outputs
     yield "kl-all-lasting-aided", 0, 0, upgrade.aided(outputs, upgrade.then)

@@ -46,7 +46,7 @@ def judged(pair: Upgrade, cell: Row, *, labels: bool) -> Row:
         y = torch.full((pair.new.num_nodes,), -1)
         known = torch.cat([before.train, before.validation])
         y[known] = before.y[known]
-        more = {"y": y, "train": before.train}
+        more = {"y": y, "train": before.train, "retrained": pair.refitted()}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         found = rg.upgrade(

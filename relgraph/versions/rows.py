@@ -24,6 +24,7 @@ class AnsweredRows:
     old: Tensor
     new: Tensor
     kept: Tensor | None
+    retrained: Tensor | None
     y: Tensor | None
     train: Tensor
     check: Tensor
@@ -38,12 +39,15 @@ class AnsweredRows:
         ids: Tensor | None,
         old: Tensor | None,
         kept: Tensor | None,
+        retrained: Tensor | None,
         y: Tensor | None,
         train: Tensor | None,
     ) -> AnsweredRows | None:
         """Check the arguments of :func:`relgraph.versions.upgrade`; ``None`` without rows."""
         if z is None:
-            for name, given in (("ids", ids), ("old", old), ("kept", kept), ("y", y), ("train", train)):
+            for name, given in (
+                ("ids", ids), ("old", old), ("kept", kept), ("retrained", retrained), ("y", y), ("train", train),
+            ):  # fmt: skip
                 if given is not None:
                     raise InputError(name, "must be left out without 'z' (got both of it); pass the new embeddings")
             return None
@@ -56,11 +60,10 @@ class AnsweredRows:
             raise InputError("ids", f"must have shape ({count},), one id per row of 'z' (got {tuple(names.shape)})")
         before = torch.arange(count) if old is None else row_numbers("old", old, count).cpu()
         after = torch.ones(count, dtype=torch.bool).index_fill_(0, before, False).nonzero().view(-1)
-        if kept is not None:
-            kept = check_rows("kept", kept)
-            if kept.shape != (count, head.outputs.size(1)):
-                wanted = f"({count}, {head.outputs.size(1)}), old answers on the rows of 'z'"
-                raise InputError("kept", f"must have shape {wanted} (got {tuple(kept.shape)}); give every row one")
+        kept, retrained = (
+            _answers(name, given, (count, head.outputs.size(1)))
+            for name, given in (("kept", kept), ("retrained", retrained))
+        )
         known = torch.zeros(0, dtype=torch.int64)
         fit = known if train is None else row_numbers("train", train, count).cpu()
         if y is not None:
@@ -75,11 +78,23 @@ class AnsweredRows:
                 found = f"(got {len(measured)}); leave 'y' out for a verdict without labels"
                 raise InputError("y", f"must have {FEWEST_LABELS} labels beside those trained on {found}")
             known = measured
-        elif train is not None:
-            raise InputError("train", "must be left out without 'y' (got rows); pass the labels")
-        return cls(z, names, before, after, kept, y, fit, known)
+        elif train is not None or retrained is not None:
+            name = "retrained" if train is None else "train"
+            raise InputError(name, "must be left out without 'y' (got it); pass the labels")
+        return cls(z, names, before, after, kept, retrained, y, fit, known)
 
     @property
     def groups(self) -> dict[str, Tensor]:
         """Row numbers of the old and of the new rows, of those that there are."""
         return {name: rows for name, rows in (("old", self.old), ("new", self.new)) if len(rows)}
+
+
+def _answers(name: str, given: Tensor | None, shape: tuple[int, int]) -> Tensor | None:
+    """Outputs on all rows, checked."""
+    if given is None:
+        return None
+    found = check_rows(name, given)
+    if found.shape != shape:
+        way_out = f"(got {tuple(found.shape)}); give every row one"
+        raise InputError(name, f"must have shape {shape}, answers on the rows of 'z' {way_out}")
+    return found

@@ -35,6 +35,7 @@ def upgrade(
     ids: Tensor | None = None,
     old: Tensor | None = None,
     kept: Tensor | None = None,
+    retrained: Tensor | None = None,
     y: Tensor | None = None,
     train: Tensor | None = None,
     edge_index: Tensor | None = None,
@@ -75,6 +76,8 @@ def upgrade(
         old: Rows that the old version has: a mask ``(N,)`` or row numbers; by default all. The others are new.
         kept: Old answers on these rows, logits ``(N, C)``: of the old model on the later graph, or of stale embeddings,
             for new rows for example of the mean of their neighbors.
+        retrained: Answers on these rows of a head that was trained on the new embeddings, logits ``(N, C)``; by default
+            those of a linear head that is trained on the labels of ``train``.
         y: Classes of some rows, shape ``(N,)``, -1 where unknown.
         train: Rows whose labels the old head was trained on, on which nothing is measured; a new head is trained on
             them. A mask or row numbers; by default none.
@@ -119,7 +122,7 @@ def upgrade(
             warnings.warn(text, category, stacklevel=2)
     estimator = estimator_for(head, method)
     if head.mode != "multiclass" or matched.values.size(1) < 2:
-        _only_anchors(head, kept=kept, y=y, train=train, edge_index=edge_index)
+        _only_anchors(head, kept=kept, retrained=retrained, y=y, train=train, edge_index=edge_index)
         value = expected_fidelity(matched, estimator)
         fidelity = None if value is None else Expectation(value.value, value.low, value.high)
         ways = {"anchors": {"convert": Expected(fidelity)}}
@@ -131,13 +134,15 @@ def upgrade(
     left = left_out_outputs(matched, estimator)
     if left is None:
         raise InputError("method", f"must be determined without some anchors (got '{estimator.name}'); add anchors")
-    rows = AnsweredRows.of(space, head, z, ids=ids, old=old, kept=kept, y=y, train=train)
+    rows = AnsweredRows.of(space, head, z, ids=ids, old=old, kept=kept, retrained=retrained, y=y, train=train)
     answers: dict[str, Tensor] = {}
     if rows is not None:
         answers["convert"] = converted(rows.z)
         if rows.kept is not None:
             answers["keep"] = rows.kept
-        if rows.y is not None and len(rows.train):
+        if rows.retrained is not None:
+            answers["retrain"] = rows.retrained
+        elif rows.y is not None and len(rows.train):
             answers["retrain"] = _retrained(rows, head)
     right = {} if rows is None else accuracies(rows, answers)
     expected = expectations(matched, left, rows, answers, right)

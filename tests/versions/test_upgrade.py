@@ -100,6 +100,16 @@ def test_the_labels_of_other_rows_do_not_matter() -> None:
     assert one.expected["old"]["convert"].accuracy == other.expected["old"]["convert"].accuracy
 
 
+def test_a_head_that_was_retrained_elsewhere_is_judged_as_well() -> None:
+    before, after, y, head = world(noise=2.0)
+    known = torch.where(torch.arange(ROWS) < 600, y, -1)
+    truth = 5 * torch.nn.functional.one_hot(y, CLASSES).float()
+    found = rg.upgrade(*published(before, after, head), after, y=known, retrained=truth)
+    assert found.verdict == "retrain"
+    assert found.expected["old"]["retrain"].accuracy.value > 0.98
+    assert found.expected["old"]["convert"].retention.value < 0.95
+
+
 def test_ids_that_changed_their_meaning_are_a_warning_and_no_conversion() -> None:
     before, after, _, head = world()
     space, published_head = published(before, after[torch.randperm(ROWS)], head)
@@ -147,6 +157,8 @@ def test_ids_name_the_rows() -> None:
         ({"y": torch.full((ROWS,), -1)}, "'y' must have 50 labels"),
         ({"y": torch.zeros(3, dtype=torch.long)}, "'y' must hold one class per row"),
         ({"train": torch.arange(3)}, "'train' must be left out without 'y'"),
+        ({"retrained": torch.zeros(ROWS, CLASSES)}, "'retrained' must be left out without 'y'"),
+        ({"retrained": torch.zeros(ROWS, 2)}, "'retrained' must have shape"),
         ({"z": torch.zeros(ROWS, 3)}, "'z' must be 8 wide"),
         ({"z": None, "old": torch.arange(3)}, "'old' must be left out without 'z'"),
         ({"method": "nearest"}, "'method' must be one of"),
