@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from relgraph.nn import relative_head as relative_head
     from relgraph.nn import split as split
     from relgraph.stitching import StitchSettings as StitchSettings
+    from relgraph.stitching import consensus as consensus
     from relgraph.stitching import run_experiment as run_experiment
     from relgraph.stitching import stitch as stitch
     from relgraph.tables import translate_table as translate_table
@@ -60,7 +61,7 @@ _HOMES = {
     "relgraph.measures": ("retrieval",),
     "relgraph.memory": ("keep_freed_memory",),
     "relgraph.nn": ("Model", "RelativeConv", "RelativeLayer", "fold", "relative_head", "split"),
-    "relgraph.stitching": ("StitchSettings", "run_experiment", "stitch"),
+    "relgraph.stitching": ("StitchSettings", "consensus", "run_experiment", "stitch"),
     "relgraph.tables": ("translate_table",),
     "relgraph.training": ("TrainSettings", "fit"),
     "relgraph.transforms": ("AddAnchors",),

@@ -129,8 +129,8 @@ def mean_head(heads: Iterable[PublishedHead]) -> PublishedHead:
 
     Example:
         >>> import torch
-        >>> a = PublishedHead(torch.tensor([7, 3, 5]), torch.tensor([[2.0], [0.0], [4.0]]), torch.zeros(1), "regression")
-        >>> b = PublishedHead(torch.tensor([3, 5, 7]), torch.tensor([[2.0], [4.0], [6.0]]), torch.ones(1), "regression")
+        >>> a = PublishedHead(torch.tensor([7, 3, 5]), torch.tensor([[2.0], [0.0], [4.0]]), torch.zeros(1))
+        >>> b = PublishedHead(torch.tensor([3, 5, 7]), torch.tensor([[2.0], [4.0], [6.0]]), torch.ones(1))
         >>> both = PublishedHead.mean([a, b])
         >>> both.ids.tolist(), both.outputs.view(-1).tolist(), both.mean.tolist()
         ([7, 3, 5], [4.0, 1.0, 4.0], [0.5])
