@@ -191,13 +191,17 @@ def _outputs(models: list[Model], data: Data) -> list[Tensor]:
     return outputs
 
 
+def default_rows(count: int, most: int = MOST_ROWS) -> Tensor:
+    """All row numbers below ``count``, or ``most`` of them drawn at random with seed 0, in order."""
+    if count <= most:
+        return torch.arange(count)
+    return torch.randperm(count, generator=torch.Generator().manual_seed(0))[:most].sort().values
+
+
 def _rows(rows: Tensor | int | None, count: int) -> Tensor:
     """Numbers of the rows that a head is fitted on."""
-    if isinstance(rows, int) and not 1 <= rows <= count:
-        raise InputError("rows", f"must be from 1 to {count}, the number of rows (got {rows}); lower it")
     if rows is None or isinstance(rows, int):
-        number = min(count, MOST_ROWS) if rows is None else rows
-        if number == count:
-            return torch.arange(count)
-        return torch.randperm(count, generator=torch.Generator().manual_seed(0))[:number].sort().values
+        if rows is not None and not 1 <= rows <= count:
+            raise InputError("rows", f"must be from 1 to {count}, the number of rows (got {rows}); lower it")
+        return default_rows(count, rows or MOST_ROWS)
     return row_numbers("rows", rows, count).cpu()
