@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from relgraph.diagnosis import diagnose as diagnose
     from relgraph.graph import anchor_index as anchor_index
     from relgraph.loader import AnchorLoader as AnchorLoader
+    from relgraph.maps import consensus_embeddings as consensus_embeddings
     from relgraph.maps import convert as convert
     from relgraph.maps import translate as translate
     from relgraph.maps import translate_then as translate_then
@@ -57,7 +58,7 @@ _HOMES = {
     "relgraph.diagnosis": ("diagnose",),
     "relgraph.graph": ("anchor_index",),
     "relgraph.loader": ("AnchorLoader",),
-    "relgraph.maps": ("convert", "translate", "translate_then"),
+    "relgraph.maps": ("consensus_embeddings", "convert", "translate", "translate_then"),
     "relgraph.measures": ("retrieval",),
     "relgraph.memory": ("keep_freed_memory",),
     "relgraph.nn": ("Model", "RelativeConv", "RelativeLayer", "fold", "relative_head", "split"),

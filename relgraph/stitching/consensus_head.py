@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -89,7 +89,7 @@ def consensus(
     """
     check_mode(mode)
     models = _checked(models)
-    if encoder is not None and not (isinstance(encoder, int) and 0 <= encoder < len(models)):
+    if encoder is not None and (isinstance(encoder, bool) or encoder not in range(len(models))):
         raise InputError("encoder", f"must be from 0 to {len(models) - 1}, the number of a model (got {encoder!r})")
     outputs = _outputs(models, data)
     count, nodes = len(outputs[0]), nodes_of(data, models[0].node_type)
@@ -171,10 +171,10 @@ def divergence(outputs: Tensor, target: Tensor, mode: Mode) -> float:
 
 
 def _checked(models: Sequence[Model]) -> list[Model]:
-    several = list(models)
-    strangers = [f"a {type(one).__name__}" for one in several if not isinstance(one, Model)]
+    several = list(models) if isinstance(models, Iterable) else []
+    strangers = [f"a {type(one).__name__}" for one in several or [models] if not isinstance(one, Model)]
     if strangers or not several:
-        got = f"(got {strangers[0] if strangers else 'none'}); use relgraph.Model(encoder, head)"
+        got = f"(got {strangers[0] if strangers else 'a single Model'}); pass a list of relgraph.Model"
         raise InputError("models", f"must hold at least one relgraph.Model and nothing else {got}")
     if len(kinds := {one.node_type for one in several}) > 1:
         got = f"(got {' and '.join(sorted(map(str, kinds)))}); average models of one node type"
