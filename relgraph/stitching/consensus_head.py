@@ -172,7 +172,8 @@ def divergence(outputs: Tensor, target: Tensor, mode: Mode) -> float:
 
 def _checked(models: Sequence[Model]) -> list[Model]:
     several = list(models) if isinstance(models, Iterable) else []
-    strangers = [f"a {type(one).__name__}" for one in several or [models] if not isinstance(one, Model)]
+    given: list[object] = [*several] or [models]
+    strangers = [f"a {type(one).__name__}" for one in given if not isinstance(one, Model)]
     if strangers or not several:
         got = f"(got {strangers[0] if strangers else 'a single Model'}); pass a list of relgraph.Model"
         raise InputError("models", f"must hold at least one relgraph.Model and nothing else {got}")
