@@ -24,8 +24,8 @@ class ConsensusEmbeddings:
     Args:
         ids: Ids of the rows that all runs have, in the order of the first, ``(N,)``.
         embeddings: Means over the runs in the coordinates of the first, ``(N, F)``.
-        dispersion: Root mean squared distance of the runs from their mean on each row, divided by that of the means
-            from their center: 0 where all runs agree, ``(N,)``.
+        dispersion: Root mean squared distance of the runs to their mean on each row, divided by that of the means to
+            their center: 0 where all runs agree, ``(N,)``.
     """
 
     ids: Tensor

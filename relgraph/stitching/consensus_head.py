@@ -23,7 +23,7 @@ from relgraph.stitching.stitched import nodes_of
 from relgraph.task import Mode, check_mode
 
 MOST_ROWS = 4096
-"""On more rows a head of one linear layer is fitted no better, only more slowly."""
+"""Rows that a head is fitted on by default: as many as a translation of tables takes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,10 +55,11 @@ def consensus(
 ) -> Model:
     """One of several models with a head that predicts what all of them together predict; nothing is trained.
 
-    An ensemble changes fewer of its predictions than a single model when everything is trained anew, and costs as many
-    encoders. Here the mean of the models' outputs (:meth:`relgraph.PublishedHead.mean`) is converted to the space of
-    one of them (:func:`relgraph.convert`), so that inference costs one encoder and one linear layer. The models may
-    have different encoders, widths and heads; no labels are used. The result shares no parameter with the models.
+    An ensemble changes fewer of its predictions than a single model when everything is trained anew, but inference
+    costs as many encoders as it has members. Here the mean of the models' outputs (:func:`relgraph.anchors.mean_head`)
+    is converted to the space of one of them (:func:`relgraph.convert`), so that inference costs one encoder and one
+    linear layer; ``benchmarks/stability`` has what this is worth. The models may have different encoders, widths and
+    heads. No labels are used, and the result shares no parameter with the models.
 
     Args:
         models: The models, trained for the same outputs from different seeds, or with different encoders.

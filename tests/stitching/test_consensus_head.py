@@ -15,6 +15,7 @@ import relgraph as rg
 from relgraph.anchors import PublishedHead, mean_head
 from relgraph.errors import InputError
 from relgraph.maps import FewAnchorsWarning
+from relgraph.nn.model import RelativeModel
 from relgraph.stitching import Experiment
 from relgraph.stitching.consensus_head import default_rows, divergence, fit_consensus
 from tests.stitching.small import blocks
@@ -114,6 +115,16 @@ def test_divergence_is_that_of_distributions() -> None:
     expected = F.binary_cross_entropy(q, p, reduction="none") - F.binary_cross_entropy(p, p, reduction="none")
     assert divergence(o, t, "multilabel") == pytest.approx(float(expected.sum(1).mean()))
     assert divergence(o, t, "regression") == pytest.approx(float(((o - t) ** 2).sum(1).mean()))
+
+
+def test_a_model_on_relative_representations_can_be_a_member(models: list[rg.Model], data: Data) -> None:
+    member = RelativeModel(models[0].encoder, rg.RelativeLayer(), nn.Linear(16, 3))
+    with torch.no_grad():
+        member.head.weight.copy_(torch.randn(3, 16, generator=torch.Generator().manual_seed(0)))
+    found = rg.consensus([member], data)
+    assert type(found) is rg.Model and isinstance(found.head, nn.Linear)
+    same = found.predict(data).argmax(1) == member.predict(data).argmax(1)
+    assert float(same.float().mean()) > 0.9
 
 
 def test_few_rows_are_a_warning(models: list[rg.Model], data: Data) -> None:
