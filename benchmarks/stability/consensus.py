@@ -107,10 +107,9 @@ def summary(found: dict[str, Array], right: dict[str, Array], pairs: Array, name
 
 
 def teams_of(kinds: Sequence[str], size: int, problem: Problem, options: argparse.Namespace) -> list[Team]:
-    """Disjoint teams of every encoder."""
-    found = []
+    """Disjoint teams of every encoder, equally many of each."""
+    found, count = [], min(options.seeds, *(SEEDS.get(name, options.seeds) for name in (problem.name, *kinds)))
     for kind in kinds:
-        count = min(options.seeds, SEEDS.get(kind, options.seeds), SEEDS.get(problem.name, options.seeds))
         runs = trained(problem, kind, range(count), options.epochs, options.device)
         found += [runs[i : i + size] for i in range(0, count - size + 1, size)][: MOST_TEAMS if size > 1 else count]
     return found
