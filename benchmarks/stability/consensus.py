@@ -3,7 +3,7 @@
     python -m benchmarks.stability.consensus --data-root DIR
 
 A team is so many seeds of one encoder, trained with the settings of Kipf and Welling (2017); teams share no seed.
-``gcn|sage`` compares teams of GCNs with teams of GraphSAGEs. Disagreement is the share of test nodes that two teams
+``gcn-sage`` compares teams of GCNs with teams of GraphSAGEs. Disagreement is the share of test nodes that two teams
 predict differently, mean over pairs of teams; intervals resample teams. The arms of a team of one seed are a new
 training (plain), and the old head kept on the encoder of a later run.
 """
@@ -102,7 +102,7 @@ def summary(found: dict[str, Array], right: dict[str, Array], pairs: Array, name
         row |= columns("disagreement", pair_figure(matrix, pairs, names), worst=False)
         row |= columns("ratio", pair_figure(linear, pairs, names), worst=False)
         row |= {"of_ensemble": mean / best if best else None}
-        row |= columns("accuracy", run_figure(right[arm], names), worst=False)
+        row |= columns("test_accuracy", run_figure(right[arm], names), worst=False)
         yield row | columns("gain", run_figure(right[arm] - right["plain"], names), worst=False)
 
 
@@ -154,7 +154,7 @@ def single(runs: Sequence[Run], names: Sequence[str]) -> Iterator[Row]:
 
 def measure(cell: Row, options: argparse.Namespace) -> Iterable[Row]:
     """Rows of all arms for teams of one size."""
-    problem, kinds, size = node_problem(cell["dataset"], options.data_root), cell["encoders"].split("|"), cell["size"]
+    problem, kinds, size = node_problem(cell["dataset"], options.data_root), cell["team"].split("-"), cell["size"]
     teams = teams_of(kinds, size, problem, options)
     names = [team[0].encoder for team in teams]
     if size == 1:
@@ -174,7 +174,7 @@ def measure(cell: Row, options: argparse.Namespace) -> Iterable[Row]:
 
 def exists(cell: Row) -> bool:
     """Teams of ten of GCNs where training is short; other encoders on two graphs."""
-    dataset, encoders, size = cell["dataset"], cell["encoders"], cell["size"]
+    dataset, encoders, size = cell["dataset"], cell["team"], cell["size"]
     if encoders == "gcn":
         return size < 10 or dataset != "photo"
     return dataset in ("cora", "citeseer") and size < 10
@@ -185,7 +185,7 @@ STUDY = Study(
     measure,
     {
         "dataset": ("cora", "citeseer", "pubmed", "photo"),
-        "encoders": ("gcn", "sage", "gcn|sage", "gat"),
+        "team": ("gcn", "sage", "gcn-sage", "gat"),
         "size": (1, 2, 5, 10),
     },
     settings={"seeds": 50, "epochs": 200},

@@ -34,7 +34,7 @@ TINY = {
     "training.accuracy": "--dataset cora photo --encoder gcn --settings default --seeds 2 --epochs 2",
     "training.tune": "--dataset citeseer photo --encoder gcn --settings default kipf-welling --seeds 2 --epochs 2",
     "retrieval.run": "--dataset cora --seeds 2 --epochs 3 --anchors 0 128 --method absolute ceiling ridge ridge-rerank",
-    "stability.consensus": "--dataset cora --encoders gcn gcn|sage --size 1 2 --seeds 4 --epochs 3",
+    "stability.consensus": "--dataset cora --team gcn gcn-sage --size 1 2 --seeds 4 --epochs 3",
     "stability.tune": "--choice ensemble 128/closest/log/2/- embeddings/one embeddings/procrustes --seeds 4 --epochs 3",
     "tables.trust": "--dataset cora --seeds 2 --epochs 3 --anchors 256",
     "versions.lasting": "--dataset cora --cut 0 --seeds 1 --epochs 3 --draws 1 --among common lasting-0.5 changed-0.5",
