@@ -147,8 +147,9 @@ def single(runs: Sequence[Run], names: Sequence[str]) -> Iterator[Row]:
     found, right = {"plain": plain}, {"plain": own}
     for arm, rows in (("kept-128", torch.randperm(count, generator=draw)[:FEW]), ("kept", default_rows(count))):
         found[arm], matrix = kept(runs, pairs, rows)
-        # What every run gains over the owners of the heads that it serves.
-        right[arm] = own + np.nanmean(matrix - own[:, None], axis=0)
+        # What every run gains over the owners of the heads that it serves; unknown of a run that serves none.
+        served = np.where(pairs.any(axis=0), pairs.sum(axis=0), np.nan)
+        right[arm] = own + np.nansum(matrix - own[:, None], axis=0) / served
     yield from summary(found, right, pairs, names)
 
 
