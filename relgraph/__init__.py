@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from relgraph.diagnosis import diagnose as diagnose
     from relgraph.graph import anchor_index as anchor_index
     from relgraph.loader import AnchorLoader as AnchorLoader
+    from relgraph.maps import consensus_embeddings as consensus_embeddings
     from relgraph.maps import convert as convert
     from relgraph.maps import translate as translate
     from relgraph.maps import translate_then as translate_then
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from relgraph.nn import relative_head as relative_head
     from relgraph.nn import split as split
     from relgraph.stitching import StitchSettings as StitchSettings
+    from relgraph.stitching import consensus as consensus
     from relgraph.stitching import run_experiment as run_experiment
     from relgraph.stitching import stitch as stitch
     from relgraph.tables import translate_table as translate_table
@@ -59,11 +61,11 @@ _HOMES = {
     "relgraph.diagnosis": ("diagnose",),
     "relgraph.graph": ("anchor_index",),
     "relgraph.loader": ("AnchorLoader",),
-    "relgraph.maps": ("convert", "translate", "translate_then"),
+    "relgraph.maps": ("consensus_embeddings", "convert", "translate", "translate_then"),
     "relgraph.measures": ("compare", "retrieval"),
     "relgraph.memory": ("keep_freed_memory",),
     "relgraph.nn": ("Model", "RelativeConv", "RelativeLayer", "fold", "relative_head", "split"),
-    "relgraph.stitching": ("StitchSettings", "run_experiment", "stitch"),
+    "relgraph.stitching": ("StitchSettings", "consensus", "run_experiment", "stitch"),
     "relgraph.tables": ("translate_table",),
     "relgraph.training": ("TrainSettings", "fit"),
     "relgraph.transforms": ("AddAnchors",),

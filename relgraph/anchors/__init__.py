@@ -8,7 +8,7 @@ from relgraph.anchors.lasting import lasting_nodes, neighborhood_change
 from relgraph.anchors.matching import GraphChangedWarning, GraphGrownWarning, aligned_rows, shared_ids
 from relgraph.anchors.publish import publish
 from relgraph.anchors.select import choose_weighted, labels_used, select_anchors
-from relgraph.anchors.values import AnchorSet, PublishedHead
+from relgraph.anchors.values import AnchorSet, PublishedHead, mean_head
 
 __all__ = [
     "AnchorSet",
@@ -20,6 +20,7 @@ __all__ = [
     "choose_weighted",
     "labels_used",
     "lasting_nodes",
+    "mean_head",
     "neighborhood_change",
     "propagated_features",
     "publish",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from relgraph.anchors.anchor_set import AnchorSet
 from relgraph.anchors.base import LARGEST, AnchorValues, check_rows, checked_ids, shortened
-from relgraph.anchors.published_head import MeanFrom, PublishedHead
+from relgraph.anchors.published_head import MeanFrom, PublishedHead, mean_head
 
 __all__ = [
     "LARGEST",
@@ -14,5 +14,6 @@ __all__ = [
     "PublishedHead",
     "check_rows",
     "checked_ids",
+    "mean_head",
     "shortened",
 ]

@@ -14,6 +14,7 @@ from relgraph.maps.expected import ExpectedFidelity, expected_fidelity
 from relgraph.maps.folding import fold_translation
 from relgraph.maps.leave_one_out import SHRINKAGES, Shrinkage, choose_shrinkage, resolve_shrinkage
 from relgraph.maps.matched import MatchedAnchors
+from relgraph.maps.mean_space import ConsensusEmbeddings, consensus_embeddings
 from relgraph.maps.methods import convert, default_map, fit_map, translate, translate_then
 from relgraph.maps.modules import AffineMap, KernelMap, TranslatedHead
 from relgraph.maps.residual_metric import ResidualMetric, residual_metric
@@ -24,6 +25,7 @@ from relgraph.maps.weights import cauchy_weights
 __all__ = [
     "SHRINKAGES",
     "AffineMap",
+    "ConsensusEmbeddings",
     "Estimator",
     "ExpectedFidelity",
     "FewAnchorsWarning",
@@ -35,6 +37,7 @@ __all__ = [
     "TranslatedHead",
     "cauchy_weights",
     "choose_shrinkage",
+    "consensus_embeddings",
     "convert",
     "default_map",
     "expected_fidelity",

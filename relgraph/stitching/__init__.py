@@ -1,5 +1,6 @@
 """Stitching: the encoder of one run with the head of another, without training."""
 
+from relgraph.stitching.consensus_head import consensus as consensus
 from relgraph.stitching.experiment import Crossing as Crossing
 from relgraph.stitching.experiment import Experiment as Experiment
 from relgraph.stitching.experiment import cross as cross

@@ -74,7 +74,8 @@ def stitch(
     parts = ((encoder, source.node_type), (theirs, target.node_type))
     z, foreign = (Model(part, nn.Identity(), kind).embed(data) for part, kind in parts)
     space, other = (
-        AnchorSet.from_embeddings(rows, _nodes(data, kind)) for rows, (_, kind) in zip((z, foreign), parts, strict=True)
+        AnchorSet.from_embeddings(rows, nodes_of(data, kind))
+        for rows, (_, kind) in zip((z, foreign), parts, strict=True)
     )
     served: nn.Module | None = None
     if not head_arguments(head, data) and targets != "embeddings":
@@ -92,7 +93,7 @@ def stitch(
     return model
 
 
-def _nodes(data: Any, node_type: str | None) -> Any:
+def nodes_of(data: Any, node_type: str | None) -> Any:
     """The nodes of the embeddings: the graph, or one type of its nodes."""
     if node_type is None or not hasattr(data, "node_types"):
         return data
