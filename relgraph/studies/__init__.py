@@ -1,0 +1,1 @@
+"""Studies: how much of a result depends on the seed."""
