@@ -30,7 +30,7 @@ _OTHERS = {
     "file": "FILE",
 }
 _SAME = ("dataset", "task", "features", "encoders", "seeds", "methods", "split", "settings", "epochs", "device")
-_TABLES = ("out", "key", "anchors", "rows", "kept", "labels")
+_TABLES = ("out", "key", "anchors", "rows", "kept", "labels", "runs")
 OPTIONS = {**{argument: f"--{argument}" for argument in (*_SAME, *_TABLES)}, **_OTHERS}
 
 

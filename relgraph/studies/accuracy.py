@@ -116,6 +116,7 @@ def compare(a: Floats, b: Floats, names: tuple[str, str] = ("A", "B"), *, paired
         (0.1, 0.875)
     """
     difference = float(a.mean() - b.mean())
+    n: tuple[int, ...]
     if paired:
         std, n = float((a - b).std(ddof=1)), (len(a),)
         error, freedom = std / math.sqrt(len(a)), float(len(a) - 1)
@@ -195,9 +196,7 @@ def _around(center: float, error: float, freedom: float) -> tuple[float, float]:
     return center - half, center + half
 
 
-def _resampled(
-    a: Floats, b: Floats, wins: Floats, paired: bool
-) -> tuple[tuple[float, float] | None, float | None]:
+def _resampled(a: Floats, b: Floats, wins: Floats, paired: bool) -> tuple[tuple[float, float] | None, float | None]:
     """Interval of the probability that a run wins, and the share of draws in which the mean does."""
     if min(len(a), len(b)) < FEWEST_RUNS:
         return None, None

@@ -153,7 +153,8 @@ def symmetric_kl(logits: Array) -> Floats:
         own = np.diagonal(cross)
         total += own[:, None] + own[None, :] - cross - cross.T
     np.fill_diagonal(total, 0.0)
-    return np.maximum(total, 0.0) / rows
+    found: Floats = np.maximum(total, 0.0) / rows
+    return found
 
 
 def pair_matrices(runs: PredictionRuns) -> dict[str, Floats]:

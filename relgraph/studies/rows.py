@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from typing import Any
 
@@ -143,8 +144,7 @@ def strata(runs: PredictionRuns, model: str) -> dict[str, list[dict[str, Any]]]:
     named = [*map(str, range(runs.num_classes)), "undefined"]
     found = {kind: by_group(runs, model, classes, named)}
     for name, values in runs.properties.items():
-        edges = EDGES.get(name) or tuple(np.unique(np.nanquantile(values, [0, 0.25, 0.5, 0.75])).tolist())
-        found[name] = by_group(runs, model, *groups_of(values, edges))
+        found[name] = by_group(runs, model, *groups_of(values, EDGES.get(name) or _quartiles(values)))
     return found
 
 
@@ -200,9 +200,14 @@ def auc(positive: Array, score: Array, weight: Array | None = None) -> float | N
     return float(roc_auc_score(positive[used], finite, sample_weight=None if weight is None else weight[used]))
 
 
+def _quartiles(values: Floats) -> tuple[float, ...]:
+    finite = values[np.isfinite(values)]
+    return tuple(np.unique(np.quantile(finite, [0, 0.25, 0.5, 0.75])).tolist()) if len(finite) else (0.0,)
+
+
 def _names(edges: tuple[float, ...], whole: bool) -> list[str]:
     if not whole:
-        ends = [f"{low:g} to below {high:g}" for low, high in zip(edges, edges[1:], strict=False)]
+        ends = [f"{low:g} to below {high:g}" for low, high in itertools.pairwise(edges)]
         return [*ends, f"{edges[-1]:g}" if edges[-1] == 1 else f"{edges[-1]:g} or more"]
-    pairs = [(int(low), int(high) - 1) for low, high in zip(edges, edges[1:], strict=False)]
+    pairs = [(int(low), int(high) - 1) for low, high in itertools.pairwise(edges)]
     return [*(f"{low}" if low == high else f"{low}-{high}" for low, high in pairs), f"{int(edges[-1])} or more"]

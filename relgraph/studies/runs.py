@@ -100,7 +100,8 @@ class PredictionRuns:
         Raises:
             InputError: As of the class.
         """
-        groups = {str(key): list(value) for key, value in (runs if isinstance(runs, Mapping) else {"model": runs}).items()}
+        given = runs if isinstance(runs, Mapping) else {"model": runs}
+        groups = {str(key): list(value) for key, value in given.items()}
         if not any(groups.values()):
             raise InputError("runs", "must hold at least two runs (got none)")
         models = tuple(model for model, group in groups.items() for _ in group)
@@ -109,7 +110,8 @@ class PredictionRuns:
                 for model, group in groups.items() for number, one in enumerate(group)]  # fmt: skip
         sizes = sorted({len(classes) for classes, _ in read})
         if len(sizes) > 1:
-            raise InputError("runs", f"must be predictions for the same rows (got {' and '.join(map(str, sizes))} rows)")
+            got = " and ".join(map(str, sizes))
+            raise InputError("runs", f"must be predictions for the same rows (got {got} rows); drop the others")
         logits, more = _stacked([outputs for _, outputs in read])
         return cls(
             np.stack([classes for classes, _ in read]),
@@ -215,5 +217,6 @@ def _stacked(outputs: Sequence[Array | None]) -> tuple[Array | None, tuple[str, 
         return None, (f"{len(outputs) - len(found)} of {len(outputs)} runs hold classes only: logits are not used.",)
     widths = sorted({one.shape[1] for one in found})
     if len(widths) > 1:
-        raise InputError("runs", f"must have logits for the same classes (got {' and '.join(map(str, widths))} columns)")
+        got = " and ".join(map(str, widths))
+        raise InputError("runs", f"must have logits for the same classes (got {got} columns); give classes instead")
     return np.stack(found), ()
