@@ -1,0 +1,122 @@
+"""Disagreement of GCN and GAT over seeds, beside the published values of Klabunde and Lemmerich (2022).
+
+    python -m benchmarks.stability.known --data-root DIR
+
+Source: "On the Prediction Instability of Graph Neural Networks", https://arxiv.org/abs/2205.10070, with the public
+splits of CiteSeer and PubMed, 50 runs. Arms:
+
+* ``published``: their setting. Raw features, two layers of width 64 (GAT: eight heads of 8), dropout .6 on inputs and
+  states, Adam with learning rate .01 and no weight decay, at most 500 epochs, and the epoch of the least validation
+  loss with a patience of 40. Only the initialization differs between runs: all draw the same dropout masks. Learning
+  rate and weight decay are those of a repository that was derived from theirs, since their own file is missing.
+* ``dropout``: the same, and dropout masks differ as well.
+* ``rows``: the same as ``dropout`` with features whose rows sum to one.
+* ``decay``: the same as ``dropout`` with a weight decay of 5e-4.
+* ``library``: relgraph's defaults, as ``relgraph stability`` trains.
+
+One difference is left: the second layer of relgraph's GAT has one head of width 64 and a linear map behind it, theirs
+has eight heads that are averaged. GAT has fewer seeds, to take minutes on a CPU.
+
+``each_*`` and ``any_*`` are areas under the ROC curve of :func:`relgraph.studies.flips.predict_flips`: ten runs tell
+on which rows the others flip.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+from unittest.mock import patch
+
+from benchmarks.common import columns, node_problem
+from benchmarks.study import Row, Study
+from relgraph.io import cache_folder
+from relgraph.problems import Problem
+from relgraph.studies import Material, study
+from relgraph.studies.training import runs_of
+from relgraph.training import TrainedRun, TrainSettings, fit_many
+from relgraph.training.fast import ensemble
+from relgraph.training.trainer import BestEpoch
+
+# Accuracy, d, d_norm, d_true and d_false of the paper.
+PUBLISHED = {
+    ("citeseer", "gcn"): (0.692, 0.071, 0.103, 0.035, 0.151),
+    ("citeseer", "gat"): (0.690, 0.105, 0.154, 0.052, 0.223),
+    ("pubmed", "gcn"): (0.768, 0.024, 0.041, 0.015, 0.056),
+    ("pubmed", "gat"): (0.757, 0.037, 0.064, 0.024, 0.080),
+}
+THEIRS = TrainSettings(
+    epochs=500, patience=40, lr=0.01, weight_decay=0.0, hidden_channels=64, dropout=0.6, input_dropout=0.6
+)
+NAMES = {"disagreement": "d", "normalized": "d_norm", "on_right": "d_true", "on_wrong": "d_false"}
+
+
+class LeastLoss(BestEpoch):
+    """The epoch of the least validation loss, whatever the metric is."""
+
+    def update(
+        self, epoch: int, values: Sequence[float], losses: Sequence[float], runs: Sequence[int] | None = None
+    ) -> list[int]:
+        return super().update(epoch, [math.nan] * len(losses), losses, runs)
+
+
+@contextmanager
+def chosen_by_loss() -> Iterator[None]:
+    """Train with the epoch of the least validation loss."""
+    with patch.object(ensemble, "BestEpoch", LeastLoss):
+        yield
+
+
+def trained(problem: Problem, encoder: str, arm: str, seeds: range, epochs: int) -> list[TrainedRun]:
+    """The runs of an arm."""
+    if arm == "library":
+        chosen = TrainSettings.for_data(problem, encoder, **({"epochs": epochs} if epochs else {}))
+        return fit_many(problem, encoder, seeds, settings=chosen, cache=cache_folder() / "runs")
+    settings = replace(THEIRS, weight_decay=5e-4 if arm == "decay" else 0.0, epochs=epochs or THEIRS.epochs)
+    models = [problem.build(encoder, seed, settings) for seed in seeds]
+    streams = [0] * len(seeds) if arm == "published" else list(seeds)
+    with chosen_by_loss():
+        found = ensemble.train_ensemble(problem, models, streams, settings, encoder)
+    return [replace(run, seed=seed) for run, seed in zip(found, seeds, strict=True)]
+
+
+def measure(cell: Row, options: argparse.Namespace) -> Iterable[Row]:
+    """Accuracy, disagreement, and which rows flip."""
+    dataset, encoder, arm = cell["dataset"], cell["encoder"], cell["arm"]
+    features = None if arm in ("rows", "library") else "raw"
+    problem = node_problem(dataset, options.data_root, features=features, device=options.device)
+    seeds = range(options.gat_seeds if encoder == "gat" else options.seeds)
+    runs = runs_of(problem, trained(problem, encoder, arm, seeds, options.epochs))
+    found = study(Material(runs, problem)).sections
+    accuracy, pairs = found["accuracy"]["models"][encoder], found["predictions"]["models"][encoder]
+    row: dict[str, Any] = {"seeds": len(seeds), "accuracy": accuracy["mean"], "accuracy_std": accuracy["std"]}
+    for name, short in NAMES.items():
+        row |= columns(short, pairs[name], worst=False)
+    row |= {"unanimous": pairs["unanimous"], "symmetric_kl": pairs["symmetric_kl"]["mean"]}
+    rows = found["rows"]["models"][encoder]
+    row["right_if_unanimous"] = rows["calibration"]["unanimous"]["accuracy"]
+    for kind in ("each", "any"):
+        for score, figure in ((rows["flips"] or {}).get(kind) or {}).items():
+            row[f"{kind}_{score}"] = figure and figure["mean"]
+    for name, value in zip(("accuracy", *NAMES.values()), PUBLISHED[dataset, encoder], strict=True):
+        row[f"published_{name}"] = value
+    yield row
+
+
+STUDY = Study(
+    __file__,
+    measure,
+    {
+        "dataset": ("citeseer", "pubmed"),
+        "encoder": ("gcn", "gat"),
+        "arm": ("published", "dropout", "rows", "decay", "library"),
+    },
+    settings={"seeds": 50, "gat_seeds": 20, "epochs": 0},
+    exists=lambda cell: cell["encoder"] == "gcn" or cell["arm"] in ("published", "dropout", "library"),
+)
+
+if __name__ == "__main__":
+    STUDY.main()
