@@ -12,7 +12,7 @@ import numpy as np
 from scipy import stats
 
 from relgraph.stitching.bootstrap import DRAWS, FEWEST_RUNS, LEVEL, run_figure, run_weights
-from relgraph.studies.runs import Floats, PredictionRuns
+from relgraph.studies.runs import FEWEST, Floats, PredictionRuns
 
 POWER = 0.8
 
@@ -131,21 +131,25 @@ def compare(a: Floats, b: Floats, names: tuple[str, str] = ("A", "B"), *, paired
     interval, mean_wins = _resampled(a, b, wins, paired)
     return Comparison(
         *names, paired, n, difference, std, _around(difference, error, freedom), p, float(wins.mean()), interval,
-        mean_wins, seeds_needed(difference, std),
+        mean_wins, seeds_needed(difference, std, paired=paired),
     )  # fmt: skip
 
 
-def seeds_needed(difference: float, std: float, *, level: float = 1 - LEVEL, power: float = POWER) -> int | None:
+def seeds_needed(
+    difference: float, std: float, *, paired: bool = True, level: float = 1 - LEVEL, power: float = POWER
+) -> int | None:
     r"""Seeds of each model with which a two-sided t-test finds a difference with the given power.
 
-    .. math:: n = \lceil (z_{1-\alpha/2} + z_{1-\beta})^2 \, \sigma^2 / \delta^2 \rceil, \quad n \ge 2
+    .. math:: n = \lceil (z_{1-\alpha/2} + z_{1-\beta})^2 \, \sigma^2 / \delta^2 + z_{1-\alpha/2}^2 / g \rceil
 
-    by the normal approximation, which is a seed or two too low where n is small.
+    and at least 2, by the normal approximation. The last term, with g = 2 for pairs and 4 for independent runs, is the
+    correction of Guenther (The American Statistician, 1981) for a deviation that is estimated from few runs.
 
     Args:
         difference: Mean difference, :math:`\delta`.
         std: Standard deviation :math:`\sigma` of one difference: of a pair of the same seed, or unpaired
             :math:`\sqrt{\sigma_A^2 + \sigma_B^2}`.
+        paired: Whether runs are compared seed by seed.
         level: Probability :math:`\alpha` of finding a difference where there is none.
         power: Probability :math:`1 - \beta` of finding this difference.
 
@@ -154,12 +158,15 @@ def seeds_needed(difference: float, std: float, *, level: float = 1 - LEVEL, pow
 
     Example:
         >>> seeds_needed(0.01, 0.02), seeds_needed(0.0, 0.02)
-        (32, None)
+        (34, None)
     """
     if difference == 0:
         return None
-    z = float(stats.norm.ppf(1 - level / 2) + stats.norm.ppf(power))
-    return max(2, math.ceil((z * std / difference) ** 2))
+    if std == 0:
+        return FEWEST
+    found, other = float(stats.norm.ppf(1 - level / 2)), float(stats.norm.ppf(power))
+    needed = ((found + other) * std / difference) ** 2 + found**2 / (2 if paired else 4)
+    return max(FEWEST, math.ceil(needed))
 
 
 def can_pair(runs: PredictionRuns, first: str, second: str) -> bool:

@@ -38,7 +38,12 @@ def test_help_and_version_import_nothing_heavy() -> None:
         "sys.exit(status or str(heavy) if heavy or status else 0)"
     )
     asked = (["--help"], "stitch"), (["--version"], __version__), (["stitch", "--help"], "procrustes")
-    for args, wanted in (*asked, (["translate", "--help"], "procrustes"), (["show", "--help"], "anchor set")):
+    for args, wanted in (
+        *asked,
+        (["translate", "--help"], "procrustes"),
+        (["show", "--help"], "anchor set"),
+        (["stability", "--help"], "kipf-welling"),
+    ):
         done = subprocess.run(
             [sys.executable, "-c", code.format(args=args)], capture_output=True, text=True, check=False
         )
