@@ -1,4 +1,9 @@
 import json
+import random
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -91,3 +96,30 @@ def test_wrong_input_is_one_sentence(
     assert main(["stability", *options.split()]) == status
     *_, last = capsys.readouterr().err.splitlines()
     assert words in last and last.startswith("relgraph: ")
+
+
+@pytest.mark.slow
+def test_a_study_that_is_killed_again_and_again_ends_with_the_same_document(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RELGRAPH_CACHE", str(here / "cache"))
+    command = [sys.executable, "-m", "relgraph", "stability", "--epochs", "30", "--seeds", "12", "--device", "cpu"]
+    cache, drawn, killed = here / "cache" / "runs", random.Random(0), 0
+
+    def kept() -> int:
+        return sum(path.suffix == ".safetensors" for path in cache.iterdir()) if cache.is_dir() else 0
+
+    for _ in range(4):
+        before = kept()
+        process = subprocess.Popen([*command, "--out", "out"], stderr=subprocess.DEVNULL)
+        while kept() == before and process.poll() is None:  # at least one more run is finished
+            time.sleep(0.02)
+        time.sleep(drawn.uniform(0, 0.5))
+        process.send_signal(signal.SIGKILL)
+        killed += process.wait() == -signal.SIGKILL
+    assert killed and kept()
+    subprocess.run([*command, "--out", "out"], check=True, capture_output=True)
+    monkeypatch.setenv("RELGRAPH_CACHE", str(here / "other"))
+    subprocess.run([*command, "--out", "again"], check=True, capture_output=True)
+    for name in ("stability.json", "runs.csv", "nodes.csv"):
+        assert (here / "out" / name).read_bytes() == (here / "again" / name).read_bytes()
