@@ -158,7 +158,7 @@ def stability(
         Rows that change
           model         right 66.7 % of 3 rows on which all agree, 100.0 % of 1 other row
     """
-    if (data is None) == (runs is None) and data is None:
+    if data is None and runs is None:
         raise InputError("data", "must be given unless 'runs' are (got neither); give a graph, or predictions")
     if runs is None:
         for argument, given in (("labels", labels), ("ids", ids)):
@@ -202,7 +202,9 @@ def _given(runs: Any, labels: Any, ids: Any, data: Any, skip_damaged: bool) -> P
     elif isinstance(runs, PredictionRuns):
         for argument, given in (("labels", labels), ("ids", ids)):
             if given is not None:
-                raise InputError(argument, f"must be left out for PredictionRuns, which have them (got {type(given)})")
+                raise InputError(
+                    argument, f"must be left out for PredictionRuns, which have them (got {type(given).__name__})"
+                )
         found = runs
     else:
         found = PredictionRuns.of(runs, y=labels, ids=ids)
