@@ -36,7 +36,7 @@ TINY = {
     "retrieval.run": "--dataset cora --seeds 2 --epochs 3 --anchors 0 128 --method absolute ceiling ridge ridge-rerank",
     "tables.trust": "--dataset cora --seeds 2 --epochs 3 --anchors 256",
     "versions.lasting": "--dataset cora --cut 0 --seeds 1 --epochs 3 --draws 1 --among common lasting-0.5 changed-0.5",
-    "stability.known": "--dataset citeseer --seeds 4 --gat-seeds 4 --epochs 2",
+    "stability.known": "--dataset citeseer --seeds 4 --gat-seeds 4 --averaged-seeds 4 --epochs 2",
     "inference.run": "--nodes 10000 --width 64 --anchors 128 --turns 1",
     "inference.relative_conv": "--similarity l1 --per-node 0 4 --nodes 500 --turns 1",
 }
