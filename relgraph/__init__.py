@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from relgraph.stitching import consensus as consensus
     from relgraph.stitching import run_experiment as run_experiment
     from relgraph.stitching import stitch as stitch
+    from relgraph.studies import stability as stability
     from relgraph.tables import translate_table as translate_table
     from relgraph.training import TrainSettings as TrainSettings
     from relgraph.training import fit as fit
@@ -66,6 +67,7 @@ _HOMES = {
     "relgraph.memory": ("keep_freed_memory",),
     "relgraph.nn": ("Model", "RelativeConv", "RelativeLayer", "fold", "relative_head", "split"),
     "relgraph.stitching": ("StitchSettings", "consensus", "run_experiment", "stitch"),
+    "relgraph.studies": ("stability",),
     "relgraph.tables": ("translate_table",),
     "relgraph.training": ("TrainSettings", "fit"),
     "relgraph.transforms": ("AddAnchors",),

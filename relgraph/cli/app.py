@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from relgraph import __version__
-from relgraph.cli import compare, drift, show, stitch, translate, upgrade
+from relgraph.cli import compare, drift, show, stability, stitch, translate, upgrade
 from relgraph.cli.options import OPTIONS, WIDTH
 from relgraph.cli.process import Stopped, prepare_process, stop_orderly
 from relgraph.errors import DataError, InputError
@@ -24,6 +24,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_mar
 app.command(help=stitch.HELP, short_help=stitch.SUMMARY)(stitch.stitch)
 app.command(help=translate.HELP, short_help=translate.SUMMARY)(translate.translate)
 app.command(help=show.HELP, short_help=show.SUMMARY)(show.show)
+app.command(help=stability.HELP, short_help=stability.SUMMARY)(stability.stability)
 app.command(help=upgrade.HELP, short_help=upgrade.SUMMARY)(upgrade.upgrade)
 app.command(help=drift.HELP, short_help=drift.SUMMARY)(drift.drift)
 app.command(help=compare.HELP, short_help=compare.SUMMARY)(compare.compare)

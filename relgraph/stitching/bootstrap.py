@@ -54,7 +54,7 @@ def _figure(
         return None
     names, interval = np.asarray(encoders), None
     if min(np.sum(names == name) for name in set(encoders)) >= FEWEST_RUNS:
-        total, count = sums(_weights(tuple(encoders), DRAWS))
+        total, count = sums(run_weights(tuple(encoders), DRAWS))
         means = total[count > 0] / count[count > 0]
         tail = (1 - LEVEL) / 2
         interval = [float(bound) for bound in np.quantile(means, [tail, 1 - tail])]
@@ -69,7 +69,7 @@ def _figure(
 
 
 @lru_cache(maxsize=16)
-def _weights(encoders: tuple[str, ...], draws: int) -> Floats:
+def run_weights(encoders: tuple[str, ...], draws: int) -> Floats:
     """How often each draw takes each run, ``(draws, R)``; the same draws at every call."""
     names, rng = np.asarray(encoders), np.random.default_rng(0)
     weights = np.zeros((draws, len(names)))

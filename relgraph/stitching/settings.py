@@ -97,17 +97,21 @@ class StitchSettings:
             return data
         return make_problem(data, self.task, split=self.split, seed=self.split_seed)
 
-    def resolve(self, problem: Problem) -> tuple[StitchSettings, TrainSettings, dict[str, Method]]:
-        """These settings with every default filled in, the settings of training, and the methods by name.
-
-        An error if a method does not apply, an encoder has no such layer, or there are not that many anchors.
-        """
+    def training(self, problem: Problem) -> TrainSettings:
+        """Settings of every training run; an error if there are no test rows, or fewer than two classes."""
         if problem.test.numel() == 0:
             raise InputError("test", f"must name at least one labeled {problem.task.level} (got none)")
         if problem.task.mode == "multiclass" and problem.num_outputs < 2:
             raise InputError("y", "must hold at least two classes (got one)")
         others = {} if self.epochs is None else {"epochs": self.epochs}
-        train = TrainSettings.for_data(problem, self.encoders, self.train, **others)
+        return TrainSettings.for_data(problem, self.encoders, self.train, **others)
+
+    def resolve(self, problem: Problem) -> tuple[StitchSettings, TrainSettings, dict[str, Method]]:
+        """These settings with every default filled in, the settings of training, and the methods by name.
+
+        An error if a method does not apply, an encoder has no such layer, or there are not that many anchors.
+        """
+        train = self.training(problem)
         for encoder in self.encoders:
             problem.cut(problem.build(encoder, self.seeds[0], train), self.at)
         methods = self._methods(problem)

@@ -46,6 +46,7 @@ def test_help_and_version_import_nothing_heavy() -> None:
         (["upgrade", "--help"], "kl"),
         (["drift", "--help"], "--null"),
         (["compare", "--help"], "svcca"),
+        (["stability", "--help"], "seeds"),
     )
     for args, wanted in asked:
         done = subprocess.run(

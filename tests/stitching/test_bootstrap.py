@@ -23,7 +23,7 @@ def few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def drawn_runs(encoders: list[str]) -> list[list[int]]:
     """The same draws as lists of runs, a run as often as it was drawn."""
-    weights = bootstrap._weights(tuple(encoders), bootstrap.DRAWS)
+    weights = bootstrap.run_weights(tuple(encoders), bootstrap.DRAWS)
     return [[run for run, times in enumerate(row) for _ in range(int(times))] for row in weights]
 
 
@@ -69,7 +69,7 @@ def test_draws_without_a_defined_pair_are_left_out(few_draws: None) -> None:
 
 
 def test_every_draw_has_as_many_runs_of_each_encoder_as_there_are() -> None:
-    weights = bootstrap._weights(tuple(ENCODERS), bootstrap.DRAWS)
+    weights = bootstrap.run_weights(tuple(ENCODERS), bootstrap.DRAWS)
     assert weights.shape == (bootstrap.DRAWS, 11)
     assert (weights >= 0).all() and (weights == weights.round()).all()
     assert (weights[:, :5].sum(1) == 5).all() and (weights[:, 5:].sum(1) == 6).all()

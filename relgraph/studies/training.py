@@ -1,0 +1,84 @@
+"""Runs that relgraph trains, read from checkpoints where they are there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from relgraph.errors import InputError
+from relgraph.io import cache_folder
+from relgraph.problems import Problem
+from relgraph.problems.node import NodeProblem
+from relgraph.stitching.experiment import Progress
+from relgraph.stitching.settings import StitchSettings
+from relgraph.studies.material import Material
+from relgraph.studies.properties import node_properties
+from relgraph.studies.runs import Floats, PredictionRuns
+from relgraph.training import TrainedRun, fit_many
+
+
+def train_runs(
+    data: Any, settings: StitchSettings, *, cache: Path | None = None, progress: Progress | None = None
+) -> Material:
+    """Train every encoder from every seed and keep the outputs on the test rows.
+
+    Args:
+        data: A graph, a set of graphs, or a problem of one class for each row.
+        settings: Encoders, seeds, task, split and training; what concerns anchors and methods is not used.
+        cache: Folder of finished runs; ``None`` for the one of :func:`relgraph.io.cache_folder`. Runs are trained one
+            after the other, and each is kept as soon as it is finished.
+        progress: Called with ``"train"``, the epochs done since its last call, and all epochs.
+
+    Raises:
+        InputError: If a setting does not apply to the data, or a row has no one class.
+        DataError: If the graph does not fit in memory as one batch.
+    """
+    problem, report = settings.problem(data), progress or (lambda stage, done, total: None)
+    if problem.task.mode != "multiclass":
+        raise InputError("task", f"must be to predict one class for each row (got a {problem.task.mode} task)")
+    train = settings.training(problem)
+    for encoder in settings.encoders:  # an encoder that does not fit is refused before anything is trained
+        problem.build(encoder, settings.seeds[0], train)
+    epochs = len(settings.encoders) * len(settings.seeds) * train.epochs
+    report("train", 0, epochs)
+    trained: list[TrainedRun] = []
+    for encoder in settings.encoders:
+        trained += fit_many(
+            problem,
+            encoder,
+            settings.seeds,
+            settings=train,
+            cache=cache_folder() / "runs" if cache is None else cache,
+            progress=lambda done: report("train", done, epochs),
+        )
+    return Material(runs_of(problem, trained), problem, tuple(trained), train)
+
+
+def runs_of(problem: Problem, trained: Sequence[TrainedRun]) -> PredictionRuns:
+    """Outputs of trained runs on the test rows of their problem, with properties of the nodes."""
+    test = problem.test.cpu()
+    outputs: dict[str, list[Any]] = {}
+    seeds: dict[str, list[int]] = {}
+    for run in trained:
+        outputs.setdefault(run.encoder, []).append(problem.outputs(run.model, problem.test).float().cpu().numpy())
+        seeds.setdefault(run.encoder, []).append(run.seed)
+    return PredictionRuns.of(
+        outputs,
+        y=problem.y.cpu()[test],
+        ids=problem.ids.cpu()[test],
+        seeds=seeds,
+        properties=row_properties(problem),
+        name=problem.name,
+    )
+
+
+def row_properties(problem: Problem) -> dict[str, Floats]:
+    """Properties of the test rows (:func:`node_properties`); none if rows are no nodes."""
+    if not isinstance(problem, NodeProblem):
+        return {}
+    test = problem.test.cpu().numpy()
+    found = node_properties(problem.data, problem.y, problem.train)
+    return {name: np.asarray(values[test]) for name, values in found.items()}
