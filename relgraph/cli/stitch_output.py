@@ -46,9 +46,11 @@ def print_report(report: dict[str, Any], console: Console, files: Sequence[Path]
     for table in tables:
         console.print()
         console.print(table)
-    warned = [f"Warning: {warning}" for warning in report.get("warnings", [])]
+    seconds = report["seconds"]
+    took = f"{seconds['train']:.1f} s of training, {seconds['stitch']:.1f} s of stitching."
+    ending = [took, *(f"Warning: {warning}" for warning in report.get("warnings", []))]
     written = [f"Written: {', '.join(map(str, files))}"] if files else []
-    console.print("\n".join(["", *_legend(report, intervals), "", *remarks(report), *warned, *written]), markup=False)
+    console.print("\n".join(["", *_legend(report, intervals), "", *remarks(report), *ending, *written]), markup=False)
 
 
 def method_tables(report: dict[str, Any], console: Console) -> tuple[list[Table], bool]:

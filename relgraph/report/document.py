@@ -137,7 +137,9 @@ class Table:
         for row in self.rows:
             if len(row) != len(names):
                 wanted = f"one value for each of {len(names)} columns"
-                raise InputError("rows", f"must have {wanted} (got {len(row)} of table '{self.name}'); fill up with None")
+                raise InputError(
+                    "rows", f"must have {wanted} (got {len(row)} of table '{self.name}'); fill up with None"
+                )
 
     def to_dict(self) -> dict[str, Any]:
         """Values of JSON: each row by names of columns, what is not finite as ``None``."""
@@ -255,7 +257,9 @@ class Report:
     def __post_init__(self) -> None:
         names = [table.name for table in self.tables]
         if twice := sorted({name for name in names if names.count(name) > 1}):
-            raise InputError("sections", f"must have tables with names that differ (got '{twice[0]}' twice); rename one")
+            raise InputError(
+                "sections", f"must have tables with names that differ (got '{twice[0]}' twice); rename one"
+            )
 
     @property
     def tables(self) -> list[Table]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from relgraph.io import PathLike, write_atomic
-from relgraph.report.document import Cell, Column, Estimate, Figure, Report
+from relgraph.report.document import Cell, Column, Estimate, Figure, Report, Table
 from relgraph.report.svg import svg_element
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ def render_html(report: Report) -> str:
         count=_count,
         key=_key,
         numeric=_numeric,
+        shared=_shared,
         draw=lambda figure: _draw(figure, next(drawn)),
     )
 
@@ -99,6 +100,15 @@ def _key(cell: Cell) -> str:
     return str(int(value)) if isinstance(value, bool) else str(value)
 
 
-def _numeric(cells: list[Cell]) -> bool:
+def _shared(table: Table, place: int) -> str:
+    """The count that every estimate of a column has, which its head shows once; empty if counts differ."""
+    counts = {_count(row[place]) for row in table.rows if row[place] is not None}
+    return counts.pop() if len(counts) == 1 else ""
+
+
+def _numeric(table: Table, place: int) -> bool:
     """Whether a column holds numbers, or nothing, in every row."""
-    return all(cell is None or (isinstance(cell, int | float | Estimate) and not isinstance(cell, bool)) for cell in cells)
+    cells = (row[place] for row in table.rows)
+    return all(
+        cell is None or (isinstance(cell, int | float | Estimate) and not isinstance(cell, bool)) for cell in cells
+    )

@@ -6,8 +6,9 @@ for (const table of document.querySelectorAll("table")) {
   heads.forEach((head, place) => {
     const button = document.createElement("button");
     button.type = "button";
-    button.append(...head.childNodes);
-    head.append(button);
+    const count = head.querySelector(".count");
+    button.append(...[...head.childNodes].filter((node) => node !== count));
+    head.prepend(button);
     head.setAttribute("aria-sort", "none");
     button.addEventListener("click", () => {
       const descending = head.getAttribute("aria-sort") === "ascending";

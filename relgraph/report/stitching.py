@@ -63,9 +63,9 @@ SPACES = (
 
 
 def _summary(document: dict[str, Any]) -> list[str]:
-    """What the default map keeps, beside the exchange without a map; then remarks."""
+    """What the default map keeps, and the exchange without a map; then remarks."""
     found = []
-    for name in plots.shown_methods(document):
+    for name in reversed(plots.shown_methods(document)):
         method = document["methods"][name]
         for pairs, words in (("cross_seed", "another seed"), ("cross_encoder", "another encoder")):
             if method[pairs] is None:
@@ -86,7 +86,9 @@ def _sentence(figure: dict[str, Any], show: Any) -> str:
 
 def _facts(document: dict[str, Any]) -> list[tuple[str, str]]:
     data, split, runs = heading(document)
-    train = ", ".join(f"{name} {value}" for name, value in document["train"].items() if value is not None)
+    train = ", ".join(
+        f"{name.replace('_', ' ')} {value}" for name, value in document["train"].items() if value is not None
+    )
     seconds = ", ".join(f"{name} {value:.1f} s" for name, value in document["seconds"].items())
     task = document["task"]
     return [
@@ -104,8 +106,8 @@ def _meanings(document: dict[str, Any]) -> list[str]:
     unit = " in percent" if is_share(document) else ""
     constant = value_text(document, metric["constant"])
     return [
-        f"Every encoder is evaluated with every other run's head. {metric['name']}{unit}: {metric['direction']} is better; "
-        f"a constant prediction gets {constant}, chance is {value_text(document, metric['chance'])}."
+        f"Every encoder is evaluated with every other run's head by {metric['name']}{unit}: {metric['direction']} is better, "
+        f"a constant prediction gets {constant}, and chance is {value_text(document, metric['chance'])}."
     ]
 
 
@@ -144,7 +146,14 @@ def _method_tables(document: dict[str, Any]) -> Iterator[Table]:
         Column("trains", "trains", "what is trained or fitted by more than a closed form"),
     ]
     named = [
-        [name, method["kind"], *(row[place] for place in kept), method["collapsed"], method["seconds"], method["trains"]]
+        [
+            name,
+            method["kind"],
+            *(row[place] for place in kept),
+            method["collapsed"],
+            method["seconds"],
+            method["trains"],
+        ]
         for (name, method), row in zip(methods, rows, strict=True)
     ]
     yield Table("methods", "All methods", columns, named, note)
@@ -164,7 +173,9 @@ def _method_tables(document: dict[str, Any]) -> Iterator[Table]:
             Column("std", "std", "over draws", **metric),
             Column("best", "best draw", **metric),
         ]
-        drawn = [[name, Estimate(one["mean"], n=one["count"], n_is="draws"), one["std"], one["best"]] for name, one in draws]
+        drawn = [
+            [name, Estimate(one["mean"], n=one["count"], n_is="draws"), one["std"], one["best"]] for name, one in draws
+        ]
         yield Table("draws", "Draws of the controls", columns, drawn)
 
 
@@ -234,8 +245,14 @@ def _matrices(document: dict[str, Any]) -> list[Figure]:
     for name in plots.shown_methods(document):
         method = document["methods"][name]
         known = [value for row in method["matrix"] for value in row if value is not None]
-        spread = f"values from {value_text(document, min(known))} to {value_text(document, max(known))}" if known else ""
-        mean = f"; mean over other seeds {value_text(document, method['cross_seed']['mean'])}" if method["cross_seed"] else ""
+        spread = (
+            f"values from {value_text(document, min(known))} to {value_text(document, max(known))}" if known else ""
+        )
+        mean = (
+            f"; mean over other seeds {value_text(document, method['cross_seed']['mean'])}"
+            if method["cross_seed"]
+            else ""
+        )
         alt = (
             f"Heat map of {document['metric']['name']} by {name}: {len(method['matrix'])} encoders in rows, as many heads in "
             f"columns; {spread}{mean}."

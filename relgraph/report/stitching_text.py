@@ -87,6 +87,4 @@ def remarks(report: dict[str, Any]) -> list[str]:
             f"representations {robust['relative_similarity']:.3f} ({robust['relative_similarity_shuffled']:.3f} with "
             f"shuffled rows); linear CKA {robust['linear_cka']:.3f}."
         )
-    seconds = report["seconds"]
-    lines.append(f"{seconds['train']:.1f} s of training, {seconds['stitch']:.1f} s of stitching.")
     return lines

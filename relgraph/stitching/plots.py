@@ -98,11 +98,11 @@ def _matrix_panel(axis: Axes, report: dict[str, Any], name: str) -> None:
 
 def ranking_figure(report: dict[str, Any]) -> Figure:
     """Mean retention and fidelity of every method with heads of other seeds, in percent, with intervals."""
-    kinds = ("control", "baseline", "method")
+    kinds = ("method", "baseline", "control")
     methods = sorted(report["methods"].items(), key=lambda item: kinds.index(item[1]["kind"]))
     figure = _figure(5.2, 1.2 + 0.3 * len(methods))
     axis = figure.subplots()
-    for key, color, marker, shift in (("retention", _COLORS[0], "o", 0.12), ("fidelity", _COLORS[7], "s", -0.12)):
+    for key, color, marker, shift in (("retention", _COLORS[0], "o", -0.12), ("fidelity", _COLORS[7], "s", 0.12)):
         known = [(row, one[f"{key}_cross_seed"]) for row, (_, one) in enumerate(methods) if one[f"{key}_cross_seed"]]
         means = np.array([100 * one["mean"] for _, one in known])
         bounds = np.array([one["interval"] or [one["mean"]] * 2 for _, one in known]).reshape(-1, 2).T * 100
@@ -111,7 +111,7 @@ def ranking_figure(report: dict[str, Any]) -> Figure:
         axis.plot(means, rows, marker, color=color, markersize=4.5, label=key)
     axis.set_yticks(range(len(methods)), [name for name, _ in methods], fontsize=9)
     axis.tick_params(length=0, labelsize=9)
-    axis.set_ylim(-0.6, len(methods) - 0.4)
+    axis.set_ylim(len(methods) - 0.4, -0.6)  # from top to bottom
     axis.set_xlabel("percent", fontsize=9)
     axis.grid(axis="x", color="0.5", alpha=0.3, linewidth=0.6)
     for side in ("top", "right", "left"):
@@ -153,7 +153,7 @@ def space_figures(experiment: Experiment) -> dict[str, Figure]:
     rows, panels = _panels(experiment)
     targets, names, label = _targets(experiment.problem, rows)
     found, last = {}, list(panels)[-1]
-    room = 0.35 + 0.19 * -(-len(names) // 3) if names else 0.7
+    room = 0.35 + 0.19 * -(-len(names) // _legend_columns(names)) if names else 0.7
     for title, (points, limits) in panels.items():
         figure = found[title] = _figure(3.9, 4.1 + (room if title == last else 0))
         axis = figure.subplots()
@@ -221,7 +221,9 @@ def _blocks(axis: Axes, matrix: NDArray[np.float64], encoders: list[str], digits
             # Beside the diagonal, whose values are not part of the mean, and between cells.
             across, down = (0.75, 0.25) if one == other else (0.5, 0.5)
             x, y = _between(columns, across), _between(rows, down)
-            axis.text(x, y, f"{np.nanmean(block):.{digits}f}", ha="center", va="center", fontsize=9, color="0.1", bbox=box)
+            axis.text(
+                x, y, f"{np.nanmean(block):.{digits}f}", ha="center", va="center", fontsize=9, color="0.1", bbox=box
+            )
 
 
 def _between(places: NDArray[np.int64], share: float) -> float:
@@ -307,8 +309,17 @@ def _legend(
         for label, name in enumerate(names):
             color, marker = _style(label)
             handles.append(Line2D([], [], linestyle="", marker=marker, color=color, label=name))
-        place: Any = {"loc": "outside lower center", "ncols": 3} if below else {"loc": "outside right center"}
+        place: Any = (
+            {"loc": "outside lower center", "ncols": _legend_columns(names)}
+            if below
+            else {"loc": "outside right center"}
+        )
         figure.legend(handles=handles, title=title, frameon=False, fontsize=8, **place)
+
+
+def _legend_columns(names: list[str]) -> int:
+    """Columns of names that fit under one panel."""
+    return max(1, min(3, 48 // (max(map(len, names)) + 4)))
 
 
 def _style(label: int) -> tuple[str, str]:
