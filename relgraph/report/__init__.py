@@ -1,7 +1,7 @@
 """Reports: one document, shown as a page, as JSON and as CSV files.
 
-A command builds a :class:`Report` from its result (:mod:`relgraph.report.stitching`, :mod:`relgraph.report.upgrade`) and
-writes it with :func:`save_html` and :func:`save_tables`.
+A command builds a :class:`Report` from its result (:mod:`relgraph.report.stitching`, :mod:`relgraph.report.upgrade`)
+and writes it with :func:`save_html` and :func:`save_tables`.
 """
 
 from relgraph.report.document import Cell as Cell

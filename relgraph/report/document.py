@@ -1,6 +1,6 @@
 """The model of a report: sections of facts, tables and figures, which know nothing of how they are shown.
 
-:mod:`relgraph.report.html` makes a page of it, :meth:`Report.to_dict` values of JSON, and :func:`save_tables` CSV files.
+:mod:`relgraph.report.html` makes a page of it, :meth:`Report.to_dict` values of JSON, :func:`save_tables` CSV files.
 """
 
 from __future__ import annotations
@@ -159,7 +159,7 @@ class Table:
         """The table as CSV; a column of estimates has ``_low``, ``_high``, ``_n`` and ``_n_is`` beside it as needed."""
         parts = [part for place in range(len(self.columns)) for part in self._parts(place)]
         text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
+        writer = csv.writer(text)  # lines end in \r\n as in RFC 4180, so that every \r in a text is quoted
         writer.writerow(name for name, _ in parts)
         writer.writerows(zip(*(values for _, values in parts), strict=True))
         return text.getvalue()

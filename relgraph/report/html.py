@@ -26,7 +26,7 @@ def render_html(report: Report) -> str:
 
     Example:
         >>> page = render_html(Report("Two runs & more"))
-        >>> "<h1>Two runs &amp; more</h1>" in page, "http" in page
+        >>> "<h1>Two runs &amp; more</h1>" in page, "://" in page
         (True, False)
     """
     drawn = iter(range(len(report.sections) * 1000))

@@ -1,7 +1,7 @@
 """The report of ``relgraph stitch``, built from its document; an example of a builder for other commands.
 
-A builder is a function from a document (values of JSON) to a :class:`relgraph.report.Report`: it chooses columns, writes
-sentences and passes functions that draw, and knows nothing of HTML.
+A builder is a function from a document (values of JSON) to a :class:`relgraph.report.Report`: it chooses columns,
+writes sentences and passes functions that draw, and knows nothing of HTML.
 """
 
 from __future__ import annotations
@@ -57,8 +57,8 @@ def stitching_report(document: dict[str, Any], experiment: Experiment | None = N
 
 
 SPACES = (
-    "Test rows of two runs. The source is drawn on its own principal axes; the target, and the source after the ridge map "
-    "on the anchors, on the principal axes of the target and on one scale."
+    "Test rows of two runs. The source is drawn on its own principal axes; the target, and the source after the ridge "
+    "map on the anchors, on the principal axes of the target and on one scale."
 )
 
 
@@ -106,8 +106,8 @@ def _meanings(document: dict[str, Any]) -> list[str]:
     unit = " in percent" if is_share(document) else ""
     constant = value_text(document, metric["constant"])
     return [
-        f"Every encoder is evaluated with every other run's head by {metric['name']}{unit}: {metric['direction']} is better, "
-        f"a constant prediction gets {constant}, and chance is {value_text(document, metric['chance'])}."
+        f"Every encoder is evaluated with every other run's head by {metric['name']}{unit}: {metric['direction']} is "
+        f"better, a constant prediction gets {constant}, and chance is {value_text(document, metric['chance'])}."
     ]
 
 
@@ -122,7 +122,7 @@ def _method_tables(document: dict[str, Any]) -> Iterator[Table]:
     """All methods; then their encoders, if there are several, and the draws of controls."""
     methods = sorted(document["methods"].items(), key=lambda item: KINDS.index(item[1]["kind"]))
     metric, note = _metric(document), _intervals(document)
-    share = {"unit": "%", "digits": 1}
+    share: dict[str, Any] = {"unit": "%", "digits": 1}
     figures = [
         Column("own", "own head", "the metric of encoders with their own heads", **metric),
         Column("cross_seed", "other seed", "the metric with heads of other seeds of the same encoder", **metric),
@@ -201,7 +201,15 @@ def _runs(document: dict[str, Any]) -> Table:
 
 def _seeds(document: dict[str, Any]) -> Table:
     robust, share = document["robustness"], is_share(document)
-    rows: list[tuple[str, Cell]] = [(f"std of {document['metric']['name']}", robust["value_std"])]
+    count, encoders = len(document["seeds"]), len(document["encoders"])
+    pairs = encoders * count * (count - 1) // 2
+    std = robust["value_std"]
+    rows: list[tuple[str, Cell]] = [
+        (
+            f"std of {document['metric']['name']}",
+            None if std is None else Estimate(std, n=encoders * count, n_is="runs"),
+        )
+    ]
     rows += [(name, _estimate(robust[name])) for name in ("agreement", "disagreement")]
     similarities = {
         "absolute_similarity": "mean cosine of matched embeddings",
@@ -209,7 +217,7 @@ def _seeds(document: dict[str, Any]) -> Table:
         "relative_similarity_shuffled": "the same with the rows of one shuffled",
         "linear_cka": "linear CKA",
     }
-    rows += [(words, robust[name]) for name, words in similarities.items()]
+    rows += [(words, Estimate(robust[name], n=pairs, n_is="pairs")) for name, words in similarities.items()]
     columns = [Column("quantity", "quantity"), Column("value", "value", "shares are fractions" if share else "")]
     return Table("seeds", "Two seeds of one encoder", columns, rows, _intervals(document))
 
@@ -254,8 +262,8 @@ def _matrices(document: dict[str, Any]) -> list[Figure]:
             else ""
         )
         alt = (
-            f"Heat map of {document['metric']['name']} by {name}: {len(method['matrix'])} encoders in rows, as many heads in "
-            f"columns; {spread}{mean}."
+            f"Heat map of {document['metric']['name']} by {name}: {len(method['matrix'])} encoders in rows, as many "
+            f"heads in columns; {spread}{mean}."
         )
         undefined = any(value is None for row in method["matrix"] for value in row)
         hatched = " Hatched: the head reads a space of another width." if undefined else ""

@@ -39,7 +39,8 @@ def svg_element(figure: Figure, salt: str) -> str:
         raise InputError("source", "must be an SVG document with the root 'svg' (got another); check it")
     for name in ("metadata", "title", "script"):
         for node in root.getElementsByTagName(name):
-            node.parentNode.removeChild(node)
+            if node.parentNode is not None:
+                node.parentNode.removeChild(node)
     width = root.getAttribute("width").removesuffix("pt")
     for name in ("xmlns", "xmlns:xlink", "version", "width", "height"):  # HTML knows them without
         if root.hasAttribute(name):

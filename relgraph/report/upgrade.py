@@ -24,8 +24,8 @@ def upgrade_report(document: Mapping[str, Any], *, command: str = "", warnings: 
     """The report of an upgrade.
 
     Args:
-        document: As of :meth:`relgraph.versions.Upgrade.to_dict`, or the JSON of ``relgraph upgrade``, which may be that
-            of two tables.
+        document: As of :meth:`relgraph.versions.Upgrade.to_dict`, or the JSON of ``relgraph upgrade``, which may be
+            that of two tables.
         command: What regenerates it.
         warnings: Of the library.
 
@@ -63,8 +63,8 @@ def _head(document: Mapping[str, Any]) -> list[Section]:
         for way, one in ways.items()
     ]
     note = (
-        f"In brackets: 90 % intervals. What no label tells was calibrated on {anchors:,} anchors, which the map was fitted "
-        "without when their answers were compared."
+        f"In brackets: 90 % intervals. What no label tells was calibrated on {anchors:,} anchors, each answered by a "
+        "map that was fitted without it."
     )
     facts = [("map", f"{document['method']}, fitted on {anchors:,} anchors")]
     if document["distances"]:

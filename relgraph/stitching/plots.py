@@ -48,7 +48,7 @@ def draw_matrix(report: dict[str, Any], path: Path) -> Path:
     size = _panel_size(report)
     figure = _figure((size + 1.0) * len(shown), size + 0.85)
     for place, (axis, name) in enumerate(zip(figure.subplots(1, len(shown), squeeze=False)[0], shown, strict=True)):
-        _matrix_panel(axis, report, name)
+        _matrix_panel(figure, axis, report, name)
         axis.set_title(name, fontsize=10)
         axis.set_ylabel("" if place else "encoder of run", fontsize=9)
     where = "" if report["stitch_at"] is None else f", stitched behind layer {report['stitch_at']}"
@@ -64,7 +64,7 @@ def matrix_figure(report: dict[str, Any], name: str) -> Figure:
     size = _panel_size(report)
     figure = _figure(size + 1.0, size + 0.35)
     axis = figure.subplots()
-    _matrix_panel(axis, report, name)
+    _matrix_panel(figure, axis, report, name)
     axis.set_title(name, fontsize=10)
     axis.set_ylabel("encoder of run", fontsize=9)
     return figure
@@ -79,7 +79,7 @@ def _panel_size(report: dict[str, Any]) -> float:
     return min(4.6, max(2.6, 0.9 + 0.34 * len(report["runs"])))
 
 
-def _matrix_panel(axis: Axes, report: dict[str, Any], name: str) -> None:
+def _matrix_panel(figure: Figure, axis: Axes, report: dict[str, Any], name: str) -> None:
     """The matrix of a method with its color scale, and the mean of every block of two encoders."""
     metric, encoders = report["metric"], [run["encoder"] for run in report["runs"]]
     percent = metric["direction"] == "higher"
@@ -87,8 +87,7 @@ def _matrix_panel(axis: Axes, report: dict[str, Any], name: str) -> None:
     axis.patch.set(facecolor="0.93", edgecolor="0.7", hatch="//////")  # visible where a pair is undefined
     colors = "cividis" if percent else "cividis_r"
     image = axis.imshow(np.ma.masked_invalid(matrix), cmap=colors, interpolation="nearest")
-    bar = axis.get_figure(root=True).colorbar(image, ax=axis, shrink=0.75, pad=0.03)
-    bar.solids.set_rasterized(True)
+    bar = figure.colorbar(image, ax=axis, shrink=0.75, pad=0.03)
     bar.set_label(f"{metric['name']}{' (%)' if percent else ''}", fontsize=8)
     bar.ax.tick_params(labelsize=7)
     _blocks(axis, matrix, encoders, 1 if percent else 3)

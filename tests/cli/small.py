@@ -15,7 +15,8 @@ Finished = tuple[Path, CompletedProcess[str]]
 TINY = ["stitch", "--epochs", "3", "--seeds", "2", "--anchors", "16", "--device", "cpu"]
 QUICK = [*TINY, "--methods", "absolute,ridge"]
 FILES = [
-    "heads", "matrix.png", "models", "predictions.npz", "report.html", "spaces", "spaces.png", "stitching.json", "tables",
+    "heads", "matrix.png", "models", "predictions.npz", "report.html", "spaces", "spaces.png", "stitching.json",
+    "tables",
 ]  # fmt: skip
 
 
