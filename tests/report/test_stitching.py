@@ -12,9 +12,10 @@ from relgraph.report import Estimate, Report, Table, render_html
 from relgraph.report.stitching import stitching_report
 from relgraph.stitching import Experiment, build_report
 from tests.report.made import HOSTILE, Reader
-from tests.stitching.small import KINDS, run
+from tests.stitching.small import run
 
 Document = dict[str, Any]
+KINDS = ("nodes", "five", "regression")
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +79,9 @@ def test_intervals_are_explained_where_there_are_any(five: Document, experiments
     assert f"retention {100 * kept['mean']:.1f} [{low}, {high}] %" in ridge and "(20 pairs)" in ridge
 
 
-def test_the_page_has_every_picture_and_the_command(experiment: Experiment) -> None:
+@pytest.mark.parametrize("kind", ["nodes", pytest.param("regression", marks=pytest.mark.slow)])
+def test_the_page_has_every_picture_and_the_command(kind: str, experiments: dict[str, Experiment]) -> None:
+    experiment = experiments[kind]
     document = build_report(experiment, command="relgraph stitch --dataset cora")
     page = Reader(render_html(stitching_report(document, experiment)))
     labels = [figure["aria-label"] for figure in page.all("svg") if figure.get("role") == "img"]
@@ -100,7 +103,8 @@ def test_warnings_and_names_of_users_are_texts(five: Document) -> None:
     document = copy.deepcopy(five)
     document["dataset"] |= {"name": HOSTILE, "source": HOSTILE}
     document |= {"warnings": [HOSTILE], "command": f"relgraph stitch --dataset '{HOSTILE}'"}
-    document["runs"][0]["collapsed"] = True
+    for place, one in enumerate(document["runs"]):
+        one["collapsed"] = place == 0
     page = Reader(render_html(stitching_report(document)))
     assert len(page.all("script")) == 1 and page.all("img") == []
     text = "".join(page.text)
