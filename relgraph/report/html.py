@@ -5,11 +5,12 @@ from __future__ import annotations
 import base64
 import hashlib
 from functools import lru_cache
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from relgraph.io import PathLike, write_atomic
-from relgraph.report.document import Cell, Column, Estimate, Figure, Report, Table
+from relgraph.report.document import Cell, Column, Estimate, Report, Table
 from relgraph.report.svg import svg_element
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def render_html(report: Report) -> str:
         >>> "<h1>Two runs &amp; more</h1>" in page, "://" in page
         (True, False)
     """
-    drawn = iter(range(len(report.sections) * 1000))
+    number = count()
     script = _file("report.js")
     return _template().render(
         report=report,
@@ -38,11 +39,11 @@ def render_html(report: Report) -> str:
         digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         show=Column.show,
         bounds=_bounds,
-        count=_count,
+        size=_count,
         key=_key,
         numeric=_numeric,
         shared=_shared,
-        draw=lambda figure: _draw(figure, next(drawn)),
+        draw=lambda figure: svg_element(figure, f"relgraph-{next(number)}"),
     )
 
 
@@ -72,10 +73,6 @@ def _template() -> Template:
 
 def _file(name: str) -> str:
     return (FOLDER / name).read_text(encoding="utf-8")
-
-
-def _draw(figure: Figure, number: int) -> str:
-    return svg_element(figure, f"relgraph-{number}")
 
 
 def _bounds(column: Column, cell: Cell) -> str:
