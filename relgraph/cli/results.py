@@ -40,6 +40,8 @@ def writers(report: dict[str, Any], experiment: Experiment, *, models: bool) -> 
     found: dict[str, Callable[[Path], object]] = {
         "stitching.json": partial(write_atomic, content=to_json(report)),
         "predictions.npz": partial(artifacts.save_predictions, experiment),
+        "report.html": partial(_save_page, report, experiment),
+        "tables": partial(_save_tables, report),
         "matrix.png": partial(plots.draw_matrix, report),
     }
     if plots.can_draw_spaces(experiment):
@@ -50,6 +52,20 @@ def writers(report: dict[str, Any], experiment: Experiment, *, models: bool) -> 
         if experiment.heads:  # others are in the models
             found["heads"] = partial(artifacts.save_heads, experiment)
     return found
+
+
+def _save_page(report: dict[str, Any], experiment: Experiment, path: Path) -> None:
+    from relgraph.report import save_html
+    from relgraph.report.stitching import stitching_report
+
+    save_html(stitching_report(report, experiment), path)
+
+
+def _save_tables(report: dict[str, Any], folder: Path) -> None:
+    from relgraph.report import save_tables
+    from relgraph.report.stitching import stitching_report
+
+    save_tables(stitching_report(report), folder)
 
 
 def print_document(report: dict[str, Any]) -> None:

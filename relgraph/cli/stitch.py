@@ -24,7 +24,8 @@ SUMMARY = "Train encoders with several seeds, then evaluate every encoder with e
 HELP = "\n\n".join(
     [
         f"{SUMMARY} Nothing is trained after the exchange.",
-        "Prints a table and writes models, spaces, heads, predictions, stitching.json and pictures to --out.",
+        "Prints a table and writes report.html, tables, models, spaces, heads, predictions, stitching.json and "
+        "pictures to --out.",
         listed("Datasets", registry.DATASETS),
         listed("Tasks", registry.TASKS),
         listed("Encoders of nodes", registry.ENCODERS),

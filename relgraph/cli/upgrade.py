@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 import warnings
 from pathlib import Path
@@ -50,6 +51,7 @@ def upgrade(
         float | None, option("SHARE", "Expected fidelity below which the exit status is 1.", "none", min=0, max=1)
     ] = None,
     anyway: Annotated[bool, typer.Option("--anyway", help="Write --out whatever the verdict is.")] = False,
+    report: Annotated[Path | None, option("FILE", "Write it as a page, one HTML file.", "none")] = None,
     json_path: Annotated[
         str | None, typer.Option("--json", metavar="PATH|-", help="Write it as JSON here; - prints that alone.")
     ] = None,
@@ -61,8 +63,9 @@ def upgrade(
     target = check_json_path(json_path)
     if method is not None:
         registry.MAPS.check(method, "--method")
-    if out is not None and (out.is_dir() or not out.absolute().parent.is_dir()):
-        raise InputError("--out", f"must be a file in a folder that exists (got '{out}'); make the folder first")
+    for name, place in (("--out", out), ("--report", report)):
+        if place is not None and (place.is_dir() or not place.absolute().parent.is_dir()):
+            raise InputError(name, f"must be a file in a folder that exists (got '{place}'); make the folder first")
     with progress() as tell:
         tell("load", 0, 0)
         from relgraph.versions.files import upgrade_files
@@ -84,8 +87,18 @@ def upgrade(
         width = max(len(name) for name, _ in found.shown) + 2
         for name, value in found.shown:
             shown.print(f"{name:<{width}}{value}", markup=False)
-    for text in dict.fromkeys(str(one.message) for one in caught if issubclass(one.category, RelgraphWarning)):
+    warned = list(dict.fromkeys(str(one.message) for one in caught if issubclass(one.category, RelgraphWarning)))
+    for text in warned:
         console(stderr=True).print(f"warning: {text}", markup=False)
+    if report is not None:
+        from relgraph.report import save_html
+        from relgraph.report.upgrade import upgrade_report
+
+        paths = {"rows": rows, "old-rows": old_rows, "kept": kept, "labels": labels, "method": method}
+        words = [word for name, value in paths.items() if value is not None for word in (f"--{name}", str(value))]
+        command = shlex.join(["relgraph", "upgrade", str(old), str(new), *words])
+        save_html(upgrade_report(found.document, command=command, warnings=warned), report)
+        shown.print(f"written: {report}", markup=False)
     low = min_fidelity is not None and (found.fidelity is None or found.fidelity < min_fidelity)
     if out is not None and (anyway or (found.verdict == "convert" and not low)):
         with progress() as tell:

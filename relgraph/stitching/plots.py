@@ -1,6 +1,6 @@
 """Two plots of an experiment: the metric of every pair of runs, and two spaces before and after a translation.
 
-Both are written whole, or not at all with a :class:`relgraph.errors.DataError`.
+As pictures, both are written whole, or not at all with a :class:`relgraph.errors.DataError`.
 """
 
 from __future__ import annotations
@@ -30,9 +30,10 @@ MOST_LABELS = 24
 WITHIN = 0.99
 DPI = 200
 
-# Paul Tol's "bright" scheme, then further colors that differ from these and from each other.
+# Paul Tol's "bright" scheme, then further colors that differ from these and from each other; all of them are visible on
+# a light and on a dark page.
 _COLORS = (
-    "#4477AA", "#EE6677", "#228833", "#CCBB44", "#66CCEE", "#AA3377", "#777777", "#EE7733", "#222222", "#8C564B",
+    "#4477AA", "#EE6677", "#228833", "#CCBB44", "#66CCEE", "#AA3377", "#777777", "#EE7733", "#17A398", "#8C564B",
 )  # fmt: skip
 _MARKERS = "o^sDvP*Xd<>"
 
@@ -43,31 +44,79 @@ def draw_matrix(report: dict[str, Any], path: Path) -> Path:
     Every color scale covers the values of its panel, so that the worst pair is visible. The mean of every block of two
     encoders, without runs with their own heads, is written in it. Writes and returns ``path``, a PNG.
     """
-    methods, metric, encoders = report["methods"], report["metric"], [run["encoder"] for run in report["runs"]]
-    percent = metric["direction"] == "higher"
-    names = [f"{run['encoder']} {run['seed']}" for run in report["runs"]]
-    shown = [name for name in ("absolute", _compared(methods)) if name in methods]
-    size = min(4.6, max(2.6, 0.9 + 0.34 * len(names)))
+    shown = shown_methods(report)
+    size = _panel_size(report)
     figure = _figure((size + 1.0) * len(shown), size + 0.85)
     for place, (axis, name) in enumerate(zip(figure.subplots(1, len(shown), squeeze=False)[0], shown, strict=True)):
-        matrix = np.array(methods[name]["matrix"], dtype=float) * (100 if percent else 1)
-        axis.patch.set(facecolor="0.93", edgecolor="0.7", hatch="//////")  # visible where a pair is undefined
-        colors = "cividis" if percent else "cividis_r"
-        image = axis.imshow(np.ma.masked_invalid(matrix), cmap=colors, interpolation="nearest")
-        bar = figure.colorbar(image, ax=axis, shrink=0.75, pad=0.03)
-        bar.set_label(f"{metric['name']}{' (%)' if percent else ''}", fontsize=8)
-        bar.ax.tick_params(labelsize=7)
-        _blocks(axis, matrix, encoders, 1 if percent else 3)
-        _run_ticks(axis, names, encoders)
+        _matrix_panel(figure, axis, report, name)
         axis.set_title(name, fontsize=10)
-        axis.set_xlabel("head of run", fontsize=9)
         axis.set_ylabel("" if place else "encoder of run", fontsize=9)
     where = "" if report["stitch_at"] is None else f", stitched behind layer {report['stitch_at']}"
     figure.suptitle(f"{_title(report['dataset'])}: encoders with heads of other runs{where}", fontsize=11)
-    undefined = any(None in row for name in shown for row in methods[name]["matrix"])
+    undefined = any(None in row for name in shown for row in report["methods"][name]["matrix"])
     hatched = "; hatched: the head reads a space of another width" if undefined else ""
     figure.supxlabel(f"numbers: means over pairs of different runs{hatched}", fontsize=8)
     return _save(figure, path)
+
+
+def matrix_figure(report: dict[str, Any], name: str) -> Figure:
+    """The panel of :func:`draw_matrix` for one method, as a figure of its own."""
+    size = _panel_size(report)
+    figure = _figure(size + 1.0, size + 0.35)
+    axis = figure.subplots()
+    _matrix_panel(figure, axis, report, name)
+    axis.set_title(name, fontsize=10)
+    axis.set_ylabel("encoder of run", fontsize=9)
+    return figure
+
+
+def shown_methods(report: dict[str, Any]) -> list[str]:
+    """The methods whose matrices are drawn: absolute, and the default map."""
+    return [name for name in ("absolute", _compared(report["methods"])) if name in report["methods"]]
+
+
+def _panel_size(report: dict[str, Any]) -> float:
+    return min(4.6, max(2.6, 0.9 + 0.34 * len(report["runs"])))
+
+
+def _matrix_panel(figure: Figure, axis: Axes, report: dict[str, Any], name: str) -> None:
+    """The matrix of a method with its color scale, and the mean of every block of two encoders."""
+    metric, encoders = report["metric"], [run["encoder"] for run in report["runs"]]
+    percent = metric["direction"] == "higher"
+    matrix = np.array(report["methods"][name]["matrix"], dtype=float) * (100 if percent else 1)
+    axis.patch.set(facecolor="0.93", edgecolor="0.7", hatch="//////")  # visible where a pair is undefined
+    colors = "cividis" if percent else "cividis_r"
+    image = axis.imshow(np.ma.masked_invalid(matrix), cmap=colors, interpolation="nearest")
+    bar = figure.colorbar(image, ax=axis, shrink=0.75, pad=0.03)
+    bar.set_label(f"{metric['name']}{' (%)' if percent else ''}", fontsize=8)
+    bar.ax.tick_params(labelsize=7)
+    _blocks(axis, matrix, encoders, 1 if percent else 3)
+    _run_ticks(axis, [f"{run['encoder']} {run['seed']}" for run in report["runs"]], encoders)
+    axis.set_xlabel("head of run", fontsize=9)
+
+
+def ranking_figure(report: dict[str, Any]) -> Figure:
+    """Mean retention and fidelity of every method with heads of other seeds, in percent, with intervals."""
+    kinds = ("method", "baseline", "control")
+    methods = sorted(report["methods"].items(), key=lambda item: kinds.index(item[1]["kind"]))
+    figure = _figure(5.2, 1.2 + 0.3 * len(methods))
+    axis = figure.subplots()
+    for key, color, marker, shift in (("retention", _COLORS[0], "o", -0.12), ("fidelity", _COLORS[7], "s", 0.12)):
+        known = [(row, one[f"{key}_cross_seed"]) for row, (_, one) in enumerate(methods) if one[f"{key}_cross_seed"]]
+        means = np.array([100 * one["mean"] for _, one in known])
+        bounds = np.array([one["interval"] or [one["mean"]] * 2 for _, one in known]).reshape(-1, 2).T * 100
+        rows = np.array([row for row, _ in known]) + shift
+        axis.hlines(rows, *bounds, color=color, linewidth=1.4)  # no error bars: a mean may be outside its interval
+        axis.plot(means, rows, marker, color=color, markersize=4.5, label=key)
+    axis.set_yticks(range(len(methods)), [name for name, _ in methods], fontsize=9)
+    axis.tick_params(length=0, labelsize=9)
+    axis.set_ylim(len(methods) - 0.4, -0.6)  # from top to bottom
+    axis.set_xlabel("percent", fontsize=9)
+    axis.grid(axis="x", color="0.5", alpha=0.3, linewidth=0.6)
+    for side in ("top", "right", "left"):
+        axis.spines[side].set_visible(False)
+    figure.legend(loc="outside upper right", ncols=2, frameon=False, fontsize=9)
+    return figure
 
 
 def can_draw_spaces(experiment: Experiment) -> bool:
@@ -81,22 +130,13 @@ def draw_spaces(experiment: Experiment, path: Path) -> Path:
     The runs are the first two of the experiment, the translation is the ridge map on the anchors. Points are test
     rows, colored by class (or by the first target). Writes and returns ``path``, a PNG.
     """
-    problem, (source, target) = experiment.problem, experiment.runs[:2]
-    rows = problem.test[_sample(problem.test.numel())]
-    space, other = (View(run, experiment.anchors, experiment.weights).space for run in (source, target))
-    translated = translate(space, other)(source.z[rows])
-    axes_of = [_principal_axes(run.z[problem.test]) for run in (source, target)]
-    panels = {
-        f"source: {source.encoder}, seed {source.seed}": _project(source.z[rows], *axes_of[0]),
-        f"target: {target.encoder}, seed {target.seed}": _project(target.z[rows], *axes_of[1]),
-        "source, translated to the target": _project(translated, *axes_of[1]),
-    }
+    problem, source = experiment.problem, experiment.runs[0]
+    rows, panels = _panels(experiment)
     figure, (targets, names, label) = _figure(9.6, 3.9), _targets(problem, rows)
     axes = figure.subplots(1, 3)
-    first, second, _ = panels.values()
-    for axis, (title, points), shown in zip(axes, panels.items(), (first, second, second), strict=True):
+    for axis, (title, (points, limits)) in zip(axes, panels.items(), strict=True):
         _scatter(axis, points, targets, names)
-        _limit(axis, shown)
+        _limit(axis, limits)
         axis.set_title(title, fontsize=10)
     _legend(figure, axes, targets, names, label)
     layer = "" if source.at is None else f" behind layer {source.at}"
@@ -105,6 +145,39 @@ def draw_spaces(experiment: Experiment, path: Path) -> Path:
     note = "Left: principal axes of the source. Middle and right: principal axes of the target, one scale."
     figure.supxlabel(note, fontsize=8)
     return _save(figure, path)
+
+
+def space_figures(experiment: Experiment) -> dict[str, Figure]:
+    """The panels of :func:`draw_spaces` as figures of their own, by their titles; the last one has the legend."""
+    rows, panels = _panels(experiment)
+    targets, names, label = _targets(experiment.problem, rows)
+    found, last = {}, list(panels)[-1]
+    room = 0.35 + 0.19 * -(-len(names) // _legend_columns(names)) if names else 0.7
+    for title, (points, limits) in panels.items():
+        figure = found[title] = _figure(3.9, 4.1 + (room if title == last else 0))
+        axis = figure.subplots()
+        _scatter(axis, points, targets, names)
+        _limit(axis, limits)
+        axis.set_title(title, fontsize=10)
+        for drawn in axis.collections:  # thousands of points are smaller as pixels
+            drawn.set_rasterized(True)
+    _legend(figure, [axis], targets, names, label, below=True)
+    return found
+
+
+def _panels(experiment: Experiment) -> tuple[Tensor, dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]]:
+    """Rows that are drawn, and for each panel its points and those that set its limits."""
+    problem, (source, target) = experiment.problem, experiment.runs[:2]
+    rows = problem.test[_sample(problem.test.numel())]
+    space, other = (View(run, experiment.anchors, experiment.weights).space for run in (source, target))
+    translated = translate(space, other)(source.z[rows])
+    axes_of = [_principal_axes(run.z[problem.test]) for run in (source, target)]
+    first, second = _project(source.z[rows], *axes_of[0]), _project(target.z[rows], *axes_of[1])
+    return rows, {
+        f"source: {source.encoder}, seed {source.seed}": (first, first),
+        f"target: {target.encoder}, seed {target.seed}": (second, second),
+        "source, translated to the target": (_project(translated, *axes_of[1]), second),
+    }
 
 
 def _title(dataset: dict[str, Any]) -> str:
@@ -147,7 +220,9 @@ def _blocks(axis: Axes, matrix: NDArray[np.float64], encoders: list[str], digits
             # Beside the diagonal, whose values are not part of the mean, and between cells.
             across, down = (0.75, 0.25) if one == other else (0.5, 0.5)
             x, y = _between(columns, across), _between(rows, down)
-            axis.text(x, y, f"{np.nanmean(block):.{digits}f}", ha="center", va="center", fontsize=9, bbox=box)
+            axis.text(
+                x, y, f"{np.nanmean(block):.{digits}f}", ha="center", va="center", fontsize=9, color="0.1", bbox=box
+            )
 
 
 def _between(places: NDArray[np.int64], share: float) -> float:
@@ -216,21 +291,34 @@ def _scatter(axis: Axes, points: NDArray[np.float64], targets: NDArray[Any], nam
     axis.set_yticks([])
 
 
-def _legend(figure: Figure, axes: Any, targets: NDArray[Any], names: list[str], title: str) -> None:
-    """Name the classes, if there are few enough, or show the scale of values."""
+def _legend(
+    figure: Figure, axes: Any, targets: NDArray[Any], names: list[str], title: str, *, below: bool = False
+) -> None:
+    """Name the classes, if there are few enough, or show the scale of values, beside the axes or below them."""
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
     from matplotlib.lines import Line2D
 
     if not names:
         scale = ScalarMappable(Normalize(np.nanmin(targets), np.nanmax(targets)), "viridis")
-        figure.colorbar(scale, ax=list(axes), shrink=0.8, pad=0.02).set_label(title, fontsize=9)
+        side: Any = {"location": "bottom"} if below else {}
+        figure.colorbar(scale, ax=list(axes), shrink=0.8, pad=0.02, **side).set_label(title, fontsize=9)
     elif len(names) <= 2 * len(_COLORS):
         handles = []
         for label, name in enumerate(names):
             color, marker = _style(label)
             handles.append(Line2D([], [], linestyle="", marker=marker, color=color, label=name))
-        figure.legend(handles=handles, title=title, loc="outside right center", frameon=False, fontsize=8)
+        place: Any = (
+            {"loc": "outside lower center", "ncols": _legend_columns(names)}
+            if below
+            else {"loc": "outside right center"}
+        )
+        figure.legend(handles=handles, title=title, frameon=False, fontsize=8, **place)
+
+
+def _legend_columns(names: list[str]) -> int:
+    """Columns of names that fit under one panel."""
+    return max(1, min(3, 48 // (max(map(len, names)) + 4)))
 
 
 def _style(label: int) -> tuple[str, str]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import platform
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ import torch
 
 from relgraph.io import PathLike, write_atomic
 from relgraph.measures import linear_cka, matched_cosine
+from relgraph.provenance import versions
 from relgraph.registry import METHODS
 from relgraph.similarity import cosine_similarity
 from relgraph.stitching import bootstrap, metrics
@@ -77,11 +76,6 @@ def to_json(report: dict[str, Any]) -> str:
 def save(report: dict[str, Any], path: PathLike) -> None:
     """Write the report to a file, whole or not at all; a :class:`relgraph.errors.DataError` if that fails."""
     write_atomic(path, to_json(report))
-
-
-def versions(*packages: str) -> dict[str, str]:
-    """Versions of Python and of packages, without the name of a build."""
-    return {"python": platform.python_version(), **{name: version(name).split("+")[0] for name in packages}}
 
 
 class _Numbers:

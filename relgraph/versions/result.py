@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from torch import Tensor, nn
@@ -46,6 +46,7 @@ class Upgrade:
         distances: Mean distance of old and of new rows to the nearest anchor, over the mean distance of old rows to the
             center.
         notes: What else was found, one sentence each.
+        num_rows: Rows of each group that were given.
     """
 
     head: nn.Module
@@ -57,6 +58,7 @@ class Upgrade:
     num_anchors: int
     distances: Mapping[str, float]
     notes: tuple[str, ...] = ()
+    num_rows: Mapping[str, int] = field(default_factory=dict)
 
     def expectation(self, name: Literal["fidelity", "retention", "accuracy"] = "fidelity") -> Expectation | None:
         """What is expected of the converted head on old rows, or on the anchors if no rows were given."""
@@ -75,6 +77,7 @@ class Upgrade:
             "expected": expected,
             "distances": dict(self.distances),
             "notes": list(self.notes),
+            "num_rows": dict(self.num_rows),
         }
 
     def lines(self) -> list[tuple[str, str]]:

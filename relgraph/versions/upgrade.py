@@ -156,7 +156,10 @@ def upgrade(
             outputs = smooth(outputs, edge_index)
     distances = {} if rows is None else _distances(space, rows)
     notes = _notes(space, head, distances)
-    return Upgrade(converted, outputs, verdict, reason, expected, estimator.name, len(matched), distances, notes)
+    counts = {} if rows is None else {group: len(numbers) for group, numbers in rows.groups.items()}
+    return Upgrade(
+        converted, outputs, verdict, reason, expected, estimator.name, len(matched), distances, notes, counts
+    )
 
 
 def _only_anchors(head: PublishedHead, **given: object) -> None:

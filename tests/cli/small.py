@@ -14,7 +14,10 @@ Finished = tuple[Path, CompletedProcess[str]]
 
 TINY = ["stitch", "--epochs", "3", "--seeds", "2", "--anchors", "16", "--device", "cpu"]
 QUICK = [*TINY, "--methods", "absolute,ridge"]
-FILES = ["heads", "matrix.png", "models", "predictions.npz", "spaces", "spaces.png", "stitching.json"]
+FILES = [
+    "heads", "matrix.png", "models", "predictions.npz", "report.html", "spaces", "spaces.png", "stitching.json",
+    "tables",
+]  # fmt: skip
 
 
 def names(folder: Path) -> list[str]:

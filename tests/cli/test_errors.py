@@ -135,7 +135,7 @@ def test_a_signal_ends_the_command_in_order(name: str, status: int, here: Path) 
     assert names(here) == []
 
 
-@pytest.mark.parametrize("stage", ["draw_matrix", "draw_spaces", "copy", "models"])
+@pytest.mark.parametrize("stage", ["draw_matrix", "draw_spaces", "copy", "models", "page"])
 def test_a_result_that_cannot_be_written_costs_no_other(
     stage: str, here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -145,6 +145,9 @@ def test_a_result_that_cannot_be_written_costs_no_other(
     elif stage == "models":
         missing = "models"
         monkeypatch.setattr("relgraph.stitching.artifacts.save_models", failing(DataError("no room")))
+    elif stage == "page":
+        missing = "report.html"
+        monkeypatch.setattr("relgraph.report.save_html", failing(DataError("no room")))
     else:
         missing = {"draw_matrix": "matrix.png", "draw_spaces": "spaces.png"}[stage]
         monkeypatch.setattr(f"relgraph.stitching.plots.{stage}", failing(DataError("no room")))

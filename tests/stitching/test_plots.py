@@ -151,6 +151,47 @@ def test_spaces_of_every_task(experiment: Experiment, tmp_path: Path, figures: l
     )
 
 
+def test_panels_of_a_page_show_what_the_pictures_show(
+    report: dict[str, Any], nodes: Experiment, tmp_path: Path, figures: list[Figure]
+) -> None:
+    draw_matrix(report, tmp_path / "m.png")
+    draw_spaces(nodes, tmp_path / "s.png")
+    matrices, spaces = map(panels, figures)
+    assert plots.shown_methods(report) == [axis.get_title() for axis in matrices]
+    for axis in matrices:
+        (alone,) = panels(plots.matrix_figure(report, axis.get_title()))
+        np.testing.assert_array_equal(alone.images[0].get_array(), axis.images[0].get_array())
+        assert [text.get_text() for text in alone.texts] == [text.get_text() for text in axis.texts]
+        assert all(text.get_color() != "black" for text in alone.texts)  # on white boxes, whatever the page is
+    drawn = plots.space_figures(nodes)
+    assert list(drawn) == [axis.get_title() for axis in spaces]
+    for axis in spaces:
+        (alone,) = panels(drawn[axis.get_title()])
+        points = [np.concatenate([part.get_offsets() for part in one.collections]) for one in (alone, axis)]
+        np.testing.assert_array_equal(*points)
+        assert alone.get_xlim() == axis.get_xlim() and alone.get_ylim() == axis.get_ylim()
+    legends = [[text.get_text() for one in figure.legends for text in one.get_texts()] for figure in drawn.values()]
+    assert legends == [[], [], ["0", "1", "2"]]
+
+
+def test_the_ranking_has_a_point_for_every_mean_and_a_line_for_every_interval(
+    experiments: dict[str, Experiment],
+) -> None:
+    for kind in ("nodes", "five"):
+        report = build_report(experiments[kind])
+        axis = plots.ranking_figure(report).axes[0]
+        names = [label.get_text() for label in axis.get_yticklabels()]
+        assert sorted(names) == sorted(report["methods"])
+        for key, line, spread in zip(("retention", "fidelity"), axis.lines, axis.collections, strict=True):
+            known = [report["methods"][name][f"{key}_cross_seed"] for name in names]
+            known = [one for one in known if one]
+            np.testing.assert_allclose(line.get_xdata(), [100 * one["mean"] for one in known])
+            ends = [one["interval"] or [one["mean"]] * 2 for one in known]
+            np.testing.assert_allclose([segment[:, 0] for segment in spread.get_segments()], 100 * np.array(ends))
+            rows = [names.index(name) for name in names if report["methods"][name][f"{key}_cross_seed"]]
+            assert np.round(line.get_ydata()).tolist() == rows
+
+
 def test_classes_have_their_names(nodes: Experiment, tmp_path: Path, figures: list[Figure]) -> None:
     named = copy.copy(nodes)
     named.problem = copy.copy(nodes.problem)
