@@ -231,6 +231,7 @@ def _left_out(smoother: Smoother, penalty: float, matched: MatchedAnchors) -> fl
 
 def _distances(anchors: AnchorSet, embeddings: Tensor) -> tuple[float | None, float | None]:
     """Mean and largest distance of rows to the nearest anchor, over the mean distance to the center."""
+    embeddings = check_rows("embeddings", embeddings)
     nearest, size = distances_to_anchors(anchors, embeddings)
     if size <= 4 * torch.finfo(embeddings.dtype).eps * float(anchors.center.norm()):
         return None, None  # all rows coincide, up to rounding
