@@ -6,6 +6,7 @@ import copy
 import io
 import socket
 import warnings
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -113,7 +114,9 @@ def test_two_processes_train_as_one(tmp_path: Path) -> None:
 
 
 def _train_part(rank: int, port: int, folder: str) -> None:
-    torch.distributed.init_process_group("gloo", f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
+    torch.set_num_threads(1)  # two processes with a pool of threads each may wait for each other on few cores
+    limit = timedelta(seconds=60)
+    torch.distributed.init_process_group("gloo", f"tcp://127.0.0.1:{port}", timeout=limit, rank=rank, world_size=2)
     data = graph()
     net = nn.parallel.DistributedDataParallel(Net(rg.RelativeLayer(detach_anchors=True), rg.anchor_index(data)))
     out = net(data.x, data.edge_index)
