@@ -11,9 +11,8 @@ import typer
 
 from relgraph import registry
 from relgraph.cli.console import console, progress
-from relgraph.cli.options import listed, names, option
+from relgraph.cli.options import Debug, JsonPath, listed, names, option
 from relgraph.cli.results import check_json_path
-from relgraph.cli.stitch import _set_debug
 from relgraph.errors import DataError, InputError
 
 SUMMARY = "Compare tables of embeddings, or of outputs, of the same rows."
@@ -44,12 +43,8 @@ def compare(
     matrix: Annotated[
         Path | None, option("FILE", "Also write every pair to this file: a picture (.png) or a table (.csv).", "none")
     ] = None,
-    json_path: Annotated[
-        str | None, typer.Option("--json", metavar="PATH|-", help="Also write all numbers here; - prints them alone.")
-    ] = None,
-    debug: Annotated[
-        bool, typer.Option("--debug", callback=_set_debug, is_eager=True, help="Show the traceback of an error.")
-    ] = False,
+    json_path: JsonPath = None,
+    debug: Debug = False,
 ) -> None:
     """Compare tables; see :data:`HELP`."""
     chosen = None if measures is None else names("--measures", measures, registry.MEASURES)

@@ -10,9 +10,8 @@ from typing import Annotated
 import typer
 
 from relgraph.cli.console import console, progress
-from relgraph.cli.options import option
+from relgraph.cli.options import Debug, option
 from relgraph.cli.results import check_json_path
-from relgraph.cli.stitch import _set_debug
 
 SUMMARY = "Tell which rows moved between two versions of a table, beyond what another seed moves them."
 HELP = "\n\n".join(
@@ -44,9 +43,7 @@ def drift(
         str | None,
         typer.Option("--json", metavar="FILE", help="Write the summary and the moved rows as JSON; - prints."),
     ] = None,
-    debug: Annotated[
-        bool, typer.Option("--debug", callback=_set_debug, is_eager=True, help="Show the traceback of an error.")
-    ] = False,
+    debug: Debug = False,
 ) -> None:
     """Compare two versions; see :data:`HELP`."""
     place = check_json_path(document)

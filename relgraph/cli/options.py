@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import textwrap
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
@@ -71,3 +71,17 @@ def listed(title: str, registry: Mapping[str, Entry]) -> str:
     wrap = textwrap.TextWrapper(WIDTH - 4, subsequent_indent=" " * column, break_on_hyphens=False)
     rows = (line for name, entry in registry.items() for line in wrap.wrap(f"  {name:<{column - 2}}{entry.meaning}"))
     return "\n".join(["\b", f"{title}:", *rows])
+
+
+def _set_debug(context: typer.Context, wanted: bool) -> bool:
+    if isinstance(context.obj, dict):
+        context.obj["debug"] = wanted
+    return wanted
+
+
+Debug = Annotated[
+    bool, typer.Option("--debug", callback=_set_debug, is_eager=True, help="Show the traceback of an error.")
+]
+JsonPath = Annotated[
+    str | None, typer.Option("--json", metavar="PATH|-", help="Also write it as JSON here; - prints that alone.")
+]

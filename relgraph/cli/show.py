@@ -11,8 +11,8 @@ from typing import Annotated, Any
 import typer
 
 from relgraph.cli.console import console
+from relgraph.cli.options import Debug, JsonPath
 from relgraph.cli.results import check_json_path
-from relgraph.cli.stitch import _set_debug
 from relgraph.errors import DataError
 from relgraph.io import write_atomic
 
@@ -31,12 +31,8 @@ HELP = "\n\n".join(
 def show(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="What to show.")],
     other: Annotated[Path | None, typer.Argument(metavar="OTHER", help="What to compare it with.")] = None,
-    json_path: Annotated[
-        str | None, typer.Option("--json", metavar="PATH|-", help="Write it as JSON here; - prints that alone.")
-    ] = None,
-    debug: Annotated[
-        bool, typer.Option("--debug", callback=_set_debug, is_eager=True, help="Show the traceback of an error.")
-    ] = False,
+    json_path: JsonPath = None,
+    debug: Debug = False,
 ) -> None:
     """Show one or two pieces; see :data:`HELP`."""
     target = check_json_path(json_path)

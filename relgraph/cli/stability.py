@@ -13,9 +13,8 @@ import typer
 from relgraph import registry
 from relgraph.cli.console import console, progress, quiet_output
 from relgraph.cli.device import KNOWN, check_device_name, find_device
-from relgraph.cli.options import listed, name_of, names, option
+from relgraph.cli.options import Debug, JsonPath, listed, name_of, names, option
 from relgraph.cli.results import Results, check_json_path
-from relgraph.cli.stitch import _set_debug
 from relgraph.errors import InputError, RelgraphWarning
 from relgraph.io import output_folder, write_atomic
 
@@ -70,12 +69,8 @@ def stability(
         Path | None, option("FILE", "Also write every prediction, a row each, to a .csv or .parquet file.", "none")
     ] = None,
     device: Annotated[str, option("NAME", f"Where to compute: {', '.join(KNOWN)}.")] = "auto",
-    json_path: Annotated[
-        str | None, typer.Option("--json", metavar="PATH|-", help="Also write the document here; - prints it alone.")
-    ] = None,
-    debug: Annotated[
-        bool, typer.Option("--debug", callback=_set_debug, is_eager=True, help="Show the traceback of an error.")
-    ] = False,
+    json_path: JsonPath = None,
+    debug: Debug = False,
 ) -> None:
     """Study the stability of runs; see :data:`HELP`."""
     copy, to_stdout = check_json_path(json_path), json_path == "-"

@@ -12,7 +12,7 @@ import typer
 from relgraph import registry
 from relgraph.cli.console import console, progress, quiet_output
 from relgraph.cli.device import KNOWN, check_device_name, find_device
-from relgraph.cli.options import listed, name_of, names, option
+from relgraph.cli.options import Debug, JsonPath, listed, name_of, names, option
 from relgraph.cli.results import Results, check_json_path, print_document, writers
 from relgraph.errors import InputError, RelgraphWarning
 from relgraph.io import output_folder
@@ -38,12 +38,6 @@ HELP = "\n\n".join(
         listed("Settings of training", registry.SETTINGS),
     ]
 )
-
-
-def _set_debug(context: typer.Context, wanted: bool) -> bool:
-    if isinstance(context.obj, dict):
-        context.obj["debug"] = wanted
-    return wanted
 
 
 def stitch(
@@ -82,12 +76,8 @@ def stitch(
         bool, typer.Option("--models/--no-models", help="Whether to write models, spaces and heads.")
     ] = True,
     device: Annotated[str, option("NAME", f"Where to compute: {', '.join(KNOWN)}.")] = "auto",
-    json_path: Annotated[
-        str | None, typer.Option("--json", metavar="PATH|-", help="Also write the document here; - prints it alone.")
-    ] = None,
-    debug: Annotated[
-        bool, typer.Option("--debug", callback=_set_debug, is_eager=True, help="Show the traceback of an error.")
-    ] = False,
+    json_path: JsonPath = None,
+    debug: Debug = False,
 ) -> None:
     """Stitch every encoder to every foreign head; see :data:`HELP`."""
     is_path = dataset.endswith(".pt") or "/" in dataset or "\\" in dataset

@@ -9,8 +9,7 @@ import typer
 
 from relgraph import registry
 from relgraph.cli.console import console, progress
-from relgraph.cli.options import listed, option
-from relgraph.cli.stitch import _set_debug
+from relgraph.cli.options import Debug, listed, option
 from relgraph.errors import InputError
 
 SUMMARY = "Translate a table of embeddings into the coordinates of another table of the same rows."
@@ -37,9 +36,7 @@ def translate(
     ] = None,
     method: Annotated[str, option("NAME", "The map, from the list above.")] = "ridge",
     report: Annotated[bool, typer.Option("--report", help="Only print the report, and write nothing.")] = False,
-    debug: Annotated[
-        bool, typer.Option("--debug", callback=_set_debug, is_eager=True, help="Show the traceback of an error.")
-    ] = False,
+    debug: Debug = False,
 ) -> None:
     """Translate one table into another; see :data:`HELP`."""
     if out is None and not report:

@@ -13,9 +13,8 @@ import typer
 
 from relgraph import registry
 from relgraph.cli.console import console, progress
-from relgraph.cli.options import listed, option
+from relgraph.cli.options import Debug, JsonPath, listed, option
 from relgraph.cli.results import check_json_path
-from relgraph.cli.stitch import _set_debug
 from relgraph.errors import DataError, InputError, RelgraphWarning
 from relgraph.io import write_atomic
 
@@ -52,12 +51,8 @@ def upgrade(
     ] = None,
     anyway: Annotated[bool, typer.Option("--anyway", help="Write --out whatever the verdict is.")] = False,
     report: Annotated[Path | None, option("FILE", "Write it as a page, one HTML file.", "none")] = None,
-    json_path: Annotated[
-        str | None, typer.Option("--json", metavar="PATH|-", help="Write it as JSON here; - prints that alone.")
-    ] = None,
-    debug: Annotated[
-        bool, typer.Option("--debug", callback=_set_debug, is_eager=True, help="Show the traceback of an error.")
-    ] = False,
+    json_path: JsonPath = None,
+    debug: Debug = False,
 ) -> None:
     """Judge an upgrade and write it; see :data:`HELP`."""
     target = check_json_path(json_path)

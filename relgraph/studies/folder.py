@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from relgraph.errors import DataError, InputError, import_extra
+from relgraph.errors import DataError, InputError
 from relgraph.io import PathLike
 from relgraph.studies.runs import Array, PredictionRuns, prediction
+from relgraph.tables.frames import read_frame
 from relgraph.tables.ids import check_unique, comparable_ids, matching_rows, shown
 
 SUFFIXES = (".npy", ".parquet")
@@ -136,20 +137,8 @@ def _read_npy(path: Path) -> Array:
     return found
 
 
-def _frame(path: Path) -> Any:
-    import pandas as pd  # type: ignore[import-untyped]  # pandas has no types of its own
-
-    if path.suffix == ".parquet":
-        import_extra("pyarrow.parquet", "tables")
-    try:
-        return pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
-    except (ValueError, OSError, UnicodeDecodeError) as error:  # pyarrow's errors are kinds of these
-        reason = " ".join(str(error).split())
-        raise DataError(f"'{path}' is damaged or no table ({reason}); write it again") from error
-
-
 def _read_parquet(path: Path) -> RunFile:
-    frame = _frame(path)
+    frame = read_frame(path)
     key = next((name for name in ID_COLUMNS if name in frame.columns), None)
     ids = None if key is None else _plain_ids(frame[key])
     y = frame["label"].to_numpy() if "label" in frame.columns else None
@@ -203,10 +192,7 @@ def _labels(folder: Path, given: PathLike | None, rows: Array) -> Array | None:
     if path.suffix == ".npy":
         found = _read_npy(path)
     elif path.suffix in (".csv", ".parquet"):
-        frame = _frame(path)
-        if "label" not in frame.columns:
-            got = ", ".join(map(str, frame.columns))
-            raise InputError("labels", f"must have the columns 'id' and 'label' (got {got}); name them so")
+        frame = read_frame(path, ["label"])
         found = frame["label"].to_numpy()
         if key := next((name for name in ID_COLUMNS if name in frame.columns), None):
             here, there = matching_rows(rows, comparable_ids(_plain_ids(frame[key]), "labels"))

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from relgraph.anchors import AnchorSet, PublishedHead
+from relgraph.anchors.matching import repeated_id
 from relgraph.bundle import load_bundle
 from relgraph.errors import DataError, InputError
 from relgraph.graph import integer_ids
@@ -19,6 +20,7 @@ from relgraph.io import PathLike
 from relgraph.maps.saved import save_linear
 from relgraph.pieces import Piece, open_piece
 from relgraph.tables import open_table, plan_translation
+from relgraph.tables.frames import read_frame
 from relgraph.tables.ids import matching_rows
 from relgraph.tables.reading import Table
 from relgraph.versions.result import Upgrade, Verdict
@@ -180,21 +182,14 @@ def _ids(place: PathLike) -> Tensor:
 
 def _labels(path: Path, ids: Tensor) -> dict[str, Tensor]:
     """Classes of the rows, and which of them the old head was trained on."""
-    import pandas as pd  # type: ignore[import-untyped]  # pandas has no types of its own
-
-    if not path.is_file():
-        raise DataError(f"'{path}' does not exist; give a CSV or Parquet file of labels")
-    try:
-        frame = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
-    except (ValueError, OSError, UnicodeDecodeError) as error:
-        raise DataError(f"'{path}' is damaged or no table ({' '.join(str(error).split())}); write it again") from error
-    if not {"id", "label"} <= set(frame.columns):
-        found = f"(got {', '.join(map(str, frame.columns))})"
-        raise InputError("labels", f"must have the columns 'id' and 'label' {found}; name them so")
+    frame = read_frame(path, ("id", "label"))
     classes = frame["label"].to_numpy()
     if classes.dtype.kind not in "iu":
         raise InputError("labels", f"must hold integer classes (got {classes.dtype}); number them as the head does")
     labeled = integer_ids(frame["id"].tolist(), "labels")
+    if (repeated := repeated_id(labeled)) is not None:
+        found = f"(got {frame['id'][int((labeled == repeated).nonzero()[0])]} more than once)"
+        raise InputError("labels", f"must not repeat an id {found}; give every row one label")
     order = labeled.argsort()
     place = torch.searchsorted(labeled[order], ids).clamp(max=len(labeled) - 1)
     row, known = order[place], labeled[order][place] == ids

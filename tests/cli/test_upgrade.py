@@ -56,6 +56,13 @@ def test_labels_and_old_answers_are_read_by_id(files: Path, capsys: pytest.Captu
     assert document["expected"]["old"]["keep"]["accuracy"]["value"] > 0.95
 
 
+def test_labels_that_repeat_an_id_are_refused(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pd.DataFrame({"id": [5, 7, 5], "label": [0, 1, 2]}).to_csv(files / "labels.csv", index=False)
+    given = [str(files / name) for name in ("head.safetensors", "space.safetensors")]
+    assert main(["upgrade", *given, "--rows", str(files / "rows.npy"), "--labels", str(files / "labels.csv")]) == 2
+    assert "must not repeat an id (got 5 more than once)" in capsys.readouterr().err
+
+
 def test_nothing_is_written_below_the_least_fidelity(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = torch.randn(ROWS, WIDTH, generator=torch.Generator().manual_seed(9))
     rg.AnchorSet.from_rows(rows, torch.arange(150)).save(files / "other.safetensors")
