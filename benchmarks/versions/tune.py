@@ -5,6 +5,8 @@
 A GCN's head of 2012 is converted by ``kl`` from random anchors (two draws) to the encoder of 2014, features folded in.
 ``new`` is the accuracy on validation nodes that 2012 did not have, ``old`` that on those it had. ``plain`` is the
 conversion as it is; ``prior-strength`` and ``smoothing`` are the constants of ``relgraph.versions``, each tried alone.
+``lasting-then`` and ``lasting-now`` are ``kl`` from anchors that last, with the old head's outputs on the old release
+or on the later one, adjusted and smoothed.
 """
 
 from __future__ import annotations
@@ -23,18 +25,23 @@ from benchmarks.versions.run import Upgrade
 from relgraph.versions import adjust_priors, smooth
 
 
-@lru_cache(maxsize=4)
-def conversions(root: str, count: int, epochs: int) -> tuple[Upgrade, list[Tensor]]:
+@lru_cache(maxsize=6)
+def conversions(root: str, count: int, epochs: int, anchors: str) -> tuple[Upgrade, list[Tensor]]:
     """The two releases, and the outputs of each draw."""
     old, new = releases("arxiv-folded", root)[:2]
     before, after = (trained(one, "gcn", (one.number,), epochs)[0] for one in (old, new))
     pair = Upgrade(old, new, before, after)
-    return pair, [pair.converted("kl", pair.random(count, draw)) for draw in range(2)]
+    chosen = pair.lasting if anchors.startswith("lasting") else pair.random
+    outputs = pair.kept if anchors == "lasting-now" else None
+    return pair, [pair.converted("kl", chosen(count, draw), outputs) for draw in range(2)]
 
 
 def measure(cell: Row, options: argparse.Namespace) -> Iterable[Row]:
     """Accuracy on validation nodes, mean over draws."""
-    pair, draws = conversions(options.data_root, cell["anchors"], options.epochs)
+    lasting = cell["constant"].startswith("lasting")
+    pair, draws = conversions(
+        options.data_root, cell["anchors"], options.epochs, cell["constant"] if lasting else "random"
+    )
     problem, known = pair.new.problem, pair.old.num_nodes
     rows, fresh = problem.validation, torch.arange(known, pair.new.num_nodes)
     found = []
@@ -43,6 +50,8 @@ def measure(cell: Row, options: argparse.Namespace) -> Iterable[Row]:
             outputs = adjust_priors(outputs, fresh, prior_strength=cell["value"])
         elif cell["constant"] == "smoothing":
             outputs = smooth(outputs, problem.data.edge_index, pair.then, share=cell["value"])
+        elif lasting:
+            outputs = pair.aided(outputs, pair.then if cell["constant"] == "lasting-then" else pair.kept[:known])
         right = (outputs.argmax(dim=1) == problem.y)[rows].float()
         found.append([float(right[rows >= known].mean()), float(right[rows < known].mean())])
     new, old = np.mean(found, axis=0)
@@ -50,8 +59,8 @@ def measure(cell: Row, options: argparse.Namespace) -> Iterable[Row]:
 
 
 def exists(cell: Row) -> bool:
-    """The plain conversion once, shares of smoothing up to 1."""
-    if cell["constant"] == "plain":
+    """What has no constant once, shares of smoothing up to 1."""
+    if cell["constant"] not in ("prior-strength", "smoothing"):
         return cell["value"] == 0.0
     return cell["value"] in ((0.0, 0.1, 0.3, 1.0, 3.0) if cell["constant"] == "prior-strength" else (0.2, 0.4, 0.6))
 
@@ -61,7 +70,7 @@ STUDY = Study(
     measure,
     {
         "anchors": (512, 2048),
-        "constant": ("plain", "prior-strength", "smoothing"),
+        "constant": ("plain", "prior-strength", "smoothing", "lasting-then", "lasting-now"),
         "value": (0.0, 0.1, 0.2, 0.3, 0.4, 0.6, 1.0, 3.0),
     },
     settings={"epochs": 0},

@@ -21,9 +21,12 @@ Accuracies = Mapping[str, Mapping[str, Floats]]
 MIN_RETENTION = 0.9
 """A converted head that is expected to retain less is not worth its answers."""
 ALLOWANCES = {"old": 0.01, "new": 0.02}
-"""Standard deviation of expectations beyond that of the bootstrap: what confidence does not tell of other rows."""
+"""Standard deviation of expectations beyond that of the bootstrap: what confidence does not tell of other rows.
+
+Set on the cells that ``benchmarks/versions/summary.py`` calls seen, and measured on others.
+"""
 STANDARD_ERRORS = 1.645
-"""By how much another way has to be ahead of a new head: 95 %, one-sided."""
+"""By how much another way has to be ahead of a new head: 95 %, one-sided. Set as :data:`ALLOWANCES`."""
 UNRELATED = "the anchors do not correspond: left-out ones are predicted no better than with permuted rows"
 
 
