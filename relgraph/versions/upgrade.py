@@ -65,8 +65,8 @@ def upgrade(
 
     Versions are converted directly: the head of the first version and the space of the last one, not step by step.
 
-    With both tables of embeddings at hand, all common rows can be the anchors of both pieces, or those that change least
-    (:func:`relgraph.anchors.lasting_nodes`); on ogbn-arxiv that is about as good as 2,048 of these.
+    With both tables of embeddings at hand, all common rows can be the anchors of both pieces, or those that change
+    least (:func:`relgraph.anchors.lasting_nodes`); on ogbn-arxiv that is about as good as 2,048 of these.
 
     Args:
         space: Anchors of the new version.
