@@ -91,6 +91,15 @@ def trained_runs(
     return runs
 
 
+def table_runs(dataset: str, encoder: str, options: argparse.Namespace) -> list[Run]:
+    """Trained runs whose embeddings are tables: on ogbn-arxiv the four of ``benchmarks.ogb.run``."""
+    if dataset != "ogbn-arxiv":
+        return trained_runs(node_problem(dataset, options.data_root), encoder, range(options.seeds), options)
+    problem = node_problem(dataset, options.data_root, 0, "spectral")
+    fewer = argparse.Namespace(epochs=min(options.epochs, 100), device=options.device)
+    return trained_runs(problem, encoder, range(min(options.seeds, 4)), fewer, settings=None)
+
+
 @lru_cache(maxsize=64)
 def _trained(
     problem: Problem, encoder: str, seeds: tuple[int, ...], device: str, at: int | None, settings: TrainSettings

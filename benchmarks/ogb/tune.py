@@ -38,7 +38,7 @@ def measure(cell: Row, options: argparse.Namespace) -> Iterable[Row]:
         return
     pair = argparse.Namespace(**{**vars(options), "encoders": ("gcn", "sage"), "seeds": 2, "first_seed": PAIR})
     runs = runs_of(problem, pair, cell["part"] == "inner", **train)
-    names, anchors = [run.encoder for run in runs], anchors_of(problem, 512, "random-training", 1000)
+    names, anchors = [run.encoder for run in runs], anchors_of(problem, 512, "random-training", 1000, len(runs))
     rows = problem.validation
     own = sum(problem.task.value(problem.y[rows], run.record(rows)) for run in runs) / len(runs)
     several = cell["part"] == "constants" and cell["method"] == "kl"

@@ -2,7 +2,8 @@
 
     python -m benchmarks.tables.trust --data-root DIR
 
-GCN to GCN, ten seeds; the table of run i is translated into that of run i + 1, which holds a random half of the nodes.
+GCN to GCN, ten seeds (ogbn-arxiv four); the table of run i is translated into that of run i + 1, which holds a random
+half of the nodes.
 ``spearman`` is the correlation of the trust and the true cosine (around the mean of the old table) over the other half,
 ``coverage`` the share of these rows whose cosine is in the interval of 90 %.
 """
@@ -19,7 +20,7 @@ import torch
 from scipy.stats import spearmanr
 from torch.nn.functional import cosine_similarity
 
-from benchmarks.common import columns, node_problem, trained_runs
+from benchmarks.common import columns, table_runs
 from benchmarks.study import Row, Study
 from relgraph.stitching.bootstrap import run_figure
 from relgraph.tables import plan_translation
@@ -28,9 +29,8 @@ ALL = 0
 
 
 def measure(cell: Row, options: argparse.Namespace) -> Iterable[Row]:
-    """Means over ten ordered pairs of runs, every run once on each side, with intervals that resample runs."""
-    problem = node_problem(cell["dataset"], options.data_root)
-    runs = trained_runs(problem, "gcn", range(options.seeds), options)
+    """Means over ordered pairs of runs, every run once on each side, with intervals that resample runs."""
+    runs = table_runs(cell["dataset"], "gcn", options)
     found = []
     with tempfile.TemporaryDirectory() as folder:
         new, old = (Path(folder) / f"{name}.npy" for name in ("new", "old"))
@@ -57,7 +57,7 @@ def measure(cell: Row, options: argparse.Namespace) -> Iterable[Row]:
 STUDY = Study(
     __file__,
     measure,
-    {"dataset": ("cora", "citeseer", "pubmed", "photo"), "anchors": (ALL, 256)},
+    {"dataset": ("cora", "citeseer", "pubmed", "photo", "ogbn-arxiv"), "anchors": (ALL, 256)},
     settings={"seeds": 10, "epochs": 200},
 )
 

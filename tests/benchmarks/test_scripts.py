@@ -33,7 +33,8 @@ TINY = {
     "training.run": "--encoder gat gcn2 --dataset cora --seeds 2 --epochs 2 --timed 1 --split public",
     "training.accuracy": "--dataset cora photo --encoder gcn --settings default --seeds 2 --epochs 2",
     "training.tune": "--dataset citeseer photo --encoder gcn --settings default kipf-welling --seeds 2 --epochs 2",
-    "retrieval.run": "--dataset cora --seeds 2 --epochs 3 --anchors 0 128 --method absolute ceiling ridge ridge-rerank",
+    "retrieval.run": "--dataset cora --models gcn gcn-node2vec --seeds 2 --epochs 3 --anchors 0 512 --metric euclidean "
+    "--method absolute ceiling ridge ridge-rerank",
     "versions.drift": "--dataset cora --change none merged --old 3 --new 1 --seeds 4 --draws 1 --epochs 3",
     "measures.run": "--dataset cora --seeds 3 --epochs 3 --measure cka disagreement procrustes --rows 100",
     "measures.scaling": "--share 0.02",
