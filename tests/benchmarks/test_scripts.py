@@ -23,7 +23,7 @@ TINY = {
     "stitching.tune": "--dataset cora --seeds 3 --epochs 3 --sources half --anchors 16",
     "molecules.run": "--dataset ogbg-molfreesolv --seeds 2 --epochs 1 --anchors 140",
     "molecules.tune": "--dataset ogbg-molfreesolv --seeds 2 --epochs 1 --anchors 256 --shrinkage 0.01",
-    "checkpoints.run": "--model gcn-cat branching --seeds 2 --epochs 2",
+    "checkpoints.run": "--model gcn-cat branching --anchors 512 --seeds 2 --epochs 2",
     "links.run": "--dataset cora --decoder perceptron --seeds 2 --epochs 3",
     "links.reconstruction": "--dataset cora --anchors 0 128 --seeds 2 --epochs 3",
     "links.tune": "--dataset cora --settings 64/0.03/0/150 --seeds 2 --epochs 2",
