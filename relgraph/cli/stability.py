@@ -61,6 +61,13 @@ def stability(
     skip_damaged: Annotated[
         bool, typer.Option("--skip-damaged", help="Leave out files of --runs that are damaged.")
     ] = False,
+    sources: Annotated[
+        int | None,
+        option("N", "Also train N runs for each source of variation, alone and together.", "none", min=0),
+    ] = None,
+    remedies: Annotated[
+        bool, typer.Option("--remedies", help="Also train what remedies need: frozen heads, distilled ensembles.")
+    ] = False,
     unpaired: Annotated[
         bool, typer.Option("--unpaired", help="Do not compare models seed by seed, where runs have the same names.")
     ] = False,
@@ -82,6 +89,8 @@ def stability(
             "--split": split,
             "--settings": settings,
             "--epochs": epochs,
+            "--sources": sources,
+            "--remedies": remedies or None,
         },
         reading={"--labels": labels, "--skip-damaged": skip_damaged or None},
     )
@@ -107,10 +116,11 @@ def stability(
         if runs is None:
             count = SEEDS if seeds is None else seeds
             given = {"encoders": chosen, "seeds": count, "settings": settings, "epochs": epochs}
-            given |= {"split": split, "split_seed": split_seed}
+            given |= {"split": split, "split_seed": split_seed, "sources": sources or 0, "remedies": remedies}
             words |= {"encoders": ",".join(chosen), "seeds": count, "split": split, "split-seed": split_seed}
-            words |= {"settings": settings, "epochs": epochs, "device": place}
-        command = _command(words, {"skip-damaged": skip_damaged and runs is not None, "unpaired": unpaired})
+            words |= {"settings": settings, "epochs": epochs, "sources": sources, "device": place}
+        switches = {"skip-damaged": skip_damaged and runs is not None, "unpaired": unpaired, "remedies": remedies}
+        command = _command(words, switches)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RelgraphWarning)
             paired = False if unpaired else None
