@@ -28,6 +28,8 @@ HELP = "\n\n".join(
         "--runs is a folder with a file for each run: .npy with classes (n,) or logits (n, C), or .parquet with the "
         "columns id and prediction, or id and logits; subfolders are models. With --dataset, its graph is that of the "
         "rows.",
+        "Of runs that are trained, remedies such as a kept head or an ensemble are measured beside plain retraining. "
+        "--sources and --remedies train further runs: to tell where variation comes from, and for more remedies.",
         "Prints a summary. --out gets stability.json, runs.csv (a row for each run) and nodes.csv (a row for each row "
         "of each model).",
         listed("Datasets", registry.DATASETS),

@@ -18,7 +18,7 @@ TITLES: Mapping[str, str] = {
     "training": "dropout and order",
     "split": "split",
     "together": "all together",
-    "anchors": "anchors",
+    "anchors": "anchors of a kept head",
 }
 """What the sources are called, in their order.
 
@@ -100,6 +100,8 @@ def variance_share(std: float, n: int, whole: float, m: int) -> dict[str, Any] |
 
 def sources_section(varied: Mapping[str, Mapping[str, Varied]], fixed: Mapping[str, Any]) -> dict[str, Any]:
     """Deviation of the accuracy and disagreement by source, and their shares of those of all sources together.
+
+    Where splits vary, so do the test rows that an accuracy is computed on, and their sampling is part of its deviation.
 
     Args:
         varied: For each encoder, the runs of every source by its name in :data:`TITLES`.
