@@ -34,7 +34,7 @@ from relgraph.training.fast.views import Graph
 
 HOPS = 2
 
-NOT_ASKED = "it trains further models, which was not asked for (remedies)"
+NOT_ASKED = "further models were not asked for (remedies, --remedies)"
 OF_NODES = "it needs the nodes of one graph"
 
 
