@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.common import columns, node_problem
-from benchmarks.stability.consensus import Team, pieces, trained
+from benchmarks.stability.consensus import trained
 from benchmarks.study import Row, Study
 from relgraph.anchors import AnchorSet, PublishedHead, publish
 from relgraph.maps import MatchedAnchors, consensus_embeddings
@@ -26,6 +26,7 @@ from relgraph.maps.divergence import kl
 from relgraph.measures.neighbors import neighbors
 from relgraph.stitching.bootstrap import pair_figure
 from relgraph.stitching.consensus_head import divergence
+from relgraph.studies.teams import Team, team_pieces
 
 FIRST_SEED, SIZE, NEAREST = 200, 10, 10
 CONSENSUS = ("rows", "encoder", "mean", "inverse_temperature", "prior_strength")
@@ -55,7 +56,7 @@ def fitted(team: Team, number: str, which: str, kind: str, inverse: str, prior: 
     count = len(team[0].z)
     draw = torch.Generator().manual_seed(0)
     rows = torch.arange(count) if number == "all" else torch.randperm(count, generator=draw)[: int(number)]
-    spaces, head = pieces(team, rows)
+    spaces, head = team_pieces(team, rows)
     if kind != "log":
         head = averaged(team, spaces, kind)
     strength, best, outputs = None if prior == "-" else float(prior), float("inf"), torch.empty(0)

@@ -17,6 +17,8 @@ Progress = Callable[[str, int, int], None]
 STAGES = {
     "load": ("loading", ""),
     "train": ("training", "epochs"),
+    "sources": ("training for sources", "epochs"),
+    "remedies": ("training for remedies", "epochs"),
     "stitch": ("stitching", "methods"),
     "write": ("writing", ""),
     "translate": ("translating", "rows"),

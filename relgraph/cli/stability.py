@@ -28,6 +28,8 @@ HELP = "\n\n".join(
         "--runs is a folder with a file for each run: .npy with classes (n,) or logits (n, C), or .parquet with the "
         "columns id and prediction, or id and logits; subfolders are models. With --dataset, its graph is that of the "
         "rows.",
+        "Of runs that are trained, remedies such as a kept head or an ensemble are measured beside plain retraining. "
+        "--sources and --remedies train further runs: to tell where variation comes from, and for more remedies.",
         "Prints a summary. --out gets stability.json, runs.csv (a row for each run) and nodes.csv (a row for each row "
         "of each model).",
         listed("Datasets", registry.DATASETS),
@@ -61,6 +63,13 @@ def stability(
     skip_damaged: Annotated[
         bool, typer.Option("--skip-damaged", help="Leave out files of --runs that are damaged.")
     ] = False,
+    sources: Annotated[
+        int | None,
+        option("N", "Also train N runs for each source of variation, alone and together.", "none", min=0),
+    ] = None,
+    remedies: Annotated[
+        bool, typer.Option("--remedies", help="Also train what remedies need: frozen heads, distilled ensembles.")
+    ] = False,
     unpaired: Annotated[
         bool, typer.Option("--unpaired", help="Do not compare models seed by seed, where runs have the same names.")
     ] = False,
@@ -82,6 +91,8 @@ def stability(
             "--split": split,
             "--settings": settings,
             "--epochs": epochs,
+            "--sources": sources,
+            "--remedies": remedies or None,
         },
         reading={"--labels": labels, "--skip-damaged": skip_damaged or None},
     )
@@ -107,10 +118,11 @@ def stability(
         if runs is None:
             count = SEEDS if seeds is None else seeds
             given = {"encoders": chosen, "seeds": count, "settings": settings, "epochs": epochs}
-            given |= {"split": split, "split_seed": split_seed}
+            given |= {"split": split, "split_seed": split_seed, "sources": sources or 0, "remedies": remedies}
             words |= {"encoders": ",".join(chosen), "seeds": count, "split": split, "split-seed": split_seed}
-            words |= {"settings": settings, "epochs": epochs, "device": place}
-        command = _command(words, {"skip-damaged": skip_damaged and runs is not None, "unpaired": unpaired})
+            words |= {"settings": settings, "epochs": epochs, "sources": sources, "device": place}
+        switches = {"skip-damaged": skip_damaged and runs is not None, "unpaired": unpaired, "remedies": remedies}
+        command = _command(words, switches)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RelgraphWarning)
             paired = False if unpaired else None

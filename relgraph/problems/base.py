@@ -23,8 +23,11 @@ from relgraph.task import Task
 if TYPE_CHECKING:
     from relgraph.training.settings import TrainSettings
 
-Head = Literal["linear", "relative-cosine"]
+Head = Literal["linear", "relative-cosine", "frozen"]
 EncoderLike = str | nn.Module | Callable[[], nn.Module]
+
+FROZEN_HEAD_SEED = 0
+"""Seed of the weights of every ``"frozen"`` head of one width: all runs have the same."""
 
 
 class Problem(ABC):
@@ -45,6 +48,8 @@ class Problem(ABC):
         ids: Stable ids of the embeddable rows.
         candidates: Embeddable rows that may become anchors.
         center_rows: Rows that the center of a published space is averaged over; ``None`` for all.
+        soft_targets: Probabilities of the classes of all predicted rows ``(N, C)``, which training then aims at in the
+            place of ``y``; ``None`` for ``y``. See :meth:`with_soft_targets`.
         device: Where the tensors are.
     """
 
@@ -60,6 +65,7 @@ class Problem(ABC):
     ids: Tensor
     candidates: Tensor
     center_rows: Tensor | None = None
+    soft_targets: Tensor | None = None
     device: torch.device
 
     default_anchors: ClassVar[int] = 32
@@ -75,7 +81,8 @@ class Problem(ABC):
         """An untrained model, initialized from the seed; torch's global generator is left as it was.
 
         The encoder is a name, whose width, depth and dropout are in the settings, a module (copied, and reset if it has
-        ``reset_parameters``), or a function. A ``"relative-cosine"`` head is linear on cosines with the anchors.
+        ``reset_parameters``), or a function. A ``"relative-cosine"`` head is linear on cosines with the anchors. A
+        ``"frozen"`` head is linear, drawn from one seed for all runs, and not trained.
         """
         with seeded(seed, self.device):
             return self.initialize(encoder, settings, head)
@@ -97,8 +104,12 @@ class Problem(ABC):
         return self._with_head(module.to(self.device), head)
 
     def _with_head(self, module: nn.Module, head: Head) -> Model:
-        if head != "linear":
+        if head == "relative-cosine":
             raise InputError("head", f"must be 'linear' for a {self.task.level}-level task (got '{head}')")
+        if head == "frozen":
+            with seeded(FROZEN_HEAD_SEED, self.device):
+                fixed = nn.Linear(self._width(module), self.num_outputs)
+            return Model(module, fixed.requires_grad_(False).to(self.device))
         return Model(module, nn.Linear(self._width(module), self.num_outputs).to(self.device))
 
     def _width(self, module: nn.Module) -> int:
@@ -169,6 +180,33 @@ class Problem(ABC):
         raise InputError("head", f"must be 'linear' for a {self.task.level}-level task (got 'relative-cosine')")
 
     @property
+    def train_targets(self) -> Tensor:
+        """What training aims at on the training rows: their targets, or their probabilities of the classes."""
+        return self.y[self.train] if self.soft_targets is None else self.soft_targets[self.train]
+
+    def with_soft_targets(self, probabilities: Tensor) -> Problem:
+        """The same problem with all predicted rows for training, and probabilities of their classes to aim at.
+
+        It distills what gave the probabilities (`Hinton et al., 2015 <https://arxiv.org/abs/1503.02531>`_). Labels are
+        used on validation rows only, to choose the epoch.
+
+        Args:
+            probabilities: ``(N, C)``, nonnegative, with rows that sum to 1.
+
+        Raises:
+            InputError: If the task is not of node classes, or the shape is another.
+        """
+        if self.task.level != "node" or self.task.mode != "multiclass":
+            raise InputError("data", f"must pose classes of nodes (got {self.task.mode} of {self.task.level}s)")
+        wanted = (self.y.size(0), self.num_outputs)
+        if tuple(probabilities.shape) != wanted:
+            raise InputError("probabilities", f"must have shape {wanted} (got {tuple(probabilities.shape)})")
+        problem = copy.copy(self)
+        problem.soft_targets = probabilities.detach().to(self.device)
+        problem.train = torch.arange(self.y.size(0), device=self.device)
+        return problem
+
+    @property
     def chance(self) -> float:
         """The metric, on test rows, of predictions without information; retention is counted from it."""
         return self.task.metric.chance(self.y[self.train].cpu().numpy(), self.y[self.test].cpu().numpy())
@@ -190,7 +228,8 @@ class Problem(ABC):
     def digest(self, head: Head = "linear") -> str:
         """SHA-256 of everything that training reads: tensors, task, split rows and number of outputs."""
         rows = {"train": self.train, "validation": self.validation, "test": self.test}
-        found = dict(sorted((self.tensors(head) | {"y": self.y} | rows).items()))
+        soft = {} if self.soft_targets is None else {"soft_targets": self.soft_targets}
+        found = dict(sorted((self.tensors(head) | {"y": self.y} | rows | soft).items()))
         about = [self.task.level, self.task.mode, self.task.metric.name, self.num_outputs, list(found)]
         return digest(about, *found.values())
 

@@ -61,7 +61,7 @@ class NodeProblem(Problem):
 
     def batches(self, model: Model, settings: TrainSettings) -> Iterator[tuple[Tensor, Tensor]]:
         """One batch: the training rows of a pass over the whole graph."""
-        yield model(self.data)[self.train], self.y[self.train]
+        yield model(self.data)[self.train], self.train_targets
 
     def outputs(self, model: Model, rows: Tensor) -> Tensor:
         """Outputs for some nodes, in evaluation mode and without gradients."""
@@ -124,7 +124,7 @@ class NodeProblem(Problem):
         return model(self.data), num_nodes(self.data)
 
     def _with_head(self, module: nn.Module, head: Head) -> Model:
-        if head == "linear":
+        if head != "relative-cosine":
             return super()._with_head(module, head)
         anchors = anchor_index(self.data).numel()
         return RelativeModel(module, RelativeLayer("cosine"), nn.Linear(anchors, self.num_outputs).to(self.device))

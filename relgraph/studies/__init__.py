@@ -7,10 +7,13 @@ from relgraph.studies.accuracy import seeds_needed as seeds_needed
 from relgraph.studies.folder import read_runs as read_runs
 from relgraph.studies.material import Material as Material
 from relgraph.studies.predictions import pair_matrices as pair_matrices
+from relgraph.studies.remedies import remedies_section as remedies_section
 from relgraph.studies.rows import row_table as row_table
 from relgraph.studies.runs import PredictionRuns as PredictionRuns
 from relgraph.studies.sections import SECTIONS as SECTIONS
 from relgraph.studies.sections import Section as Section
+from relgraph.studies.sources import Varied as Varied
+from relgraph.studies.sources import sources_section as sources_section
 from relgraph.studies.stability import Stability as Stability
 from relgraph.studies.stability import stability as stability
 from relgraph.studies.stability import study as study

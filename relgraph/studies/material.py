@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from relgraph.problems import Problem
-from relgraph.studies.runs import PredictionRuns
+from relgraph.studies.runs import Array, PredictionRuns
+from relgraph.studies.sources import Varied
 from relgraph.training import TrainedRun, TrainSettings
 
 
@@ -19,6 +21,9 @@ class Material:
         trained: The models, in the order of the runs; empty for predictions alone.
         train: Settings of every training run.
         paired: Whether two models are compared seed by seed; ``None`` to do so where their runs have the same names.
+        varied: For each encoder, further runs by the source of variation; empty if none were asked for.
+        further: For each encoder, classes that models trained for remedies predict for the rows, by the remedy;
+            likewise.
     """
 
     runs: PredictionRuns
@@ -26,3 +31,5 @@ class Material:
     trained: tuple[TrainedRun, ...] = ()
     train: TrainSettings | None = None
     paired: bool | None = None
+    varied: Mapping[str, Mapping[str, Varied]] = field(default_factory=dict)
+    further: Mapping[str, Mapping[str, Array]] = field(default_factory=dict)

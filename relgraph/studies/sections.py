@@ -14,7 +14,9 @@ from relgraph.studies.accuracy import accuracy_section
 from relgraph.studies.flips import predict_flips
 from relgraph.studies.material import Material
 from relgraph.studies.predictions import predictions_section
+from relgraph.studies.remedies import remedies_section
 from relgraph.studies.rows import calibration, least_stable, row_table, strata
+from relgraph.studies.sources import sources_section
 
 Values = dict[str, Any]
 
@@ -26,7 +28,7 @@ class Section:
     Args:
         title: What it is called.
         compute: From the material to values of JSON.
-        why_not: Why the section does not apply, in a sentence; ``None`` if it does.
+        why_not: Why the section does not apply, in a sentence, empty if that goes without saying; ``None`` if it does.
     """
 
     title: str
@@ -60,8 +62,19 @@ def _rows(material: Material) -> Values:
     return {"rows": len(runs.ids), "models": models}
 
 
+def _sources(material: Material) -> Values:
+    problem = material.problem
+    assert problem is not None
+    first = material.trained[0].seed
+    split = problem.split
+    fixed = {"initialization": first, "training": first, "split": split.name if split.seed is None else split.seed}
+    return sources_section(material.varied, fixed)
+
+
 SECTIONS: Mapping[str, Section] = {
     "accuracy": Section("Accuracy over seeds", _accuracy, _needs_labels),
     "predictions": Section("Agreement of predictions", _predictions),
     "rows": Section("Rows that change", _rows),
+    "sources": Section("Where variation comes from", _sources, lambda material: None if material.varied else ""),
+    "remedies": Section("Remedies", remedies_section, lambda material: None if material.trained else ""),
 }

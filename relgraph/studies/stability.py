@@ -20,6 +20,7 @@ from relgraph.stitching.bootstrap import METHOD as INTERVALS
 from relgraph.stitching.experiment import Progress
 from relgraph.stitching.settings import StitchSettings
 from relgraph.studies.folder import read_runs
+from relgraph.studies.further import check_sources, train_further
 from relgraph.studies.material import Material
 from relgraph.studies.properties import node_properties
 from relgraph.studies.runs import PredictionRuns
@@ -109,6 +110,8 @@ def stability(
     settings: TrainSettings | str | None = None,
     epochs: int | None = None,
     paired: bool | None = None,
+    sources: int | bool = False,
+    remedies: bool = False,
     skip_damaged: bool = False,
     cache: Path | None = None,
     progress: Progress | None = None,
@@ -132,6 +135,10 @@ def stability(
         settings: Settings of training, or the name of published ones; ``None`` for the defaults of the data.
         epochs: Epochs of training; ``None`` for those of the settings.
         paired: Whether two models are compared seed by seed; ``None`` to do so where their runs have the same names.
+        sources: Runs of each source of variation (initialization, dropout and order, a split that is drawn), which are
+            trained to vary it alone, and all together; ``True`` for as many as there are seeds, 0 to leave this out.
+        remedies: Whether to train models of remedies that need further ones too: encoders with a frozen head, and
+            distilled ensembles. The other remedies are measured in any case.
         skip_damaged: Whether damaged files of a folder are left out.
         cache: Folder of finished training runs, which are found again by a study that was killed; ``None`` for the one
             of :func:`relgraph.io.cache_folder`.
@@ -173,8 +180,13 @@ def stability(
             train=settings,
             epochs=epochs,
         )
+        count = len(asked.seeds) if sources is True else check_sources(int(sources))
         material = train_runs(data, asked, cache=cache, progress=progress)
+        material = train_further(material, sources=count, remedies=remedies, cache=cache, progress=progress)
     else:
+        for argument, wanted in (("sources", sources), ("remedies", remedies)):
+            if wanted:
+                raise InputError(argument, f"must be left out with 'runs' (got {wanted}); it trains further models")
         material = Material(_given(runs, labels, ids, data, skip_damaged))
     return study(replace(material, paired=paired), command=command)
 

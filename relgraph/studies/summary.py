@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from relgraph.studies.remedies import TITLES as REMEDIES
 from relgraph.studies.sections import SECTIONS
+from relgraph.studies.sources import PARTS
+from relgraph.studies.sources import TITLES as SOURCES
 
 Document = Mapping[str, Any]
 WIDTH = 14
@@ -106,10 +109,56 @@ def rows_lines(values: Document) -> list[str]:
     return lines
 
 
+def sources_lines(values: Document) -> list[str]:
+    """Deviation and disagreement by source, their shares of those of all together, and whether they add up."""
+    lines, split = [], values["fixed"]["split"]
+    for model, found in values["models"].items():
+        runs = found["sources"]["together"]["runs"]
+        rows = [(f"{model}, {runs} runs each", "std of accuracy", "share of variance", "d", "share of d")]
+        for name, one in found["sources"].items():
+            variance, share = one.get("variance_share"), one.get("disagreement_share")
+            std = f"{100 * one['std']:.2f} {_range(one['std_interval'], 100, 2)}"
+            rows.append(
+                (SOURCES[name], std, _figure(variance, 1, 2), _percent_figure(one["disagreement"]), _share(share))
+            )
+        total = found["sum"]
+        parts = sum(name in found["sources"] for name in PARTS)
+        rows.append(
+            (f"sum of {parts} sources", "", _share(total["variance_share"]), "", _share(total["disagreement_share"]))
+        )
+        lines += _columns(rows)
+    if isinstance(split, str):
+        lines.append(f"The split '{split}' comes with the data and is the same in all runs.")
+    return lines
+
+
+def remedies_lines(values: Document) -> list[str]:
+    """Accuracy, disagreement and cost of every remedy, and why others are left out."""
+    lines: list[str] = []
+    for model, found in values["models"].items():
+        teams = f", {found['teams']} teams of {found['team_size']}" if found["teams"] else ""
+        rows = [(f"{model}, {found['runs']} runs{teams}", "accuracy", "d", "of plain", "encoders", "trainings")]
+        for name, one in found["remedies"].items():
+            figures = (
+                _percent_figure(one["accuracy"]),
+                _percent_figure(one["disagreement"]),
+                _figure(one["ratio"], 1, 2),
+            )
+            rows.append((REMEDIES[name], *figures, str(one["encoders"]), str(one["trainings"])))
+        lines += _columns(rows)
+        reasons: dict[str, list[str]] = {}
+        for name, reason in found["left_out"].items():
+            reasons.setdefault(reason, []).append(REMEDIES[name])
+        lines += [f"Left out, {', '.join(names)}: {reason}." for reason, names in reasons.items()]
+    return lines
+
+
 LINES: Mapping[str, Callable[[Document], list[str]]] = {
     "accuracy": accuracy_lines,
     "predictions": predictions_lines,
     "rows": rows_lines,
+    "sources": sources_lines,
+    "remedies": remedies_lines,
 }
 """The lines of every section that has some."""
 
@@ -127,3 +176,29 @@ def _bounds(figure: Mapping[str, Any], wanted: bool) -> str:
         return ""
     low, high = (100 * bound for bound in figure["interval"])
     return f" [{low:.1f}, {high:.1f}]"
+
+
+def _columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows of text in aligned columns."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def _figure(figure: Mapping[str, Any] | None, scale: float, digits: int, unit: str = "") -> str:
+    """A mean with its interval, where there is one."""
+    if figure is None or figure["mean"] is None:
+        return "-"
+    shown = f"{scale * figure['mean']:.{digits}f}{unit}"
+    return f"{shown} {_range(figure['interval'], scale, digits)}" if figure["interval"] else shown
+
+
+def _percent_figure(figure: Mapping[str, Any] | None) -> str:
+    return _figure(figure, 100, 1, " %")
+
+
+def _range(interval: Sequence[float], scale: float, digits: int) -> str:
+    return f"[{scale * interval[0]:.{digits}f}, {scale * interval[1]:.{digits}f}]"
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"

@@ -52,14 +52,19 @@ class Checkpoints:
         about = [versions, encoder, head, settings.to_dict(), backend, problem.device.type]
         self._key = digest(about, problem.digest(head), code_digest(model))
 
-    def path(self, seed: int) -> Path:
-        """The file of a seed's run."""
-        return self.folder / f"{self._encoder}-{seed}-{digest([self._key, seed])[:16]}.safetensors"
+    def path(self, seed: int, *about: object) -> Path:
+        """The file of a seed's run.
 
-    def read(self, seed: int) -> TrainedRun | None:
+        Args:
+            seed: The seed.
+            *about: What else determines the run, as values of JSON: another seed of training, the runs trained jointly.
+        """
+        return self.folder / f"{self._encoder}-{seed}-{digest([self._key, seed, *about])[:16]}.safetensors"
+
+    def read(self, seed: int, *about: object) -> TrainedRun | None:
         """The run of a seed; ``None`` if there is no intact file."""
         try:
-            state, header = load_record(self.path(seed), FORMAT)
+            state, header = load_record(self.path(seed, *about), FORMAT)
             run = json.loads(header["run"])
             model = self._build(seed)
             model.load_state_dict(state)
@@ -68,11 +73,11 @@ class Checkpoints:
         except (DataError, KeyError, TypeError, ValueError, RuntimeError):
             return None
 
-    def write(self, run: TrainedRun) -> None:
+    def write(self, run: TrainedRun, *about: object) -> None:
         """Write a run, whole or not at all."""
-        about: dict[str, object] = {name: getattr(run, name) for name in _FIELDS}
-        about["history"] = asdict(run.history)
-        save_record(self.path(run.seed), FORMAT, run.model.state_dict(), {"run": json.dumps(about)})
+        kept: dict[str, object] = {name: getattr(run, name) for name in _FIELDS}
+        kept["history"] = asdict(run.history)
+        save_record(self.path(run.seed, *about), FORMAT, run.model.state_dict(), {"run": json.dumps(kept)})
 
 
 def code_digest(model: torch.nn.Module) -> str:

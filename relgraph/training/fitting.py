@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -20,6 +21,8 @@ from relgraph.training.fast.sparse import SparseNodes, can_use_sparse
 from relgraph.training.memory import runs_that_fit
 from relgraph.training.settings import TrainSettings, keeps_runs
 from relgraph.training.trainer import Backend, Progress, TrainedRun, train
+
+Pair = tuple[int, int | None]
 
 
 class NotKeptWarning(RelgraphWarning):
@@ -46,7 +49,8 @@ def fit(
             if it has ``reset_parameters``), or a function that makes one.
         seed: Seed of initialization, dropout and mini-batches. The global generator is left as it was.
         head: ``"linear"`` on the embeddings, or ``"relative-cosine"``, linear on their cosines with the graph's
-            anchors (:class:`relgraph.AddAnchors`), which are embedded again at each step.
+            anchors (:class:`relgraph.AddAnchors`), which are embedded again at each step; ``"frozen"`` for a linear
+            head that is drawn once for all seeds and not trained.
         settings: Settings, or the name of published ones, such as ``"kipf-welling"``; ``None`` for the defaults of the
             data (:meth:`TrainSettings.for_data <relgraph.training.TrainSettings.for_data>`).
         **others: Fields of :class:`~relgraph.training.TrainSettings` to set otherwise, such as ``epochs`` and ``lr``.
@@ -74,8 +78,10 @@ def fit_many(
     *,
     head: Head = "linear",
     settings: TrainSettings | str | None = None,
+    training_seeds: Sequence[int] | None = None,
     backend: Literal["auto", "ensemble", "sparse", "loop"] = "auto",
     cache: Path | None = None,
+    block: int = 1,
     progress: Progress | None = None,
 ) -> list[TrainedRun]:
     """Train the same model from several seeds, each as if it were trained alone.
@@ -86,12 +92,16 @@ def fit_many(
         seeds: One run for each.
         head: As in :func:`fit`.
         settings: Settings of all runs, as in :func:`fit`.
+        training_seeds: For each run the seed of dropout and the order of mini-batches, where that is not the seed of
+            its initialization; seeds may then repeat.
         backend: ``"ensemble"`` trains all seeds jointly (on one graph, any encoder of this package, GCN and GraphSAGE
             of two layers only, with a linear or relative-cosine head), ``"sparse"`` one after the other by sparse
             products over the full graph (GCN and GraphSAGE of any depth), ``"loop"`` anything. ``"auto"`` takes
             ``"sparse"`` from 50,000 nodes on, else ``"ensemble"``, where these can, else ``"loop"``.
         cache: Folder of finished runs (:mod:`relgraph.training.checkpoints`); a run that is there is read instead of
-            trained. Runs are then trained one after the other.
+            trained.
+        block: With a cache, how many runs are trained and kept together. They are trained jointly where the backend
+            does so, which is faster and rounds otherwise than one run alone: runs of a block are kept for that block.
         progress: Called with the number of epochs done since the last call, summed over the runs.
 
     Returns:
@@ -104,6 +114,7 @@ def fit_many(
     problem, seeds = make_problem(data), list(seeds)
     if not seeds:
         raise InputError("seeds", "must name at least one seed (got none)")
+    pairs = _seed_pairs(problem, seeds, training_seeds)
     if cache is not None and not isinstance(encoder, str):
         raise InputError("cache", "must be left out for an encoder that is not given by its name; register it first")
     settings = TrainSettings.for_data(problem, encoder, settings)
@@ -113,29 +124,54 @@ def fit_many(
     size = runs_that_fit(problem, settings, sparse=chosen != "loop")
     trained = SparseNodes(problem) if chosen == "sparse" else problem
     if cache is None:
-        parts = [seeds[start : start + size] for start in range(0, len(seeds), size)]
+        parts = _parts(pairs, size)
         return [run for part in parts for run in _train(trained, encoder, part, head, settings, chosen, name, progress)]
     checkpoints = Checkpoints(cache, problem, name, first, head, settings, chosen)
     make_folder(checkpoints.folder)  # before anything is trained for it
-    runs = []
-    for seed in seeds:
-        run = checkpoints.read(seed)
-        if run is None:
-            (run,) = _train(trained, encoder, [seed], head, settings, chosen, name, progress)
-            try:
-                checkpoints.write(run)
-            except DataError as error:  # a full disk must not cost the run
-                warnings.warn(f"{error}; the run of seed {seed} was not kept", NotKeptWarning, stacklevel=3)
-        elif progress is not None:
-            progress(settings.epochs)
-        runs.append(run)
+    runs: list[TrainedRun] = []
+    for part in _parts(pairs, min(block, size)):
+        abouts = [_about(pair, part) for pair in part]
+        read = [checkpoints.read(seed, *about) for (seed, _), about in zip(part, abouts, strict=True)]
+        found = [replace(run, training_seed=other) for run, (_, other) in zip(read, part, strict=True) if run]
+        if len(found) == len(part):
+            if progress is not None:
+                progress(settings.epochs * len(part))
+        else:
+            found = _train(trained, encoder, part, head, settings, chosen, name, progress)
+            for run, about in zip(found, abouts, strict=True):
+                try:
+                    checkpoints.write(run, *about)
+                except DataError as error:  # a full disk must not cost the run
+                    warnings.warn(f"{error}; the run of seed {run.seed} was not kept", NotKeptWarning, stacklevel=3)
+        runs += found
     return runs
+
+
+def _seed_pairs(problem: Problem, seeds: Sequence[int], training_seeds: Sequence[int] | None) -> list[Pair]:
+    """The seed of initialization and that of training of every run, the latter ``None`` where both are one stream."""
+    if training_seeds is None:
+        return [(seed, None) for seed in seeds]
+    if len(training_seeds) != len(seeds):
+        got = f"(got {len(training_seeds)} for {len(seeds)} seeds)"
+        raise InputError("training_seeds", f"must name one seed for each of 'seeds' {got}")
+    pairs = zip(seeds, training_seeds, strict=True)
+    return [(seed, None if seed == other and problem.restarts_stream else other) for seed, other in pairs]
+
+
+def _parts(pairs: Sequence[Pair], size: int) -> list[Sequence[Pair]]:
+    return [pairs[start : start + size] for start in range(0, len(pairs), size)]
+
+
+def _about(pair: Pair, part: Sequence[Pair]) -> list[object]:
+    """What determines a run beside its seed; nothing of a run that has one seed and is trained alone."""
+    other = [] if pair[1] is None else [pair[1]]
+    return [*other, [list(one) for one in part]] if len(part) > 1 else [*other]
 
 
 def _train(
     problem: Problem,
     encoder: EncoderLike,
-    seeds: Sequence[int],
+    pairs: Sequence[Pair],
     head: Head,
     settings: TrainSettings,
     backend: Backend,
@@ -143,15 +179,18 @@ def _train(
     progress: Progress | None,
 ) -> list[TrainedRun]:
     if backend == "ensemble":
-        models = [problem.build(encoder, seed, settings, head) for seed in seeds]
-        return train_ensemble(problem, models, seeds, settings, name, progress)
+        models = [problem.build(encoder, seed, settings, head) for seed, _ in pairs]
+        streams = [seed if other is None else other for seed, other in pairs]
+        found = train_ensemble(problem, models, streams, settings, name, progress)
+        return [replace(run, seed=seed, training_seed=other) for run, (seed, other) in zip(found, pairs, strict=True)]
     runs = []
-    for seed in seeds:
+    for seed, other in pairs:
         with seeded(seed, problem.device):
             model = problem.initialize(encoder, settings, head)
-            if problem.restarts_stream:
-                torch.manual_seed(seed)
-            runs.append(train(problem, model, seed, settings, name, progress, backend))
+            if other is not None or problem.restarts_stream:
+                torch.manual_seed(seed if other is None else other)
+            run = train(problem, model, seed, settings, name, progress, backend)
+            runs.append(replace(run, training_seed=other))
     return runs
 
 

@@ -38,13 +38,14 @@ class TrainedRun:
     Args:
         model: The model with the parameters of the best epoch, in evaluation mode.
         encoder: Name of the encoder (of its class if it has none).
-        seed: Seed of initialization, dropout and the order of mini-batches.
+        seed: Seed of initialization and, unless ``training_seed`` is another, of dropout and the order of mini-batches.
         backend: ``"ensemble"``: trained jointly with the other seeds; ``"sparse"``: by sparse products over the full
             graph; ``"loop"``: by the reference loop.
         best_epoch: Epoch (from 1) of the best validation metric, ties going to the lower validation loss.
         validation: That metric; NaN if validation labels do not allow one.
         history: What was recorded.
         seconds: Wall-clock time; of a run trained jointly, its share.
+        training_seed: Seed of dropout and the order of mini-batches; ``None`` if ``seed`` is.
     """
 
     model: Model
@@ -55,6 +56,7 @@ class TrainedRun:
     validation: float
     history: History
     seconds: float
+    training_seed: int | None = None
 
 
 class BestEpoch:

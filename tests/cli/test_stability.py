@@ -44,6 +44,23 @@ def test_runs_are_trained_and_files_written(here: Path, capsys: pytest.CaptureFi
     assert len(pd.read_csv("all.csv")) == 4 * 1297
 
 
+def test_sources_and_remedies_are_trained_when_asked(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ["stability", "--epochs", "2", "--seeds", "4", "--device", "cpu", "--sources", "2", "--remedies"]
+    assert main([*asked, "--json", "copy.json"]) == 0
+    shown = capsys.readouterr()
+    assert "relgraph: training for sources (16 epochs)" in shown.err
+    assert "relgraph: training for remedies (12 epochs)" in shown.err
+    assert "Where variation comes from" in shown.out and "dropout and order" in shown.out
+    assert "frozen head" in shown.out and "Left out" not in shown.out
+    document = json.loads(Path("copy.json").read_text())
+    assert document["command"].endswith("--epochs 2 --sources 2 --device cpu --remedies")
+    assert set(document["sections"]) >= {"sources", "remedies"}
+    assert main(QUICK) == 0
+    shown = capsys.readouterr().out
+    assert "Where variation comes from" not in shown and "kept head" in shown
+    assert "Left out, consensus, ensemble, distilled: two teams need at least four runs (got 2)." in shown
+
+
 def test_a_folder_of_runs_and_labels(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["stability", "--runs", "runs", "--labels", "labels.npy", "--json", "-"]) == 0
     document = json.loads(capsys.readouterr().out)
@@ -73,6 +90,9 @@ def test_damaged_files_are_left_out_when_asked(runs: Path, capsys: pytest.Captur
 @wrong_inputs(
     {
         "--seeds 1": "'--seeds' must name at least two runs",
+        "--sources 1": "'--sources' must be at least 2, the runs of each source, or 0 (got 1)",
+        "--runs runs --sources 5": "'--sources' must be left out with '--runs' (got 5); runs are read",
+        "--runs runs --remedies": "'--remedies' must be left out with '--runs'",
         "--encoders gnc": "did you mean 'gcn'",
         "--labels labels.npy": "'--labels' must be left out without '--runs'",
         "--skip-damaged": "'--skip-damaged' must be left out without '--runs'",

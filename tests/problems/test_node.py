@@ -18,6 +18,8 @@ from relgraph.nn.model import Model, RelativeModel
 from relgraph.problems import make_problem
 from relgraph.problems.node import NodeProblem
 from relgraph.training import TrainSettings
+from tests.handmade import molecules
+from tests.training.graphs import clusters
 
 SETTINGS = TrainSettings(hidden_channels=8)
 
@@ -175,7 +177,7 @@ class _Pooled(nn.Module):
 def test_models_that_cannot_be_built_are_refused(problem: NodeProblem) -> None:
     with pytest.raises(InputError, match="'encoder' must be one of .*did you mean 'gcn'"):
         problem.build("gnc", 0, SETTINGS)
-    with pytest.raises(InputError, match="'head' must be one of linear, relative-cosine"):
+    with pytest.raises(InputError, match="'head' must be one of frozen, linear, relative-cosine"):
         problem.build("gcn", 0, SETTINGS, "cosine")  # type: ignore[arg-type]
     with pytest.raises(InputError, match=r"'encoder' must return one embedding per node, \(60, F\)"):
         problem.build(_Pooled, 0, SETTINGS)
@@ -250,3 +252,14 @@ def test_anchors_are_chosen_among_the_candidates(problem: NodeProblem) -> None:
         whole = problem.choose_anchors(8, strategy, seed=1)
         expected = rg.select_anchors(problem.data, 8, strategy, generator=torch.Generator().manual_seed(1))
         assert torch.equal(whole, expected)
+
+
+def test_soft_targets_are_of_all_rows_and_of_classes() -> None:
+    problem = make_problem(clusters())
+    with pytest.raises(InputError, match="'probabilities' must have shape .240, 3. .got .240, 2."):
+        problem.with_soft_targets(torch.ones(240, 2))
+    posed = problem.with_soft_targets(torch.full((240, 3), 1 / 3))
+    assert posed.digest() != problem.digest() and problem.soft_targets is None
+    assert posed.train_targets.shape == (240, 3) and torch.equal(problem.train_targets, problem.y[problem.train])
+    with pytest.raises(InputError, match="must pose classes of nodes"):
+        make_problem(molecules("regression")).with_soft_targets(torch.ones(60, 1))

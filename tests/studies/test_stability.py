@@ -31,7 +31,7 @@ def digits():
 
 @pytest.fixture(scope="module")
 def study(digits, tmp_path_factory):
-    return rg.stability(digits, ("gcn", "mlp"), 4, cache=tmp_path_factory.mktemp("runs"), **QUICK)
+    return rg.stability(digits, ("gcn", "mlp"), 4, sources=2, cache=tmp_path_factory.mktemp("runs"), **QUICK)
 
 
 def test_runs_are_those_that_training_gives(digits, study):
@@ -49,7 +49,7 @@ def test_the_document_is_plain_complete_and_the_same_every_time(digits, study, t
     assert (document["schema"], set(document["sections"])) == (SCHEMA, set(SECTIONS))
     assert document["models"]["gcn"] == ["0", "1", "2", "3"]
     assert document["sections"]["accuracy"]["comparisons"][0]["paired"]
-    again = rg.stability(digits, ("gcn", "mlp"), 4, cache=tmp_path, **QUICK)
+    again = rg.stability(digits, ("gcn", "mlp"), 4, sources=2, cache=tmp_path, **QUICK)
     assert again.to_json() == study.to_json()
 
 

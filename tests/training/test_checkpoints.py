@@ -32,8 +32,8 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     seeds: list[int] = []
     original = module._train
 
-    def counted(problem: Any, encoder: Any, which: list[int], *rest: Any) -> Any:
-        seeds.extend(which)
+    def counted(problem: Any, encoder: Any, which: Any, *rest: Any) -> Any:
+        seeds.extend(seed for seed, _ in which)
         return original(problem, encoder, which, *rest)
 
     monkeypatch.setattr(module, "_train", counted)
@@ -173,6 +173,47 @@ def test_a_job_that_was_killed_resumes(tmp_path: Path, trained: list[int]) -> No
     assert len(list(tmp_path.iterdir())) == 1
     fit_many(problem(), "gcn", [0, 1], settings=SETTINGS, cache=tmp_path)
     assert trained == [0, 1, 1]
+
+
+def test_a_seed_of_training_is_part_of_the_name_where_it_is_another(tmp_path: Path, trained: list[int]) -> None:
+    def run(*training_seeds: int) -> list[Any]:
+        return fit_many(problem(), "gcn", [0, 0], training_seeds=training_seeds, settings=SETTINGS, cache=tmp_path)
+
+    fit_many(problem(), "gcn", [0], settings=SETTINGS, cache=tmp_path)
+    one, two = run(0, 5)
+    assert trained == [0, 0]  # that of the same seed is there
+    assert (one.training_seed, two.training_seed) == (None, 5)
+    read = run(5, 0)
+    assert trained == [0, 0] and read[0].training_seed == 5
+    assert torch.equal(read[0].model.head.weight, two.model.head.weight)
+
+
+def test_a_block_is_trained_together_and_is_another_run_than_each_alone(tmp_path: Path, trained: list[int]) -> None:
+    def run(block: int) -> Any:
+        return fit_many(problem(), "gcn", [0, 1, 2], settings=SETTINGS, cache=tmp_path, block=block)
+
+    wanted = fit_many(problem(), "gcn", [0, 1], settings=SETTINGS)
+    for _ in range(2):
+        found = run(2)
+        assert trained == [0, 1, 0, 1, 2] and [one.seed for one in found] == [0, 1, 2]
+        for one, other in zip(found, wanted, strict=False):
+            assert torch.equal(one.model.head.weight, other.model.head.weight)
+    run(1)
+    assert trained == [0, 1, 0, 1, 2, 0, 1]  # the last block is one run
+    next(tmp_path.glob("gcn-1-*")).unlink()
+    next(tmp_path.glob("gcn-1-*")).unlink()
+    run(2)
+    assert trained == [0, 1, 0, 1, 2, 0, 1, 0, 1]
+
+
+def test_soft_targets_and_a_frozen_head_are_trained_again(tmp_path: Path, trained: list[int]) -> None:
+    for share in (0.9, 0.9, 0.8):
+        targets = torch.full((240, 3), (1 - share) / 2).scatter(1, problem().y[:, None], share)
+        fit_many(problem().with_soft_targets(targets), "gcn", [0], settings=SETTINGS, cache=tmp_path)
+    assert trained == [0, 0]
+    for _ in range(2):
+        (run,) = fit_many(problem(), "gcn", [0], head="frozen", settings=SETTINGS, cache=tmp_path)
+    assert trained == [0, 0, 0] and not run.model.head.weight.requires_grad
 
 
 def test_the_version_is_part_of_the_name(tmp_path: Path, trained: list[int], monkeypatch: pytest.MonkeyPatch) -> None:

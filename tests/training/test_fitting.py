@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -78,6 +80,34 @@ def test_training_of_nodes_restarts_the_random_stream_and_that_of_graphs_continu
             wanted = train(problem, model, 4, settings, encoder)
         (found,) = fit_many(problem, encoder, [4], settings=settings, backend="loop")
         assert torch.equal(state(found), state(wanted))
+
+
+@pytest.mark.parametrize("backend", ["ensemble", "sparse", "loop"])
+def test_weights_and_dropout_have_seeds_of_their_own(data: Data, backend: Any) -> None:
+    def run(seed: int, training_seed: int | None, **others: Any) -> Tensor:
+        settings = TrainSettings(epochs=2, **others)
+        seeds = None if training_seed is None else [training_seed]
+        return state(fit_many(data, "gcn", [seed], training_seeds=seeds, settings=settings, backend=backend)[0])
+
+    assert torch.equal(run(3, 3), run(3, None))
+    assert not torch.equal(run(3, 4), run(3, 3)) and not torch.equal(run(3, 4), run(4, 4))
+    torch.testing.assert_close(run(3, 4, lr=1e-12), run(3, 3, lr=1e-12))  # the same start
+    off = {"dropout": 0.0, "input_dropout": 0.0}
+    assert torch.equal(run(3, 4, **off), run(3, 3, **off))
+
+
+def test_order_of_mini_batches_has_a_seed_of_its_own() -> None:
+    def run(seed: int, training_seed: int) -> Tensor:
+        pairs = {"seeds": [seed], "training_seeds": [training_seed], "settings": MOLECULES}
+        return state(fit_many(molecules(), "gin", **pairs)[0])  # type: ignore[arg-type]
+
+    assert torch.equal(run(0, 1), run(0, 1))
+    assert not torch.equal(run(0, 1), run(0, 0)) and not torch.equal(run(0, 1), run(1, 1))
+
+
+def test_one_training_seed_for_each_run(data: Data) -> None:
+    with pytest.raises(InputError, match="'training_seeds' must name one seed for each of 'seeds' .got 1 for 2 seeds"):
+        fit_many(data, "gcn", [0, 1], training_seeds=[0])
 
 
 def test_whole_graphs_are_trained_by_their_own_defaults() -> None:

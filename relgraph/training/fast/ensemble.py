@@ -134,7 +134,8 @@ def _train(
     parameters = ParameterStack(models)
     tensors = parameters.tensors()
     generators = [torch.Generator(problem.device).manual_seed(seed + DROPOUT_STREAM) for seed in seeds]
-    optimizer = adam(parameters.encoder.values(), parameters.head.values(), settings, fused=True)
+    head = [tensor for tensor in parameters.head.values() if tensor.requires_grad]  # none of a frozen head
+    optimizer = adam(parameters.encoder.values(), head, settings, fused=True)
     best = BestEpoch(problem.task.metric, settings.patience, len(seeds))
     best_tensors = [tensor.detach().clone() for tensor in tensors]
     histories = [History() for _ in seeds]
@@ -197,7 +198,7 @@ class _Network:
         evaluated, positions, self.anchors = _rows(list(parts.values()), anchors)
         make = VIEWS[type(encoder)]
         self.training, self.evaluated = make(graph, encoder, train_rows, training=True), make(graph, encoder, evaluated)
-        self.train_y = y[train]
+        self.train_y = problem.train_targets
         each = torch.split(positions, [part.numel() for part in parts.values()])
         self.parts = {name: (at, y[part]) for (name, part), at in zip(parts.items(), each, strict=True)}
 
@@ -231,8 +232,8 @@ def _at_once(view: View) -> int:
 
 
 def _cross_entropy(logits: Tensor, y: Tensor) -> Tensor:
-    """Mean cross-entropy of every seed: logits ``(S, n, C)``, classes ``(n,)`` -> ``(S,)``."""
-    target = y.expand(logits.size(0), -1)
+    """Mean cross-entropy of every seed: logits ``(S, n, C)``, classes ``(n,)`` or probabilities -> ``(S,)``."""
+    target = (y if y.dim() == 1 else y.mT).expand(logits.size(0), *([-1] * y.dim()))
     return F.cross_entropy(logits.transpose(1, 2), target, reduction="none").mean(-1)
 
 
@@ -248,4 +249,4 @@ def _stack(parameters: list[Tensor]) -> Tensor:
     stacked = torch.stack([parameter.detach() for parameter in parameters])
     if parameters[0].dim() < 3:
         stacked = stacked.mT.contiguous() if parameters[0].dim() == 2 else stacked.unsqueeze(1)
-    return stacked.requires_grad_()
+    return stacked.requires_grad_(parameters[0].requires_grad)

@@ -106,7 +106,7 @@ class SparseNodes(NodeProblem):
 
     def batches(self, model: Model, settings: TrainSettings) -> Iterator[tuple[Tensor, Tensor]]:
         """One batch: the training rows of a pass over the whole graph."""
-        yield self._outputs(model)[self.graph.position[self.train]], self.y[self.train]
+        yield self._outputs(model)[self.graph.position[self.train]], self.train_targets
 
     def outputs(self, model: Model, rows: Tensor) -> Tensor:
         """Outputs for some nodes, in evaluation mode and without gradients."""

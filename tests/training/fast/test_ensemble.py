@@ -31,7 +31,7 @@ def parameters(run: TrainedRun) -> Tensor:
 
 
 @pytest.mark.parametrize("encoder", ["gcn", "sage", "gat", "transformer", "gin", "mlp", "gcn2"])
-@pytest.mark.parametrize("head", ["linear", "relative-cosine"])
+@pytest.mark.parametrize("head", ["linear", "relative-cosine", "frozen"])
 def test_without_dropout_all_backends_give_the_same_model(problem: Problem, encoder: str, head: str) -> None:
     settings = TrainSettings(epochs=8, dropout=0.0, input_dropout=0.0, head_weight_decay=0.01, log_test=True)
     loop = fit_many(problem, encoder, [3, 4], head=head, settings=settings, backend="loop")  # type: ignore[arg-type]
@@ -47,7 +47,7 @@ def test_without_dropout_all_backends_give_the_same_model(problem: Problem, enco
 
 
 @pytest.mark.parametrize("patience", [None, 3])
-@pytest.mark.parametrize("head", ["linear", "relative-cosine"])
+@pytest.mark.parametrize("head", ["linear", "relative-cosine", "frozen"])
 def test_a_seed_alone_equals_the_seed_among_others(problem: Problem, head: str, patience: int | None) -> None:
     settings = TrainSettings(epochs=25, patience=patience)
     among, done = {}, []
@@ -60,6 +60,20 @@ def test_a_seed_alone_equals_the_seed_among_others(problem: Problem, head: str, 
         assert len(alone.history.validation) == len(among[seed].history.validation) == len(alone.history.train_loss)
         torch.testing.assert_close(parameters(alone), parameters(among[seed]), rtol=TOLERANCE, atol=TOLERANCE)
     assert patience is None or min(len(run.history.validation) for run in among.values()) < 25
+
+
+@pytest.mark.parametrize("backend", ["ensemble", "sparse", "loop"])
+def test_probabilities_that_are_certain_train_as_classes_do(problem: Problem, backend: str) -> None:
+    settings = TrainSettings(epochs=8, dropout=0.0, input_dropout=0.0)
+    soft = problem.with_soft_targets(torch.eye(3)[problem.y])
+    hard = problem.with_soft_targets(torch.eye(3)[problem.y])
+    hard.soft_targets = None
+    assert soft.train.numel() == problem.y.numel()
+    one, two = (fit_many(posed, "gcn", [1], settings=settings, backend=backend)[0] for posed in (soft, hard))  # type: ignore[arg-type]
+    torch.testing.assert_close(parameters(one), parameters(two), rtol=TOLERANCE, atol=TOLERANCE)
+    unsure = problem.with_soft_targets(torch.full((240, 3), 1 / 3))
+    (other,) = fit_many(unsure, "gcn", [1], settings=settings, backend=backend)  # type: ignore[arg-type]
+    assert float((parameters(one) - parameters(other)).abs().max()) > 0.01
 
 
 @pytest.mark.parametrize("encoder", ["gcn", "gat", "gcn2"])
