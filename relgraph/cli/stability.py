@@ -22,22 +22,24 @@ if TYPE_CHECKING:
     from relgraph.studies import Stability
 
 SUMMARY = "Measure how far accuracy and predictions depend on the seed."
+SPACES = {name: entry for name, entry in registry.MEASURES.items() if "kind" not in entry.traits}
 HELP = "\n\n".join(
     [
         f"{SUMMARY} Runs are trained from several seeds, or read from --runs.",
         "--runs is a folder with a file for each run: .npy with classes (n,) or logits (n, C), or .parquet with the "
         "columns id and prediction, or id and logits; subfolders are models. With --dataset, its graph is that of the "
         "rows.",
-        "Prints a summary. --out gets stability.json, runs.csv (a row for each run) and nodes.csv (a row for each row "
-        "of each model).",
+        "Prints a summary. --out gets report.html, stability.json, runs.csv (a row for each run) and nodes.csv (a row "
+        "for each row of each model).",
         listed("Datasets", registry.DATASETS),
         listed("Encoders of nodes", registry.ENCODERS),
         listed("Splits", registry.SPLITS),
         listed("Features", registry.FEATURES),
         listed("Settings of training", registry.SETTINGS),
+        listed("Measures of representations", SPACES),
     ]
 )
-DEFAULT, SEEDS = "digits", 10
+DEFAULT, SEEDS, ALL = "digits", 10, "all"
 
 
 def stability(
@@ -54,6 +56,9 @@ def stability(
     split_seed: Annotated[int, option("SEED", "Seed of a split that is drawn.", min=0, max=2**32 - 1)] = 0,
     settings: Annotated[str | None, name_of(registry.SETTINGS, "Settings of training.", "those of the data")] = None,
     epochs: Annotated[int | None, option("N", "Training epochs, at most.", "those of the settings")] = None,
+    measures: Annotated[
+        str | None, option("A,B|all", "Measures of representations.", "cka,procrustes,mutual-knn")
+    ] = None,
     runs: Annotated[Path | None, option("FOLDER", "Predictions of your own runs.", "none: runs are trained")] = None,
     labels: Annotated[
         Path | None, option("FILE", "True classes of --runs: .npy, or .csv or .parquet with id and label.", "none")
@@ -82,6 +87,7 @@ def stability(
             "--split": split,
             "--settings": settings,
             "--epochs": epochs,
+            "--measures": measures,
         },
         reading={"--labels": labels, "--skip-damaged": skip_damaged or None},
     )
@@ -92,6 +98,7 @@ def stability(
     of_graphs = _check_dataset(named)
     known = registry.GRAPH_ENCODERS if of_graphs else registry.ENCODERS
     chosen = names("--encoders", encoders or "gcn", known)
+    compared = _measures(measures)
     with progress() as tell, quiet_output(to_stdout):
         tell("load", 0, 0)
         # From here on torch is needed: seconds, during which the progress is shown.
@@ -107,9 +114,10 @@ def stability(
         if runs is None:
             count = SEEDS if seeds is None else seeds
             given = {"encoders": chosen, "seeds": count, "settings": settings, "epochs": epochs}
-            given |= {"split": split, "split_seed": split_seed}
+            given |= {"split": split, "split_seed": split_seed, "measures": compared}
             words |= {"encoders": ",".join(chosen), "seeds": count, "split": split, "split-seed": split_seed}
-            words |= {"settings": settings, "epochs": epochs, "device": place}
+            words |= {"settings": settings, "epochs": epochs, "measures": compared and ",".join(compared)}
+            words |= {"device": place}
         command = _command(words, {"skip-damaged": skip_damaged and runs is not None, "unpaired": unpaired})
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RelgraphWarning)
@@ -136,6 +144,13 @@ def _check_together(runs: Path | None, *, training: dict[str, object], reading: 
             raise InputError(name, f"{rule} (got {value}); runs are {'trained' if runs is None else 'read'}")
 
 
+def _measures(given: str | None) -> tuple[str, ...] | None:
+    """The measures of representations that an option names; ``None`` for the default."""
+    if given is None or given == ALL:
+        return tuple(SPACES) if given else None
+    return names("--measures", given, registry.MEASURES)
+
+
 def _check_dataset(name: str | None) -> bool:
     """Whether a dataset, which must be known, is of whole graphs."""
     if name is None or name.endswith(".pt") or "/" in name or "\\" in name:
@@ -145,6 +160,7 @@ def _check_dataset(name: str | None) -> bool:
 
 def _write(found: Stability, out: Path | None, copy: Path | None, predictions: Path | None) -> Results:
     """Write the files that are asked for; one that cannot be written takes no other with it."""
+    from relgraph.report import save_html
     from relgraph.studies import write_table
 
     results = Results()
@@ -157,7 +173,8 @@ def _write(found: Stability, out: Path | None, copy: Path | None, predictions: P
         with output_folder(folder) as work:
             write_atomic(work / "stability.json", found.to_json())
             write_table(found.nodes(), work / "nodes.csv")
-            names = ["stability.json", "nodes.csv"]
+            save_html(found.report(), work / "report.html")
+            names = ["report.html", "stability.json", "nodes.csv"]
             if found.runs.labeled:
                 write_table(found.accuracies(), work / "runs.csv")
                 names.append("runs.csv")

@@ -14,6 +14,8 @@ from relgraph.studies.accuracy import accuracy_section
 from relgraph.studies.flips import predict_flips
 from relgraph.studies.material import Material
 from relgraph.studies.predictions import predictions_section
+from relgraph.studies.representations import representations_section
+from relgraph.studies.representations import why_not as no_representations
 from relgraph.studies.rows import calibration, least_stable, row_table, strata
 
 Values = dict[str, Any]
@@ -64,4 +66,5 @@ SECTIONS: Mapping[str, Section] = {
     "accuracy": Section("Accuracy over seeds", _accuracy, _needs_labels),
     "predictions": Section("Agreement of predictions", _predictions),
     "rows": Section("Rows that change", _rows),
+    "representations": Section("Representations", representations_section, no_representations),
 }
