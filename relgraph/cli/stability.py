@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from relgraph.studies import Stability
 
 SUMMARY = "Measure how far accuracy and predictions depend on the seed."
+SPACES = {name: entry for name, entry in registry.MEASURES.items() if "kind" not in entry.traits}
 HELP = "\n\n".join(
     [
         f"{SUMMARY} Runs are trained from several seeds, or read from --runs.",
@@ -30,16 +31,17 @@ HELP = "\n\n".join(
         "rows.",
         "Of runs that are trained, remedies such as a kept head or an ensemble are measured beside plain retraining. "
         "--sources and --remedies train further runs: to tell where variation comes from, and for more remedies.",
-        "Prints a summary. --out gets stability.json, runs.csv (a row for each run) and nodes.csv (a row for each row "
-        "of each model).",
+        "Prints a summary. --out gets report.html, stability.json, runs.csv (a row for each run) and nodes.csv (a row "
+        "for each row of each model).",
         listed("Datasets", registry.DATASETS),
         listed("Encoders of nodes", registry.ENCODERS),
         listed("Splits", registry.SPLITS),
         listed("Features", registry.FEATURES),
         listed("Settings of training", registry.SETTINGS),
+        listed("Measures of representations", SPACES),
     ]
 )
-DEFAULT, SEEDS = "digits", 10
+DEFAULT, SEEDS, ALL = "digits", 10, "all"
 
 
 def stability(
@@ -56,6 +58,9 @@ def stability(
     split_seed: Annotated[int, option("SEED", "Seed of a split that is drawn.", min=0, max=2**32 - 1)] = 0,
     settings: Annotated[str | None, name_of(registry.SETTINGS, "Settings of training.", "those of the data")] = None,
     epochs: Annotated[int | None, option("N", "Training epochs, at most.", "those of the settings")] = None,
+    measures: Annotated[
+        str | None, option("A,B|all", "Measures of representations.", "cka,procrustes,mutual-knn")
+    ] = None,
     runs: Annotated[Path | None, option("FOLDER", "Predictions of your own runs.", "none: runs are trained")] = None,
     labels: Annotated[
         Path | None, option("FILE", "True classes of --runs: .npy, or .csv or .parquet with id and label.", "none")
@@ -93,6 +98,7 @@ def stability(
             "--epochs": epochs,
             "--sources": sources,
             "--remedies": remedies or None,
+            "--measures": measures,
         },
         reading={"--labels": labels, "--skip-damaged": skip_damaged or None},
     )
@@ -103,6 +109,7 @@ def stability(
     of_graphs = _check_dataset(named)
     known = registry.GRAPH_ENCODERS if of_graphs else registry.ENCODERS
     chosen = names("--encoders", encoders or "gcn", known)
+    compared = _measures(measures)
     with progress() as tell, quiet_output(to_stdout):
         tell("load", 0, 0)
         # From here on torch is needed: seconds, during which the progress is shown.
@@ -118,9 +125,11 @@ def stability(
         if runs is None:
             count = SEEDS if seeds is None else seeds
             given = {"encoders": chosen, "seeds": count, "settings": settings, "epochs": epochs}
-            given |= {"split": split, "split_seed": split_seed, "sources": sources or 0, "remedies": remedies}
+            given |= {"split": split, "split_seed": split_seed, "measures": compared}
+            given |= {"sources": sources or 0, "remedies": remedies}
             words |= {"encoders": ",".join(chosen), "seeds": count, "split": split, "split-seed": split_seed}
-            words |= {"settings": settings, "epochs": epochs, "sources": sources, "device": place}
+            words |= {"settings": settings, "epochs": epochs, "measures": compared and ",".join(compared)}
+            words |= {"sources": sources, "device": place}
         switches = {"skip-damaged": skip_damaged and runs is not None, "unpaired": unpaired, "remedies": remedies}
         command = _command(words, switches)
         with warnings.catch_warnings():
@@ -148,6 +157,13 @@ def _check_together(runs: Path | None, *, training: dict[str, object], reading: 
             raise InputError(name, f"{rule} (got {value}); runs are {'trained' if runs is None else 'read'}")
 
 
+def _measures(given: str | None) -> tuple[str, ...] | None:
+    """The measures of representations that an option names; ``None`` for the default."""
+    if given is None or given == ALL:
+        return tuple(SPACES) if given else None
+    return names("--measures", given, registry.MEASURES)
+
+
 def _check_dataset(name: str | None) -> bool:
     """Whether a dataset, which must be known, is of whole graphs."""
     if name is None or name.endswith(".pt") or "/" in name or "\\" in name:
@@ -157,6 +173,7 @@ def _check_dataset(name: str | None) -> bool:
 
 def _write(found: Stability, out: Path | None, copy: Path | None, predictions: Path | None) -> Results:
     """Write the files that are asked for; one that cannot be written takes no other with it."""
+    from relgraph.report import save_html
     from relgraph.studies import write_table
 
     results = Results()
@@ -169,7 +186,8 @@ def _write(found: Stability, out: Path | None, copy: Path | None, predictions: P
         with output_folder(folder) as work:
             write_atomic(work / "stability.json", found.to_json())
             write_table(found.nodes(), work / "nodes.csv")
-            names = ["stability.json", "nodes.csv"]
+            save_html(found.report(), work / "report.html")
+            names = ["report.html", "stability.json", "nodes.csv"]
             if found.runs.labeled:
                 write_table(found.accuracies(), work / "runs.csv")
                 names.append("runs.csv")

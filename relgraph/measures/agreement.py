@@ -9,6 +9,8 @@ from torch.nn import functional
 from relgraph.anchors.matching import as_tensor
 from relgraph.anchors.values import check_rows
 from relgraph.errors import InputError
+from relgraph.measures.base import Measure, Statistic, clamp, wide
+from relgraph.measures.nulls import matched_null, permutation
 from relgraph.task import Mode, Task, check_mode
 
 
@@ -65,3 +67,19 @@ def matched_cosine(x: Tensor, y: Tensor) -> float:
     x, y = (rows.detach().to(x.device, torch.promote_types(x.dtype, torch.float32)) for rows in (x, y))
     cosines = (functional.normalize(x, dim=1, eps=1e-8) * functional.normalize(y, dim=1, eps=1e-8)).sum(dim=1)
     return float(cosines.cpu().double().mean())
+
+
+def _matched(a: Tensor, b: Tensor, generator: torch.Generator) -> Statistic:
+    x, y = (functional.normalize(wide(rows), dim=1, eps=1e-8) for rows in (a, b))
+
+    def value(order: Tensor | None) -> float:
+        return clamp(float((x * (y if order is None else y[order])).sum(dim=1).mean()), -1.0, 1.0)
+
+    return Statistic(value(None), len(x), lambda draw: value(permutation(len(x), draw)), matched_null(x, y))
+
+
+MATCHED_COSINE = Measure(
+    "matched-cosine", _matched, "representations", "higher", -1.0, 1.0, True, frozenset({"scaling", "node-scaling"}),
+    "Moschella et al. 2023", "N F",
+)  # fmt: skip
+"""Of :func:`matched_cosine`. It is not registered, because it compares tables of one width and one basis only."""

@@ -224,8 +224,16 @@ def _drawn(statistic: Statistic, permutations: int, seed: int) -> np.ndarray[Any
 def _of(
     measure: Measure, statistic: Statistic, mean: float | None, std: float | None, p: float | None, how: str
 ) -> Score:
-    score = None
-    if mean is not None:
-        room = measure.best - mean
-        score = (statistic.value - mean) / room if abs(room) > 1e-9 else 0.0
+    score = None if mean is None else calibrated(measure, statistic.value, mean)
     return Score(measure.name, statistic.value, measure.direction, mean, std, score, p, statistic.rows, how)
+
+
+def calibrated(measure: Measure, value: float, null_mean: float) -> float:
+    """``(value - null_mean) / (best - null_mean)``; 0 where chance is as good as the best.
+
+    Example:
+        >>> calibrated(MEASURES.resolve("cka"), 0.75, 0.5)
+        0.5
+    """
+    room = measure.best - null_mean
+    return (value - null_mean) / room if abs(room) > 1e-9 else 0.0

@@ -51,6 +51,22 @@ class Estimate:
         if (self.low is None) != (self.high is None):
             raise InputError("low", f"must be given with 'high' (got {self.low} and {self.high}); give both or neither")
 
+    @classmethod
+    def of(cls, figure: Mapping[str, Any], *, n_is: str = "") -> Estimate:
+        """The estimate of a figure of a document: its ``mean`` or ``value``, ``interval`` or ``None``, ``n``, ``n_is``.
+
+        Args:
+            figure: The figure.
+            n_is: What is counted where the figure does not say it.
+
+        Example:
+            >>> Estimate.of({"mean": 0.5, "interval": None, "n": 3}, n_is="runs")
+            Estimate(value=0.5, low=None, high=None, n=3, n_is='runs')
+        """
+        low, high = figure["interval"] or (None, None)
+        value = figure["mean"] if "mean" in figure else figure["value"]
+        return cls(value, low, high, figure.get("n"), figure.get("n_is", n_is))
+
     def to_dict(self) -> dict[str, Any]:
         """Values of JSON."""
         return {"value": self.value, "low": self.low, "high": self.high, "n": self.n, "n_is": self.n_is}

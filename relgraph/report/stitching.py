@@ -292,7 +292,4 @@ def _method_cell(method: dict[str, Any], name: str) -> Cell:
 
 def _estimate(figure: dict[str, Any] | None) -> Estimate | None:
     """The estimate of a figure of the document."""
-    if figure is None:
-        return None
-    low, high = figure["interval"] or (None, None)
-    return Estimate(figure["mean"], low, high, figure["n"], figure["n_is"])
+    return None if figure is None else Estimate.of(figure)

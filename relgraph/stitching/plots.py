@@ -16,6 +16,7 @@ from torch import Tensor
 
 from relgraph.io import atomic_path
 from relgraph.maps import translate
+from relgraph.stitching.canvas import COLORS, blank_figure, point_style, run_ticks
 from relgraph.stitching.run import View
 
 if TYPE_CHECKING:
@@ -26,16 +27,7 @@ if TYPE_CHECKING:
     from relgraph.stitching.experiment import Experiment
 
 MOST_ROWS = 2000
-MOST_LABELS = 24
 WITHIN = 0.99
-DPI = 200
-
-# Paul Tol's "bright" scheme, then further colors that differ from these and from each other; all of them are visible on
-# a light and on a dark page.
-_COLORS = (
-    "#4477AA", "#EE6677", "#228833", "#CCBB44", "#66CCEE", "#AA3377", "#777777", "#EE7733", "#17A398", "#8C564B",
-)  # fmt: skip
-_MARKERS = "o^sDvP*Xd<>"
 
 
 def draw_matrix(report: dict[str, Any], path: Path) -> Path:
@@ -46,7 +38,7 @@ def draw_matrix(report: dict[str, Any], path: Path) -> Path:
     """
     shown = shown_methods(report)
     size = _panel_size(report)
-    figure = _figure((size + 1.0) * len(shown), size + 0.85)
+    figure = blank_figure((size + 1.0) * len(shown), size + 0.85)
     for place, (axis, name) in enumerate(zip(figure.subplots(1, len(shown), squeeze=False)[0], shown, strict=True)):
         _matrix_panel(figure, axis, report, name)
         axis.set_title(name, fontsize=10)
@@ -62,7 +54,7 @@ def draw_matrix(report: dict[str, Any], path: Path) -> Path:
 def matrix_figure(report: dict[str, Any], name: str) -> Figure:
     """The panel of :func:`draw_matrix` for one method, as a figure of its own."""
     size = _panel_size(report)
-    figure = _figure(size + 1.0, size + 0.35)
+    figure = blank_figure(size + 1.0, size + 0.35)
     axis = figure.subplots()
     _matrix_panel(figure, axis, report, name)
     axis.set_title(name, fontsize=10)
@@ -91,7 +83,7 @@ def _matrix_panel(figure: Figure, axis: Axes, report: dict[str, Any], name: str)
     bar.set_label(f"{metric['name']}{' (%)' if percent else ''}", fontsize=8)
     bar.ax.tick_params(labelsize=7)
     _blocks(axis, matrix, encoders, 1 if percent else 3)
-    _run_ticks(axis, [f"{run['encoder']} {run['seed']}" for run in report["runs"]], encoders)
+    run_ticks(axis, [f"{run['encoder']} {run['seed']}" for run in report["runs"]], encoders)
     axis.set_xlabel("head of run", fontsize=9)
 
 
@@ -99,9 +91,9 @@ def ranking_figure(report: dict[str, Any]) -> Figure:
     """Mean retention and fidelity of every method with heads of other seeds, in percent, with intervals."""
     kinds = ("method", "baseline", "control")
     methods = sorted(report["methods"].items(), key=lambda item: kinds.index(item[1]["kind"]))
-    figure = _figure(5.2, 1.2 + 0.3 * len(methods))
+    figure = blank_figure(5.2, 1.2 + 0.3 * len(methods))
     axis = figure.subplots()
-    for key, color, marker, shift in (("retention", _COLORS[0], "o", -0.12), ("fidelity", _COLORS[7], "s", 0.12)):
+    for key, color, marker, shift in (("retention", COLORS[0], "o", -0.12), ("fidelity", COLORS[7], "s", 0.12)):
         known = [(row, one[f"{key}_cross_seed"]) for row, (_, one) in enumerate(methods) if one[f"{key}_cross_seed"]]
         means = np.array([100 * one["mean"] for _, one in known])
         bounds = np.array([one["interval"] or [one["mean"]] * 2 for _, one in known]).reshape(-1, 2).T * 100
@@ -132,7 +124,7 @@ def draw_spaces(experiment: Experiment, path: Path) -> Path:
     """
     problem, source = experiment.problem, experiment.runs[0]
     rows, panels = _panels(experiment)
-    figure, (targets, names, label) = _figure(9.6, 3.9), _targets(problem, rows)
+    figure, (targets, names, label) = blank_figure(9.6, 3.9), _targets(problem, rows)
     axes = figure.subplots(1, 3)
     for axis, (title, (points, limits)) in zip(axes, panels.items(), strict=True):
         _scatter(axis, points, targets, names)
@@ -154,7 +146,7 @@ def space_figures(experiment: Experiment) -> dict[str, Figure]:
     found, last = {}, list(panels)[-1]
     room = 0.35 + 0.19 * -(-len(names) // _legend_columns(names)) if names else 0.7
     for title, (points, limits) in panels.items():
-        figure = found[title] = _figure(3.9, 4.1 + (room if title == last else 0))
+        figure = found[title] = blank_figure(3.9, 4.1 + (room if title == last else 0))
         axis = figure.subplots()
         _scatter(axis, points, targets, names)
         _limit(axis, limits)
@@ -192,16 +184,6 @@ def _compared(methods: dict[str, Any]) -> str:
     return next((name for name in others if methods[name]["kind"] == "method"), others[0] if others else "")
 
 
-def _figure(width: float, height: float) -> Figure:
-    # The object interface: no window, and no state that other figures share.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
-
-
 def _save(figure: Figure, path: Path) -> Path:
     with atomic_path(path) as temporary:
         figure.savefig(temporary, format="png", metadata={"Software": None})
@@ -229,17 +211,6 @@ def _between(places: NDArray[np.int64], share: float) -> float:
     """The border of two cells nearest to this share of the way; the cell itself if there is only one."""
     place = float(np.quantile(places, share))
     return place if len(places) == 1 else min(np.floor(place), places[-1] - 1) + 0.5
-
-
-def _run_ticks(axis: Axes, names: list[str], encoders: list[str]) -> None:
-    step = -(-len(names) // MOST_LABELS)
-    places, labels = range(0, len(names), step), names[::step]
-    axis.set_xticks(places, labels, rotation=90, fontsize=7)
-    axis.set_yticks(places, labels, fontsize=7)
-    axis.tick_params(length=0)
-    for border in [row for row in range(1, len(encoders)) if encoders[row] != encoders[row - 1]]:
-        axis.axhline(border - 0.5, color="white", linewidth=1.5)
-        axis.axvline(border - 0.5, color="white", linewidth=1.5)
 
 
 def _principal_axes(z: Tensor) -> tuple[Tensor, Tensor]:
@@ -283,9 +254,9 @@ def _scatter(axis: Axes, points: NDArray[np.float64], targets: NDArray[Any], nam
         x, y = points[mixed].T
         axis.scatter(x, y, s=6, c="0.8", linewidths=0)  # remains visible where the target is unknown
         axis.scatter(x, y, s=6, c=targets[mixed], cmap="viridis", linewidths=0)
-    for marker in dict.fromkeys(_style(label)[1] for label in range(len(names))):
-        rows = [row for row in mixed if _style(targets[row])[1] == marker]
-        colors = [_style(targets[row])[0] for row in rows]
+    for marker in dict.fromkeys(point_style(label)[1] for label in range(len(names))):
+        rows = [row for row in mixed if point_style(targets[row])[1] == marker]
+        colors = [point_style(targets[row])[0] for row in rows]
         axis.scatter(points[rows, 0], points[rows, 1], s=6, c=colors, marker=marker, linewidths=0, alpha=0.75)
     axis.set_xticks([])
     axis.set_yticks([])
@@ -303,10 +274,10 @@ def _legend(
         scale = ScalarMappable(Normalize(np.nanmin(targets), np.nanmax(targets)), "viridis")
         side: Any = {"location": "bottom"} if below else {}
         figure.colorbar(scale, ax=list(axes), shrink=0.8, pad=0.02, **side).set_label(title, fontsize=9)
-    elif len(names) <= 2 * len(_COLORS):
+    elif len(names) <= 2 * len(COLORS):
         handles = []
         for label, name in enumerate(names):
-            color, marker = _style(label)
+            color, marker = point_style(label)
             handles.append(Line2D([], [], linestyle="", marker=marker, color=color, label=name))
         place: Any = (
             {"loc": "outside lower center", "ncols": _legend_columns(names)}
@@ -319,10 +290,6 @@ def _legend(
 def _legend_columns(names: list[str]) -> int:
     """Columns of names that fit under one panel."""
     return max(1, min(3, 48 // (max(map(len, names)) + 4)))
-
-
-def _style(label: int) -> tuple[str, str]:
-    return _COLORS[label % len(_COLORS)], _MARKERS[label // len(_COLORS) % len(_MARKERS)]
 
 
 def _limit(axis: Axes, points: NDArray[np.float64]) -> None:

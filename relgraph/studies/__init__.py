@@ -6,6 +6,7 @@ from relgraph.studies.accuracy import compare as compare
 from relgraph.studies.accuracy import seeds_needed as seeds_needed
 from relgraph.studies.folder import read_runs as read_runs
 from relgraph.studies.material import Material as Material
+from relgraph.studies.models import model_runs as model_runs
 from relgraph.studies.predictions import pair_matrices as pair_matrices
 from relgraph.studies.remedies import remedies_section as remedies_section
 from relgraph.studies.rows import row_table as row_table

@@ -15,6 +15,8 @@ from relgraph.stitching.bootstrap import DRAWS, FEWEST_RUNS, LEVEL, run_figure, 
 from relgraph.studies.runs import FEWEST, Floats, PredictionRuns
 
 POWER = 0.8
+ROUNDING = 1e-12
+"""Differences of means below it are rounding errors."""
 
 
 @dataclass(frozen=True)
@@ -160,7 +162,7 @@ def seeds_needed(
         >>> seeds_needed(0.01, 0.02), seeds_needed(0.0, 0.02)
         (34, None)
     """
-    if difference == 0:
+    if abs(difference) < ROUNDING:
         return None
     if std == 0:
         return FEWEST
@@ -215,5 +217,5 @@ def _resampled(a: Floats, b: Floats, wins: Floats, paired: bool) -> tuple[tuple[
     drawn = np.einsum("di,ij,dj->d", first, wins, second, optimize=True) / (len(a) * len(b))
     means = first @ a / len(a) - second @ b / len(b)
     low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    close = np.isclose(means, 0, atol=1e-12)  # sums in another order round differently
+    close = np.isclose(means, 0, atol=ROUNDING)  # sums in another order round differently
     return (float(low), float(high)), float(((means > 0) & ~close).mean() + 0.5 * close.mean())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from relgraph.nn.model import head_arguments
 from relgraph.problems import Problem
 from relgraph.problems.node import NodeProblem
 from relgraph.stitching import Run, View
@@ -36,6 +38,7 @@ HOPS = 2
 
 NOT_ASKED = "further models were not asked for (remedies, --remedies)"
 OF_NODES = "it needs the nodes of one graph"
+NO_TRAINING = "it needs training and validation rows"
 
 
 @dataclass(frozen=True)
@@ -69,14 +72,31 @@ def remedies_section(material: Material) -> dict[str, Any]:
     No label of a test row is used but to count.
 
     Args:
-        material: Runs that relgraph trained.
+        material: Runs whose models are there.
     """
-    problem, models = material.problem, {}
+    names = material.runs.names
+    return {"models": {name: model_remedies(_runs(material, name), material.further.get(name, {})) for name in names}}
+
+
+def why_not(material: Material) -> str | None:
+    """Why no remedy applies, empty where another section says so; ``None`` if some do."""
+    problem = material.problem
+    if problem is None or not material.models:
+        return ""
+    if isinstance(problem, NodeProblem) and any(head_arguments(one.head, problem.data) for one in material.models):
+        return "Remedies need heads that read one row at a time, not a convolution: pass pairs (encoder, head)."
+    return None
+
+
+def _runs(material: Material, name: str) -> list[Run]:
+    """The runs of one model, in evaluation mode whatever mode the models are in."""
+    problem, found = material.problem, []
     assert problem is not None
-    for encoder in material.runs.names:
-        runs = [Run.of(problem, one) for one in material.trained if one.encoder == encoder]
-        models[encoder] = model_remedies(runs, material.further.get(encoder, {}))
-    return {"models": models}
+    for place in material.runs.rows_of(name):
+        model = material.models[place]
+        head = copy.deepcopy(problem.cut(model)[1]).eval().requires_grad_(False)
+        found.append(Run(problem, problem.embed(model), head, name))
+    return found
 
 
 def model_remedies(runs: Sequence[Run], further: Mapping[str, Array]) -> dict[str, Any]:
@@ -124,8 +144,9 @@ def run_arms(runs: Sequence[Run], y: Array, further: Mapping[str, Array]) -> Ite
     yield Arm("kept", differs, kept_accuracies(plain.right, right, pairs), pairs, 1, 1)
     if "frozen" in further:
         yield arm("frozen", [one[None] for one in further["frozen"]])
-    yield arm("centroid", [centroid_classes(run)[None] for run in runs])
-    if isinstance(problem, NodeProblem):
+    if problem.train.numel():
+        yield arm("centroid", [centroid_classes(run)[None] for run in runs])
+    if isinstance(problem, NodeProblem) and problem.train.numel() and problem.validation.numel():
         yield arm("convex", [convex_classes(problem)[None]] * count, encoders=0)
 
 
@@ -209,6 +230,8 @@ def _why_not(name: str, problem: Problem, runs: int) -> str:
     """Why a remedy that was not computed does not apply."""
     if name in ("distilled", "convex") and not isinstance(problem, NodeProblem):
         return OF_NODES
+    if name in ("centroid", "convex"):
+        return NO_TRAINING
     if name in ("consensus", "ensemble", "distilled") and team_size(runs) < 2:
         return f"two teams need at least four runs (got {runs})"
     return NOT_ASKED

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from relgraph.stitching.bootstrap import pair_figure
+from relgraph.stitching.bootstrap import pair_figure, run_figure
 from relgraph.studies.predictions import class_counts, grouped_disagreement, row_disagreement
 from relgraph.studies.runs import Array, Floats, Ints, PredictionRuns
 
@@ -120,7 +120,7 @@ def by_group(runs: PredictionRuns, model: str, groups: Ints, names: list[str]) -
     places = runs.rows_of(model)
     matrices = grouped_disagreement(runs.classes[places], groups, len(names))
     pairs = np.triu(np.ones((len(places), len(places)), dtype=bool), 1)
-    right = None if runs.y is None else (runs.classes[places] == runs.y).mean(axis=0, dtype=np.float64)
+    right = None if runs.y is None else runs.classes[places] == runs.y
     found = []
     for number, name in enumerate(names):
         rows = groups == number
@@ -130,7 +130,8 @@ def by_group(runs: PredictionRuns, model: str, groups: Ints, names: list[str]) -
         row["disagreement"] = pair_figure(matrices[number], pairs, [model] * len(places), lower_is_worse=False)
         if right is not None and runs.y is not None:
             known = rows & (runs.y >= 0)
-            row["accuracy"] = float(right[known].mean()) if known.any() else None
+            shares = right[:, known].mean(axis=1, dtype=np.float64) if known.any() else np.full(len(places), np.nan)
+            row["accuracy"] = run_figure(shares, [model] * len(places))
         found.append(row)
     return found
 

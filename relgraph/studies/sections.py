@@ -15,6 +15,9 @@ from relgraph.studies.flips import predict_flips
 from relgraph.studies.material import Material
 from relgraph.studies.predictions import predictions_section
 from relgraph.studies.remedies import remedies_section
+from relgraph.studies.remedies import why_not as no_remedies
+from relgraph.studies.representations import representations_section
+from relgraph.studies.representations import why_not as no_representations
 from relgraph.studies.rows import calibration, least_stable, row_table, strata
 from relgraph.studies.sources import sources_section
 
@@ -76,5 +79,6 @@ SECTIONS: Mapping[str, Section] = {
     "predictions": Section("Agreement of predictions", _predictions),
     "rows": Section("Rows that change", _rows),
     "sources": Section("Where variation comes from", _sources, lambda material: None if material.varied else ""),
-    "remedies": Section("Remedies", remedies_section, lambda material: None if material.trained else ""),
+    "representations": Section("Representations", representations_section, no_representations),
+    "remedies": Section("Remedies", remedies_section, no_remedies),
 }

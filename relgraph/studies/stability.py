@@ -13,15 +13,20 @@ from typing import Any
 import numpy as np
 
 from relgraph.errors import InputError
+from relgraph.measures.compare import resolve_measures
 from relgraph.problems import make_problem
 from relgraph.problems.node import NodeProblem
+from relgraph.report import Report
 from relgraph.stitching.bootstrap import LEVEL
 from relgraph.stitching.bootstrap import METHOD as INTERVALS
 from relgraph.stitching.experiment import Progress
 from relgraph.stitching.settings import StitchSettings
+from relgraph.studies.accuracy import accuracies
 from relgraph.studies.folder import read_runs
 from relgraph.studies.further import check_sources, train_further
 from relgraph.studies.material import Material
+from relgraph.studies.models import model_runs
+from relgraph.studies.predictions import grouped_disagreement
 from relgraph.studies.properties import node_properties
 from relgraph.studies.runs import PredictionRuns
 from relgraph.studies.sections import SECTIONS
@@ -66,6 +71,16 @@ class Stability:
         """What the runs of each model say about each row, likewise; see :func:`relgraph.studies.node_table`."""
         return node_table(self.runs)
 
+    def report(self) -> Report:
+        """The report, to be written by :func:`relgraph.report.save_html` or :func:`relgraph.report.save_tables`."""
+        from relgraph.report.stability import Drawn, stability_report
+
+        runs, values = self.runs, accuracies(self.runs)
+        shown = {model: values[runs.rows_of(model)].tolist() for model in runs.names} if runs.labeled else {}
+        drawn = Drawn(shown, grouped_disagreement(runs.classes)[0], runs.models, runs.seeds)
+        titles = {key: section.title for key, section in SECTIONS.items()}
+        return stability_report(self.to_dict(), drawn, titles=titles)
+
     def to_dict(self) -> dict[str, Any]:
         """The study as values of JSON; the same runs give the same document."""
         runs, problem, train = self.runs, self.material.problem, self.material.train
@@ -102,6 +117,7 @@ def stability(
     seeds: int | Sequence[int] = 10,
     *,
     runs: Any = None,
+    models: Any = None,
     labels: Any = None,
     ids: Any = None,
     task: str | None = None,
@@ -112,6 +128,7 @@ def stability(
     paired: bool | None = None,
     sources: int | bool = False,
     remedies: bool = False,
+    measures: Sequence[str] | None = None,
     skip_damaged: bool = False,
     cache: Path | None = None,
     progress: Progress | None = None,
@@ -119,8 +136,8 @@ def stability(
 ) -> Stability:
     """Measure how far accuracy and predictions depend on the seed.
 
-    Either ``data`` is given, and every encoder is trained from every seed, or ``runs``, predictions that are there
-    already. Test labels are used to describe the runs, and choose nothing.
+    Either ``data`` is given, and every encoder is trained from every seed, or also ``models`` that are trained already,
+    or ``runs``, predictions that are there already. Test labels are used to describe the runs, and choose nothing.
 
     Args:
         data: A graph, a set of graphs, or a problem of one class for each row. With ``runs``, the graph whose nodes the
@@ -129,6 +146,9 @@ def stability(
         seeds: Seeds of the runs, or their number.
         runs: Predictions: a folder (:func:`relgraph.studies.read_runs`), :class:`relgraph.studies.PredictionRuns`, or
             arrays as :meth:`PredictionRuns.of <relgraph.studies.PredictionRuns.of>` takes them.
+        models: Your own trained models (:func:`relgraph.studies.model_runs`): a list of the runs of one architecture,
+            or one for each name. Each is a torch module, a pair (encoder, head) or a :class:`relgraph.Model`, and is
+            called with ``data``, whose test rows are predicted.
         labels: True classes of the rows of ``runs`` ``(n,)``, -1 where unknown; of a folder a file of them.
         ids: Ids of the rows of ``runs`` in memory.
         task, split, split_seed: As of :func:`relgraph.problems.make_problem`.
@@ -139,6 +159,8 @@ def stability(
             trained to vary it alone, and all together; ``True`` for as many as there are seeds, 0 to leave this out.
         remedies: Whether to train models of remedies that need further ones too: encoders with a frozen head, and
             distilled ensembles. The other remedies are measured in any case.
+        measures: Names in :data:`relgraph.registry.MEASURES` by which representations are compared; ``None`` for
+            those of :data:`relgraph.studies.representations.MEASURES`, and each takes its time for every pair of runs.
         skip_damaged: Whether damaged files of a folder are left out.
         cache: Folder of finished training runs, which are found again by a study that was killed; ``None`` for the one
             of :func:`relgraph.io.cache_folder`.
@@ -164,13 +186,20 @@ def stability(
         <BLANKLINE>
         Rows that change
           model         right 66.7 % of 3 rows on which all agree, 100.0 % of 1 other row
+        <BLANKLINE>
+        Note: Representations need models: only predictions were given.
     """
-    if data is None and runs is None:
+    if data is None and runs is None and models is None:
         raise InputError("data", "must be given unless 'runs' are (got neither); give a graph, or predictions")
-    if runs is None:
-        for argument, given in (("labels", labels), ("ids", ids)):
-            if given is not None:
-                raise InputError(argument, f"must be left out without 'runs' (got {type(given).__name__})")
+    chosen = None if measures is None else tuple(one.name for one in resolve_measures(measures, outputs=False))
+    _check_given(runs, models, labels=labels, ids=ids, settings=settings, epochs=epochs)
+    for argument, wanted in (("sources", sources), ("remedies", remedies)):
+        if wanted and not (runs is None and models is None):
+            given = "models" if runs is None else "runs"
+            raise InputError(argument, f"must be left out with '{given}' (got {wanted}); it trains further models")
+    if models is not None:
+        material = model_runs(models, data, task=task, split=split, split_seed=split_seed)
+    elif runs is None:
         asked = StitchSettings(
             encoders=(encoders,) if isinstance(encoders, str) else tuple(encoders),
             seeds=_seeds(seeds),
@@ -184,11 +213,22 @@ def stability(
         material = train_runs(data, asked, cache=cache, progress=progress)
         material = train_further(material, sources=count, remedies=remedies, cache=cache, progress=progress)
     else:
-        for argument, wanted in (("sources", sources), ("remedies", remedies)):
-            if wanted:
-                raise InputError(argument, f"must be left out with 'runs' (got {wanted}); it trains further models")
         material = Material(_given(runs, labels, ids, data, skip_damaged))
-    return study(replace(material, paired=paired), command=command)
+    if progress is not None and material.models:
+        progress("compare", 0, 0)
+    return study(replace(material, paired=paired, measures=chosen), command=command)
+
+
+def _check_given(runs: Any, models: Any, **given: Any) -> None:
+    """Refuse arguments that do not apply to predictions, or to models, that are there already."""
+    if runs is not None and models is not None:
+        raise InputError("models", f"must be left out with 'runs' (got {type(models).__name__}); give one of them")
+    refused = {"labels": runs is None, "ids": runs is None}
+    refused |= dict.fromkeys(("settings", "epochs"), models is not None)
+    for argument, value in given.items():
+        if value is not None and refused[argument]:
+            why = "without 'runs'" if argument in ("labels", "ids") else "with 'models', which are trained already"
+            raise InputError(argument, f"must be left out {why} (got {type(value).__name__})")
 
 
 def study(material: Material, *, command: str = "") -> Stability:

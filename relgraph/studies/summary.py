@@ -153,11 +153,31 @@ def remedies_lines(values: Document) -> list[str]:
     return lines
 
 
+def representations_lines(values: Document) -> list[str]:
+    """Mean cosines of matched rows in every kind of space, and what tells best how far predictions disagree."""
+    lines = []
+    for block in values["blocks"]:
+        first, second = block["first"], block["second"]
+        name = first if first == second else f"{first} / {second}"
+        cosines = [one for one in block["figures"] if one["measure"] == "matched-cosine"]
+        shown = ", ".join(f"{one['space']} {one['value']['mean']:.2f} (chance {one['null']:.2f})" for one in cosines)
+        lines.append(_line(name, f"cosine of matched rows: {shown}"))
+        known = [one for one in block["figures"] if one["spearman"]]
+        if known:
+            best = max(known, key=lambda one: float(one["spearman"]["value"]))
+            found = best["spearman"]
+            bounds = " [{:.2f}, {:.2f}]".format(*found["interval"]) if found["interval"] else ""
+            text = f"disagreement follows {best['measure']} ({best['space']}) most closely"
+            lines.append(_line("", f"{text}, Spearman {found['value']:.2f}{bounds} over {found['n']:,} pairs"))
+    return lines
+
+
 LINES: Mapping[str, Callable[[Document], list[str]]] = {
     "accuracy": accuracy_lines,
     "predictions": predictions_lines,
     "rows": rows_lines,
     "sources": sources_lines,
+    "representations": representations_lines,
     "remedies": remedies_lines,
 }
 """The lines of every section that has some."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from relgraph.errors import InputError
 from relgraph.io import cache_folder
+from relgraph.nn.model import Model
 from relgraph.problems import Problem
 from relgraph.problems.node import NodeProblem
 from relgraph.stitching.experiment import Progress
@@ -37,8 +38,7 @@ def train_runs(
         DataError: If the graph does not fit in memory as one batch.
     """
     problem, report = settings.problem(data), progress or (lambda stage, done, total: None)
-    if problem.task.mode != "multiclass":
-        raise InputError("task", f"must be to predict one class for each row (got a {problem.task.mode} task)")
+    check_task(problem)
     train = settings.training(problem)
     for encoder in settings.encoders:  # an encoder that does not fit is refused before anything is trained
         problem.build(encoder, settings.seeds[0], train)
@@ -54,17 +54,28 @@ def train_runs(
             cache=cache_folder() / "runs" if cache is None else cache,
             progress=lambda done: report("train", done, epochs),
         )
-    return Material(runs_of(problem, trained), problem, tuple(trained), train)
-
-
-def runs_of(problem: Problem, trained: Sequence[TrainedRun]) -> PredictionRuns:
-    """Outputs of trained runs on the test rows of their problem, with properties of the nodes."""
-    test = problem.test.cpu()
-    outputs: dict[str, list[Any]] = {}
-    seeds: dict[str, list[int]] = {}
+    models: dict[str, list[Model]] = {}
     for run in trained:
-        outputs.setdefault(run.encoder, []).append(problem.outputs(run.model, problem.test).float().cpu().numpy())
-        seeds.setdefault(run.encoder, []).append(run.seed)
+        models.setdefault(run.encoder, []).append(run.model)
+    runs = runs_of(problem, models, dict.fromkeys(models, settings.seeds))
+    return Material(runs, problem, tuple(trained), train)
+
+
+def check_task(problem: Problem) -> None:
+    """Refuse a problem whose rows have no one class."""
+    if problem.task.mode != "multiclass":
+        raise InputError("task", f"must be to predict one class for each row (got a {problem.task.mode} task)")
+
+
+def runs_of(
+    problem: Problem, models: Mapping[str, Sequence[Model]], seeds: Mapping[str, Sequence[int]]
+) -> PredictionRuns:
+    """Outputs of models, by the names of encoders, on the test rows of their problem, with properties of the nodes."""
+    test = problem.test.cpu()
+    outputs = {
+        name: [problem.outputs(model, problem.test).float().cpu().numpy() for model in group]
+        for name, group in models.items()
+    }
     return PredictionRuns.of(
         outputs,
         y=problem.y.cpu()[test],

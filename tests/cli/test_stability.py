@@ -34,7 +34,7 @@ def test_runs_are_trained_and_files_written(here: Path, capsys: pytest.CaptureFi
     shown = capsys.readouterr()
     assert "relgraph: training (8 epochs)" in shown.err
     assert "digits: 1,297 rows" in shown.out and "gcn - sage" in shown.out
-    assert "Written: all.csv, out/stability.json, out/nodes.csv, out/runs.csv" in shown.out
+    assert "Written: all.csv, out/report.html, out/stability.json, out/nodes.csv, out/runs.csv" in shown.out
     document = json.loads((here / "out" / "stability.json").read_text())
     assert document["command"] == (
         "relgraph stability --dataset digits --encoders gcn,sage --seeds 2 --split-seed 0 --epochs 2 --device cpu"
@@ -75,7 +75,7 @@ def test_a_folder_of_runs_and_labels(runs: Path, capsys: pytest.CaptureFixture[s
 def test_without_labels_all_the_rest_is_there(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["stability", "--runs", "runs", "--out", "out"]) == 0
     assert "Note: Accuracy needs labels" in capsys.readouterr().out
-    assert sorted(path.name for path in Path("out").iterdir()) == ["nodes.csv", "stability.json"]
+    assert sorted(path.name for path in Path("out").iterdir()) == ["nodes.csv", "report.html", "stability.json"]
 
 
 def test_damaged_files_are_left_out_when_asked(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -97,6 +97,8 @@ def test_damaged_files_are_left_out_when_asked(runs: Path, capsys: pytest.Captur
         "--labels labels.npy": "'--labels' must be left out without '--runs'",
         "--skip-damaged": "'--skip-damaged' must be left out without '--runs'",
         "--runs runs --seeds 3": "'--seeds' must be left out with '--runs'",
+        "--measures ckaa": "did you mean 'cka'",
+        "--runs runs --measures cka": "'--measures' must be left out with '--runs'",
         "--dataset cra": "did you mean 'cora'",
         "--predictions all.txt": "'--predictions' must end in .csv or .parquet",
         "--runs runs/a --labels short.npy": "'--labels' must hold a class for each of 30 rows",
@@ -141,5 +143,5 @@ def test_a_study_that_is_killed_again_and_again_ends_with_the_same_document(
     subprocess.run([*command, "--out", "out"], check=True, capture_output=True)
     monkeypatch.setenv("RELGRAPH_CACHE", str(here / "other"))
     subprocess.run([*command, "--out", "again"], check=True, capture_output=True)
-    for name in ("stability.json", "runs.csv", "nodes.csv"):
+    for name in ("stability.json", "runs.csv", "nodes.csv", "report.html"):
         assert (here / "out" / name).read_bytes() == (here / "again" / name).read_bytes()

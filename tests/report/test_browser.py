@@ -14,6 +14,7 @@ from relgraph.report.stitching import stitching_report
 from relgraph.report.upgrade import upgrade_report
 from relgraph.stitching import build_report
 from tests.report.made import HOSTILE, made
+from tests.report.test_stability import predicted, trained
 from tests.stitching.small import run
 
 pytestmark = pytest.mark.slow
@@ -55,6 +56,9 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "hostile": made(HOSTILE),
         "stitch": stitching_report(build_report(experiment, command="relgraph stitch"), experiment),
         "upgrade": upgrade_report({**upgrade, "distances": {"old": 0.5}, "notes": ["none"]}),
+        "stability": trained(folder / "runs").report(),
+        "predictions": predicted(1, 3, labeled=False).report(),
+        "many": predicted(11, 5, name="a model with a long name").report(),
     }
     for name, report in reports.items():
         save_html(report, folder / f"{name}.html")
@@ -85,7 +89,7 @@ class Opened:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize("name", ["made", "hostile", "stitch", "upgrade"])
+@pytest.mark.parametrize("name", ["made", "hostile", "stitch", "upgrade", "stability", "predictions", "many"])
 def test_no_errors_no_overflow_no_requests_and_images_load(
     name: str, width: int, scheme: str, browser: Any, pages: dict[str, Path]
 ) -> None:
@@ -135,6 +139,19 @@ def test_tables_sort_by_mouse_and_keyboard(browser: Any, pages: dict[str, Path])
     assert states == ["none", "none", "descending", "none"]
     heads.nth(0).locator("button").click()
     assert opened.column("values", 0) == ["alpha", "beta gcn", "gamma 9", "gamma 10"] != given
+    assert opened.complaints == []
+    opened.page.close()
+
+
+def test_the_tables_of_a_study_sort_by_what_they_show(browser: Any, pages: dict[str, Path]) -> None:
+    opened = Opened(browser, pages["stability"])
+    for table, place in (("accuracy", 1), ("strata", 2), ("representations", 4), ("flips", 2)):
+        head = opened.heads(table).nth(place).locator("button")
+        head.click()
+        rising = [float(key) for key in opened.column(table, place) if key]
+        assert rising == sorted(rising) and len(rising) > 1, table
+        head.click()
+        assert [float(key) for key in opened.column(table, place) if key] == rising[::-1], table
     assert opened.complaints == []
     opened.page.close()
 

@@ -13,7 +13,7 @@ from matplotlib.image import imread
 
 from relgraph.errors import DataError
 from relgraph.maps import translate
-from relgraph.stitching import Experiment, build_report, plots
+from relgraph.stitching import Experiment, build_report, canvas, plots
 from relgraph.stitching.plots import draw_matrix, draw_spaces
 
 
@@ -218,8 +218,8 @@ def test_a_space_of_one_dimension_has_a_second_axis() -> None:
 
 
 def test_classes_differ_in_color_or_marker() -> None:
-    assert len({plots._style(label) for label in range(100)}) == 100
-    assert len({plots._style(label)[0] for label in range(10)}) == 10
+    assert len({canvas.point_style(label) for label in range(100)}) == 100
+    assert len({canvas.point_style(label)[0] for label in range(10)}) == 10
 
 
 def test_a_plot_that_cannot_be_written_leaves_nothing(

@@ -37,6 +37,8 @@ def test_ties_count_one_half_and_signs_turn_with_the_models():
     assert one.difference == pytest.approx(-two.difference)
     same = compare(a, a, paired=True)
     assert (same.run_wins, same.mean_wins, same.seeds_needed, same.p) == (0.5, 0.5, None, None)
+    shuffled = np.array([0.1, 0.7, 0.3, 0.2])
+    assert compare(shuffled, np.sort(shuffled)).seeds_needed is None  # the sums may round differently
 
 
 def test_models_that_never_vary_need_two_seeds():

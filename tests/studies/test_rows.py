@@ -50,7 +50,10 @@ def test_groups_of_rows_add_up_to_all_rows():
     assert found["class"][-1]["accuracy"] is None
     assert {group["group"] for group in found["degree"]} >= {"50-99", "unreachable", "undefined"}
     alone = PredictionRuns.of(classes[:, y == 1], y=y[y == 1])
-    assert found["class"][1]["accuracy"] == pytest.approx((alone.classes == 1).mean())
+    accuracy = found["class"][1]["accuracy"]
+    assert accuracy["mean"] == pytest.approx((alone.classes == 1).mean())
+    low, high = accuracy["interval"]
+    assert (accuracy["n"], accuracy["n_is"]) == (6, "runs") and low < accuracy["mean"] < high
 
 
 def test_groups_without_labels_are_those_of_the_answers():

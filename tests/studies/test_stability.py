@@ -69,6 +69,7 @@ def test_a_killed_study_goes_on_where_it_was(digits, tmp_path):
     seen = []
     found = rg.stability(digits, "gcn", 3, cache=tmp_path / "a", progress=lambda *step: seen.append(step), **QUICK)
     assert [path.stat().st_mtime_ns for path in kept] == times
+    seen = [step for step in seen if step[0] == "train"]
     assert sum(step[1] for step in seen) == 9 and {step[2] for step in seen} == {9}
     assert found.to_json() == rg.stability(digits, "gcn", 3, cache=tmp_path / "b", **QUICK).to_json()
 
@@ -76,7 +77,10 @@ def test_a_killed_study_goes_on_where_it_was(digits, tmp_path):
 def test_predictions_alone_need_no_labels():
     found = rg.stability(runs={"a": [[0, 1, 1], [0, 1, 0]]})
     assert set(found.sections) == {"predictions", "rows"}
-    assert found.notes == ("Accuracy needs labels: none were given.",)
+    assert found.notes == (
+        "Accuracy needs labels: none were given.",
+        "Representations need models: only predictions were given.",
+    )
     assert "Note: Accuracy needs labels" in str(found)
     assert found.sections["rows"]["models"]["a"]["calibration"] is None
     assert set(found.nodes()) >= {"model", "id", "answer", "entropy"}
@@ -126,6 +130,15 @@ WRONG = {
     "one seed": (lambda data: rg.stability(data, "gcn", 1), "'seeds' must name at least two runs"),
     "nothing": (lambda data: rg.stability(), "'data' must be given unless 'runs' are"),
     "labels alone": (lambda data: rg.stability(data, labels=[0]), "'labels' must be left out without 'runs'"),
+    "runs and models": (
+        lambda data: rg.stability(data, runs=[[0]], models=[]),
+        "'models' must be left out with 'runs'",
+    ),
+    "epochs of models": (
+        lambda data: rg.stability(data, models=[], epochs=3),
+        "'epochs' must be left out with 'models'",
+    ),
+    "measure": (lambda data: rg.stability(data, measures=["cka", "rsaa"]), "did you mean 'rsa'"),
     "encoder": (lambda data: rg.stability(data, "gnc"), "did you mean 'gcn'"),
     "ids of a folder": (lambda data: rg.stability(runs=".", ids=[1]), "'ids' must be left out for a folder"),
     "other nodes": (
