@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from relgraph.report import stability_plots as plots
 from relgraph.report.document import Cell, Column, Estimate, Figure, Report, Section, Table
 from relgraph.report.plain_values import plain_section
+from relgraph.report.stability_remedies import remedies_sections, sources_sections
 from relgraph.report.stability_rows import rows_sections
 from relgraph.report.stitching_text import percent_text
 
@@ -282,11 +283,21 @@ def _rows(title: str, document: Document, drawn: Drawn) -> list[Section]:
     return rows_sections(title, document["sections"]["rows"], runs, interval_note(document))
 
 
+def _sources(title: str, document: Document, drawn: Drawn) -> list[Section]:
+    return sources_sections(title, document["sections"]["sources"], interval_note(document))
+
+
+def _remedies(title: str, document: Document, drawn: Drawn) -> list[Section]:
+    return remedies_sections(title, document["sections"]["remedies"], interval_note(document))
+
+
 BUILDERS: Mapping[str, Callable[[str, Document, Drawn], list[Section]]] = {
     "accuracy": _accuracy,
     "predictions": _predictions,
     "rows": _rows,
+    "sources": _sources,
     "representations": _representations,
+    "remedies": _remedies,
 }
 """What builds each section of the document."""
 

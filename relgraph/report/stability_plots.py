@@ -131,6 +131,24 @@ def spearman_figure(found: Sequence[tuple[str, Values]]) -> Figure:
     return figure
 
 
+def remedies_figure(found: Mapping[str, tuple[Values, Values]]) -> Figure:
+    """Disagreement and accuracy of every remedy, in percent, with intervals."""
+    figure = blank_figure(5.2, 3.6)
+    axis = figure.subplots()
+    for number, (name, figures) in enumerate(found.items()):
+        color, marker = point_style(number)
+        (x, y), (left, below), (right, above) = _percent(figures)
+        axis.hlines(y, left, right, color=color, linewidth=1.2, alpha=0.6)
+        axis.vlines(x, below, above, color=color, linewidth=1.2, alpha=0.6)
+        axis.plot(x, y, marker, color=color, markersize=6, label=name)
+    axis.set_xlim(left=min(0, axis.get_xlim()[0]))
+    _plain(axis, "both")
+    axis.set_xlabel("disagreement (%)", fontsize=9)
+    axis.set_ylabel("accuracy (%)", fontsize=9)
+    axis.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=8)
+    return figure
+
+
 def _drawn(name: str) -> str:
     """A name as matplotlib draws it: not too long, no formula between dollar signs, no hidden label."""
     short = name if len(name) <= MOST_LETTERS else f"{name[: MOST_LETTERS // 2]}…{name[-MOST_LETTERS // 2 + 1 :]}"

@@ -65,17 +65,18 @@ class Arm:
 def remedies_section(material: Material) -> dict[str, Any]:
     """Accuracy, disagreement and cost of every remedy that applies, for every encoder.
 
-    Every encoder has ``runs``, ``team_size`` and ``teams``; ``remedies`` by name, in the order of :data:`TITLES`; and
-    ``left_out``, the reason by name. A remedy has ``disagreement`` of two models that share no training run on test
-    rows, its ``ratio`` to plain retraining, ``accuracy``, the ``gain`` over plain models of the same runs, ``of``
-    (``"runs"`` or ``"teams"``, between which it is measured), ``encoders`` at inference and ``trainings`` of a version.
-    No label of a test row is used but to count.
+    ``titles`` of the remedies; every encoder of ``models`` has ``runs``, ``team_size`` and ``teams``; ``remedies`` by
+    name, in the order of :data:`TITLES`; and ``left_out``, the reason by name. A remedy has ``disagreement`` of two
+    models that share no training run on test rows, its ``ratio`` to plain retraining, ``accuracy``, the ``gain`` over
+    plain models of the same runs, ``of`` (``"runs"`` or ``"teams"``, between which it is measured), ``encoders`` at
+    inference and ``trainings`` of a version. No label of a test row is used but to count.
 
     Args:
         material: Runs whose models are there.
     """
     names = material.runs.names
-    return {"models": {name: model_remedies(_runs(material, name), material.further.get(name, {})) for name in names}}
+    found = {name: model_remedies(_runs(material, name), material.further.get(name, {})) for name in names}
+    return {"titles": dict(TITLES), "models": found}
 
 
 def why_not(material: Material) -> str | None:

@@ -108,13 +108,13 @@ def sources_section(varied: Mapping[str, Mapping[str, Varied]], fixed: Mapping[s
         fixed: What a source has where it does not vary, by its name.
 
     Returns:
-        ``fixed``, and for each of ``models``: ``sources`` with ``runs``, ``accuracy``, its ``std`` with
-        ``std_interval`` and ``disagreement``, and of each of :data:`PARTS` the shares ``variance_share`` and
-        ``disagreement_share`` of those of all together; and ``sum`` of the two shares over these sources: 1 where they
-        add up, more where one alone changes nearly as much as all.
+        ``titles`` of the sources, ``fixed``, and for each of ``models``: ``sources`` with ``runs``, ``accuracy``, its
+        ``std`` with ``std_interval`` and ``disagreement``, and of each of :data:`PARTS` the shares ``variance_share``
+        and ``disagreement_share`` of those of all together; and ``sum`` of the two shares over these sources: 1 where
+        they add up, more where one alone changes nearly as much as all.
     """
     models = {encoder: source_figures(of_encoder) for encoder, of_encoder in varied.items()}
-    return {"fixed": dict(fixed), "models": models}
+    return {"titles": dict(TITLES), "fixed": dict(fixed), "models": models}
 
 
 def source_figures(varied: Mapping[str, Varied]) -> dict[str, Any]:

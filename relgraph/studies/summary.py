@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from relgraph.studies.remedies import TITLES as REMEDIES
 from relgraph.studies.sections import SECTIONS
 from relgraph.studies.sources import PARTS
-from relgraph.studies.sources import TITLES as SOURCES
 
 Document = Mapping[str, Any]
 WIDTH = 14
@@ -119,7 +117,13 @@ def sources_lines(values: Document) -> list[str]:
             variance, share = one.get("variance_share"), one.get("disagreement_share")
             std = f"{100 * one['std']:.2f} {_range(one['std_interval'], 100, 2)}"
             rows.append(
-                (SOURCES[name], std, _figure(variance, 1, 2), _percent_figure(one["disagreement"]), _share(share))
+                (
+                    values["titles"][name],
+                    std,
+                    _figure(variance, 1, 2),
+                    _percent_figure(one["disagreement"]),
+                    _share(share),
+                )
             )
         total = found["sum"]
         parts = sum(name in found["sources"] for name in PARTS)
@@ -144,11 +148,11 @@ def remedies_lines(values: Document) -> list[str]:
                 _percent_figure(one["disagreement"]),
                 _figure(one["ratio"], 1, 2),
             )
-            rows.append((REMEDIES[name], *figures, str(one["encoders"]), str(one["trainings"])))
+            rows.append((values["titles"][name], *figures, str(one["encoders"]), str(one["trainings"])))
         lines += _columns(rows)
         reasons: dict[str, list[str]] = {}
         for name, reason in found["left_out"].items():
-            reasons.setdefault(reason, []).append(REMEDIES[name])
+            reasons.setdefault(reason, []).append(values["titles"][name])
         lines += [f"Left out, {', '.join(names)}: {reason}." for reason, names in reasons.items()]
     return lines
 

@@ -32,9 +32,9 @@ def predicted(models: int, runs: int, *, labeled: bool = True, name: str = "mode
 
 
 def trained(cache: Path) -> Stability:
-    """Two encoders of five seeds, with models."""
+    """Two encoders of five seeds, with models and every section."""
     given: dict[str, Any] = {"settings": SMALL, "cache": cache, "command": "relgraph stability --seeds 5"}
-    return rg.stability(blocks(), ("gcn", "sage"), 5, **given)
+    return rg.stability(blocks(), ("gcn", "sage"), 5, sources=3, remedies=True, **given)
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +83,32 @@ def test_every_figure_of_the_document_is_in_a_table(study: Stability) -> None:
     assert next(rows, None) is None
 
 
+def test_every_source_and_remedy_is_in_a_table(study: Stability) -> None:
+    report, sections = study.report(), study.to_dict()["sections"]
+    rows = iter(named(table(report, "sources")))
+    for model, found in sections["sources"]["models"].items():
+        for name, one in found["sources"].items():
+            row = next(rows)
+            assert (row["model"], row["source"]) == (model, sections["sources"]["titles"][name])
+            assert row["std"] == Estimate(one["std"], *one["std_interval"], 3, "runs")
+            assert row["disagreement"] == Estimate.of(one["disagreement"])
+            assert row["disagreement_share"] == one.get("disagreement_share")
+        row = next(rows)
+        assert (row["variance_share"], row["disagreement_share"]) == tuple(found["sum"].values())
+    assert next(rows, None) is None
+    rows = iter(named(table(report, "remedies")))
+    for model, found in sections["remedies"]["models"].items():
+        for name, one in found["remedies"].items():
+            row = next(rows)
+            assert (row["model"], row["remedy"]) == (model, sections["remedies"]["titles"][name])
+            assert (row["encoders"], row["trainings"]) == (one["encoders"], one["trainings"])
+            for key in ("accuracy", "gain"):
+                low, high = one[key]["interval"] or (None, None)
+                assert row[key] == Estimate(one[key]["mean"], low, high, one[key]["n"], one["of"])
+            assert row["ratio"] == Estimate.of(one["ratio"])
+    assert next(rows, None) is None
+
+
 def test_calibration_counts_rows(study: Stability) -> None:
     rows = named(table(study.report(), "calibration"))
     for row, one in zip(rows, study.sections["rows"]["models"].values(), strict=True):
@@ -104,6 +130,7 @@ def test_the_page_has_every_picture_the_command_and_the_versions(study: Stabilit
         "Disagreement of two runs in percent by distance",
         "How often the most frequent answer is right",
         *(["Spearman correlation of dissimilarity"] * 3),
+        *(["Disagreement and accuracy in percent of every remedy"] * 2),
     ]
     assert len(labels) == len(beginnings)
     assert all(label.startswith(words) for label, words in zip(labels, beginnings, strict=True))
@@ -118,7 +145,7 @@ def test_the_page_has_every_picture_the_command_and_the_versions(study: Stabilit
 def test_a_document_alone_gives_the_same_tables(study: Stability) -> None:
     alone = stability_report(study.to_dict())
     assert [one.to_dict() for one in alone.tables] == [one.to_dict() for one in study.report().tables]
-    assert len([one for section in alone.sections for one in section.figures]) == 9
+    assert len([one for section in alone.sections for one in section.figures]) == 11
 
 
 @pytest.mark.parametrize("runs", [2, 5])
@@ -155,11 +182,11 @@ def test_names_of_users_are_texts() -> None:
 def test_a_section_without_a_builder_is_shown_as_it_is(study: Stability) -> None:
     document = copy.deepcopy(study.to_dict())
     figure = {"mean": 0.25, "interval": [0.2, 0.3], "n": 7, "n_is": "runs"}
-    document["sections"]["sources"] = {
+    document["sections"]["origins"] = {
         "note": "fixed",
         "arms": {"init": {"d": figure, "share": 0.5}, "order": {"d": None, "share": 0.75}},
     }
-    report = stability_report(document, Drawn(), titles={"sources": "Sources of disagreement"})
+    report = stability_report(document, Drawn(), titles={"origins": "Sources of disagreement"})
     last = report.sections[-1]
     assert (last.title, last.facts) == ("Sources of disagreement", [("note", "fixed")])
     assert named(last.tables[0]) == [

@@ -10,7 +10,7 @@ import relgraph as rg
 from relgraph.errors import InputError
 from relgraph.problems import make_problem
 from relgraph.studies.further import further_seeds, resplit, train_further
-from relgraph.studies.sources import Varied, source_figures, std_interval, variance_share
+from relgraph.studies.sources import TITLES, Varied, source_figures, std_interval, variance_share
 from relgraph.studies.summary import sources_lines
 from relgraph.studies.training import train_runs
 from relgraph.training import fit_many
@@ -92,7 +92,7 @@ def test_sources_without_variation_have_no_shares():
     found = source_figures({"initialization": same, "training": same, "together": same})
     assert found["sources"]["together"]["std"] == found["sources"]["together"]["disagreement"]["mean"] == 0.0
     assert found["sum"] == {"variance_share": None, "disagreement_share": None}
-    lines = sources_lines({"fixed": {"split": 3}, "models": {"gcn": found}})
+    lines = sources_lines({"titles": TITLES, "fixed": {"split": 3}, "models": {"gcn": found}})
     assert lines[1].split() == ["initialization", "0.00", "[0.00,", "0.00]", "-", "0.0", "%", "-"]
     assert len(lines) == 5 and lines[-1].split() == ["sum", "of", "2", "sources", "-", "-"]
 
