@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
-from typing import Any, Literal, get_args
-
-import torch
+from typing import Any, Literal, NamedTuple, get_args
 
 from relgraph.errors import DataError, InputError, RelgraphWarning, unknown_name
 from relgraph.io import make_folder
-from relgraph.modes import seeded
 from relgraph.nn.model import Model
 from relgraph.problems import EncoderLike, Head, Problem, make_problem
 from relgraph.training.checkpoints import Checkpoints
-from relgraph.training.fast.ensemble import can_train_ensemble, train_ensemble
-from relgraph.training.fast.sparse import SparseNodes, can_use_sparse
+from relgraph.training.executors import Executor, open_executor
+from relgraph.training.fast.ensemble import can_train_ensemble
+from relgraph.training.fast.sparse import can_use_sparse
+from relgraph.training.job import Job, RunSpec
 from relgraph.training.memory import runs_that_fit
 from relgraph.training.settings import TrainSettings, keeps_runs
-from relgraph.training.trainer import Backend, Progress, TrainedRun, train
+from relgraph.training.trainer import Backend, Progress, TrainedRun
 
 
 class NotKeptWarning(RelgraphWarning):
@@ -76,6 +76,7 @@ def fit_many(
     settings: TrainSettings | str | None = None,
     backend: Literal["auto", "ensemble", "sparse", "loop"] = "auto",
     cache: Path | None = None,
+    executor: Executor | str = "local",
     progress: Progress | None = None,
 ) -> list[TrainedRun]:
     """Train the same model from several seeds, each as if it were trained alone.
@@ -92,6 +93,8 @@ def fit_many(
             ``"sparse"`` from 50,000 nodes on, else ``"ensemble"``, where these can, else ``"loop"``.
         cache: Folder of finished runs (:mod:`relgraph.training.checkpoints`); a run that is there is read instead of
             trained. Runs are then trained one after the other.
+        executor: Where runs are trained: ``"local"``, in this process, or ``"ray"``, each as a task of Ray (extra
+            ``ray``), or an :class:`~relgraph.training.executors.Executor`.
         progress: Called with the number of epochs done since the last call, summed over the runs.
 
     Returns:
@@ -99,60 +102,103 @@ def fit_many(
 
     Raises:
         InputError: If an argument breaks a rule, or the backend cannot train the model.
-        DataError: If the graph does not fit in memory as one batch, or the folder of the cache cannot be made.
+        DataError: If the graph does not fit in memory as one batch, the folder of the cache cannot be made, or the
+            executor cannot train.
     """
-    problem, seeds = make_problem(data), list(seeds)
+    options: dict[str, Any] = {"head": head, "settings": settings, "backend": backend, "cache": cache}
+    return fit_grid(data, [encoder], seeds, **options, executor=executor, progress=progress)
+
+
+def fit_grid(
+    data: Any,
+    encoders: Sequence[EncoderLike],
+    seeds: Sequence[int],
+    *,
+    head: Head = "linear",
+    settings: TrainSettings | str | None = None,
+    backend: Literal["auto", "ensemble", "sparse", "loop"] = "auto",
+    cache: Path | None = None,
+    executor: Executor | str = "local",
+    progress: Progress | None = None,
+) -> list[TrainedRun]:
+    """Train every encoder from every seed; arguments are those of :func:`fit_many`.
+
+    Returns:
+        The runs, by encoder, then by seed.
+
+    Example:
+        >>> import relgraph as rg
+        >>> runs = fit_grid(rg.load_dataset("digits"), ["gcn", "sage"], [0, 1], settings=rg.TrainSettings(epochs=1))
+        >>> [(run.encoder, run.seed) for run in runs]
+        [('gcn', 0), ('gcn', 1), ('sage', 0), ('sage', 1)]
+    """
+    problem, seeds, tell = make_problem(data), list(seeds), progress or (lambda epochs: None)
     if not seeds:
         raise InputError("seeds", "must name at least one seed (got none)")
-    if cache is not None and not isinstance(encoder, str):
-        raise InputError("cache", "must be left out for an encoder that is not given by its name; register it first")
-    settings = TrainSettings.for_data(problem, encoder, settings)
-    first = problem.build(encoder, seeds[0], settings, head)
-    name = encoder if isinstance(encoder, str) else type(first.encoder).__name__
-    chosen = _choose(problem, first, backend, name)
-    size = runs_that_fit(problem, settings, sparse=chosen != "loop")
-    trained = SparseNodes(problem) if chosen == "sparse" else problem
-    if cache is None:
-        parts = [seeds[start : start + size] for start in range(0, len(seeds), size)]
-        return [run for part in parts for run in _train(trained, encoder, part, head, settings, chosen, name, progress)]
-    checkpoints = Checkpoints(cache, problem, name, first, head, settings, chosen)
-    make_folder(checkpoints.folder)  # before anything is trained for it
-    runs = []
-    for seed in seeds:
-        run = checkpoints.read(seed)
-        if run is None:
-            (run,) = _train(trained, encoder, [seed], head, settings, chosen, name, progress)
-            try:
-                checkpoints.write(run)
-            except DataError as error:  # a full disk must not cost the run
-                warnings.warn(f"{error}; the run of seed {seed} was not kept", NotKeptWarning, stacklevel=3)
-        elif progress is not None:
-            progress(settings.epochs)
-        runs.append(run)
-    return runs
+    if cache is not None:
+        if not all(isinstance(encoder, str) for encoder in encoders):
+            raise InputError(
+                "cache", "must be left out for an encoder that is not given by its name; register it first"
+            )
+        make_folder(cache)  # before anything is trained for it
+    found: dict[tuple[int, int], TrainedRun] = {}
+    parts: list[_Part] = []
+    with open_executor(executor) as chosen:
+        for place, encoder in enumerate(encoders):
+            spec, first = _specify(problem, encoder, seeds[0], head, settings, backend)
+            checkpoints = None if cache is None else Checkpoints(cache, spec, first)
+            missing = list(range(len(seeds)))
+            if checkpoints is not None:
+                kept = {number: run for number in missing if (run := checkpoints.read(seeds[number])) is not None}
+                found |= {(place, number): run for number, run in kept.items()}
+                missing = [number for number in missing if number not in kept]
+                if kept:
+                    tell(len(kept) * spec.settings.epochs)
+            # A run is a job of its own where it is kept as soon as it is finished, or where its process may be lost.
+            together = runs_that_fit(problem, spec.settings, sparse=spec.backend != "loop")
+            size = together if checkpoints is None and not chosen.distributed else 1
+            for start in range(0, len(missing), size):
+                numbers = missing[start : start + size]
+                job = Job(spec, [seeds[number] for number in numbers])
+                parts.append(_Part(job, [(place, number) for number in numbers], checkpoints))
+        with closing(chosen.train([part.job for part in parts], tell)) as finished:
+            for index, runs in finished:
+                found |= zip(parts[index].places, runs, strict=True)
+                _keep(parts[index].checkpoints, runs)
+    return [found[place, number] for place in range(len(encoders)) for number in range(len(seeds))]
 
 
-def _train(
+class _Part(NamedTuple):
+    """A job, with the places of the encoder and the seed of each of its runs, and where these are kept."""
+
+    job: Job
+    places: list[tuple[int, int]]
+    checkpoints: Checkpoints | None
+
+
+def _specify(
     problem: Problem,
     encoder: EncoderLike,
-    seeds: Sequence[int],
+    seed: int,
     head: Head,
-    settings: TrainSettings,
-    backend: Backend,
-    name: str,
-    progress: Progress | None,
-) -> list[TrainedRun]:
-    if backend == "ensemble":
-        models = [problem.build(encoder, seed, settings, head) for seed in seeds]
-        return train_ensemble(problem, models, seeds, settings, name, progress)
-    runs = []
-    for seed in seeds:
-        with seeded(seed, problem.device):
-            model = problem.initialize(encoder, settings, head)
-            if problem.restarts_stream:
-                torch.manual_seed(seed)
-            runs.append(train(problem, model, seed, settings, name, progress, backend))
-    return runs
+    settings: TrainSettings | str | None,
+    backend: str,
+) -> tuple[RunSpec, Model]:
+    """The specification of an encoder's runs, and the untrained model of a seed."""
+    chosen = TrainSettings.for_data(problem, encoder, settings)
+    model = problem.build(encoder, seed, chosen, head)
+    name = encoder if isinstance(encoder, str) else type(model.encoder).__name__
+    return RunSpec(problem, encoder, name, head, chosen, _choose(problem, model, backend, name)), model
+
+
+def _keep(checkpoints: Checkpoints | None, runs: Sequence[TrainedRun]) -> None:
+    if checkpoints is None:
+        return
+    for run in runs:
+        try:
+            checkpoints.write(run)
+        except DataError as error:  # a full disk must not cost the run
+            warnings.warn(f"{error}; the run of seed {run.seed} was not kept", NotKeptWarning, stacklevel=4)
 
 
 def _choose(problem: Problem, model: Model, wanted: str, name: str) -> Backend:
