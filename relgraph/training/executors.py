@@ -17,18 +17,18 @@ import time
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import Any, ClassVar, Self
 
 import torch
-import torch_geometric
 
-from relgraph import __version__, registry
 from relgraph.errors import DataError, InputError, RelgraphWarning, import_extra
 from relgraph.memory import keep_freed_memory
 from relgraph.problems import Head, Problem
-from relgraph.registry import EXECUTORS, Entry
+from relgraph.registry import ENCODERS, EXECUTORS, GRAPH_ENCODERS, Entry
 from relgraph.training.job import Job, RunRecord, RunSpec
 from relgraph.training.memory import runs_that_fit, training_bytes
 from relgraph.training.settings import TrainSettings
@@ -44,6 +44,8 @@ OBJECT_STORE = 1 << 29
 """Bytes of the object store of a cluster on this machine; what does not fit is put on disk."""
 
 _Outcome = tuple[list[RunRecord], list[tuple[type[Warning], str]]]  # what a task returns
+
+_REGISTRIES = (ENCODERS, GRAPH_ENCODERS)  # whose names a worker must know too
 
 _INTERVAL = 0.5  # seconds between two messages about progress
 _REACHABLE = 5.0  # seconds in which an address must answer
@@ -138,27 +140,29 @@ class RayExecutor(Executor):
             if id(spec.problem) not in sent:
                 sent[id(spec.problem)] = ray.put(_pack(spec.problem))
         counter = ray.remote(_Counter).options(num_cpus=0, max_restarts=-1).remote()
-        task, pending = ray.remote(_train), {}
+        task, refs, pending = ray.remote(_train), [], {}
         for place, (spec, seeds) in enumerate(jobs):
             options = self._resources(ray, spec) | {"max_retries": RETRIES, "name": f"{spec.name}-{seeds[0]}"}
             asked = _Task.of(spec, seeds, place, self.cpus)
-            pending[task.options(**options).remote([sent[id(spec.problem)]], asked, counter)] = place
+            refs.append(task.options(**options).remote([sent[id(spec.problem)]], asked, counter))
+            pending[refs[-1].future()] = place
         shown = _Shown(ray, counter, progress)
         try:
             while pending:
-                for ref in ray.wait(list(pending), timeout=_INTERVAL)[0]:
-                    place = pending.pop(ref)
+                # Not by Ray's own wait, which swallows the exceptions that handlers of signals raise.
+                for future in wait(pending, timeout=_INTERVAL, return_when=FIRST_COMPLETED).done:
+                    place = pending.pop(future)
                     spec, seeds = jobs[place]
-                    records, messages = _result(ray, ref, f"'{spec.name}' from seed {seeds[0]}")
+                    records, messages = _result(ray, future, f"'{spec.name}' from seed {seeds[0]}")
                     for category, message in messages:
                         warnings.warn(message, category, stacklevel=2)
                     shown.show(place, len(seeds) * spec.settings.epochs)
                     yield place, [spec.restore(seed, record) for seed, record in zip(seeds, records, strict=True)]
                 shown.update()
         finally:
-            for ref in pending:
+            for place in pending.values():
                 with suppress(Exception):  # the cluster may be what failed
-                    ray.cancel(ref, force=True)
+                    ray.cancel(refs[place], force=True)
 
     def _resources(self, ray: Any, spec: RunSpec) -> dict[str, float]:
         """What a run is given; a cluster that has no node with so much memory gives all of one node's."""
@@ -248,11 +252,11 @@ def _signals_kept() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _result(ray: Any, ref: Any, run: str) -> _Outcome:
+def _result(ray: Any, future: Future[_Outcome], run: str) -> _Outcome:
     """What a task returned, or its error as if it were raised here."""
     errors = ray.exceptions
     try:
-        found: _Outcome = ray.get(ref)
+        return future.result()
     except errors.RayTaskError as error:
         cause = error.cause
         if isinstance(cause, (InputError, DataError)):
@@ -271,7 +275,6 @@ def _result(ray: Any, ref: Any, run: str) -> _Outcome:
     except errors.RayError as error:
         why = str(error).strip().partition("\n")[0]
         raise DataError(f"the Ray cluster must run until all runs are trained (got: {why}); start again") from error
-    return found
 
 
 class _Shown:
@@ -317,13 +320,12 @@ class _Task:
     place: int
     threads: int
     device: str
-    entries: Mapping[str, Entry]
+    entries: tuple[Entry | None, ...]
     versions: Mapping[str, str]
 
     @classmethod
     def of(cls, spec: RunSpec, seeds: Sequence[int], place: int, threads: int) -> _Task:
-        names = ("ENCODERS", "GRAPH_ENCODERS")
-        entries = {name: getattr(registry, name)[spec.name] for name in names if spec.name in getattr(registry, name)}
+        entries = tuple(known.get(spec.name) for known in _REGISTRIES)
         about = (spec.encoder, spec.name, spec.head, spec.settings, spec.backend, tuple(seeds), place, threads)
         return cls(*about, spec.problem.device.type, entries, _versions())
 
@@ -350,9 +352,9 @@ def _train(packed: list[Any], task: _Task, counter: Any) -> _Outcome:
         raise DataError(f"workers of Ray must have the versions {here} (got {there}); install them on every node")
     torch.set_num_threads(task.threads)
     keep_freed_memory()
-    for name, entry in task.entries.items():
-        if task.name not in getattr(registry, name):
-            getattr(registry, name).register(task.name, entry.target, entry.meaning, **entry.traits)
+    for known, entry in zip(_REGISTRIES, task.entries, strict=True):
+        if entry is not None and task.name not in known:
+            known.register(task.name, entry.target, entry.meaning, **entry.traits)
     problem = _prepared(packed[0], task.device, task.backend)
     spec = RunSpec(problem, task.encoder, task.name, task.head, task.settings, task.backend)
     with warnings.catch_warnings(record=True) as caught:
@@ -395,4 +397,4 @@ def _pack(problem: Problem) -> bytes:
 
 
 def _versions() -> dict[str, str]:
-    return {"relgraph": __version__, "torch": torch.__version__, "torch_geometric": torch_geometric.__version__}
+    return {name: version(name) for name in ("relgraph", "torch", "torch-geometric")}
