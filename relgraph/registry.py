@@ -294,6 +294,15 @@ SETTINGS = Registry(
     {"kipf-welling": ("KIPF_WELLING", "200 epochs of Kipf and Welling (2017)")},
 )
 
+EXECUTORS = Registry(
+    "executor",
+    "relgraph.training.executors:",
+    {
+        "local": ("LocalExecutor", "in this process, seeds side by side where that is faster"),
+        "ray": ("RayExecutor", "every run as a task of Ray, on this machine or a cluster (extra ray)"),
+    },
+)
+
 # Targets: None for features as stored, else a function of edge_index and the number of nodes.
 FEATURES = Registry(
     "features",

@@ -33,8 +33,9 @@ _OTHERS = {
 }
 _SAME = ("dataset", "task", "features", "encoders", "seeds", "methods", "split", "settings", "epochs", "device")
 _TABLES = ("out", "key", "anchors", "rows", "kept", "labels", "null", "level", "runs", "sources")
+_EXECUTORS = ("executor", "address", "cpus")
 _COMPARE = ("measures", "permutations", "matrix", "seed")
-OPTIONS = {**{argument: f"--{argument}" for argument in (*_SAME, *_TABLES, *_COMPARE)}, **_OTHERS}
+OPTIONS = {**{argument: f"--{argument}" for argument in (*_SAME, *_TABLES, *_COMPARE, *_EXECUTORS)}, **_OTHERS}
 
 
 def option(metavar: str, meaning: str, default: str | bool = True, **more: Any) -> Any:

@@ -13,6 +13,7 @@ import typer
 from relgraph import registry
 from relgraph.cli.console import console, progress, quiet_output
 from relgraph.cli.device import KNOWN, check_device_name, find_device
+from relgraph.cli.executor import Address, Cpus, ExecutorName, make_executor
 from relgraph.cli.options import Debug, JsonPath, listed, name_of, names, option
 from relgraph.cli.results import Results, check_json_path
 from relgraph.errors import InputError, RelgraphWarning
@@ -39,6 +40,7 @@ HELP = "\n\n".join(
         listed("Features", registry.FEATURES),
         listed("Settings of training", registry.SETTINGS),
         listed("Measures of representations", SPACES),
+        listed("Executors", registry.EXECUTORS),
     ]
 )
 DEFAULT, SEEDS, ALL = "digits", 10, "all"
@@ -83,6 +85,9 @@ def stability(
         Path | None, option("FILE", "Also write every prediction, a row each, to a .csv or .parquet file.", "none")
     ] = None,
     device: Annotated[str, option("NAME", f"Where to compute: {', '.join(KNOWN)}.")] = "auto",
+    executor: ExecutorName = None,
+    address: Address = None,
+    cpus: Cpus = None,
     json_path: JsonPath = None,
     debug: Debug = False,
 ) -> None:
@@ -99,6 +104,7 @@ def stability(
             "--sources": sources,
             "--remedies": remedies or None,
             "--measures": measures,
+            "--executor": executor,
         },
         reading={"--labels": labels, "--skip-damaged": skip_damaged or None},
     )
@@ -116,7 +122,7 @@ def stability(
         from relgraph.datasets import load_dataset
         from relgraph.studies import stability as measure
 
-        place = find_device("cpu" if of_graphs else device)
+        place, trainer = find_device("cpu" if of_graphs else device), make_executor(executor, address, cpus)
         data: Any = None if named is None else load_dataset(named, data_root, features=features)
         if data is not None and place.type != "cpu":
             data = data.to(place)
@@ -126,7 +132,7 @@ def stability(
             count = SEEDS if seeds is None else seeds
             given = {"encoders": chosen, "seeds": count, "settings": settings, "epochs": epochs}
             given |= {"split": split, "split_seed": split_seed, "measures": compared}
-            given |= {"sources": sources or 0, "remedies": remedies}
+            given |= {"sources": sources or 0, "remedies": remedies, "executor": trainer}
             words |= {"encoders": ",".join(chosen), "seeds": count, "split": split, "split-seed": split_seed}
             words |= {"settings": settings, "epochs": epochs, "measures": compared and ",".join(compared)}
             words |= {"sources": sources, "device": place}

@@ -12,6 +12,7 @@ import typer
 from relgraph import registry
 from relgraph.cli.console import console, progress, quiet_output
 from relgraph.cli.device import KNOWN, check_device_name, find_device
+from relgraph.cli.executor import Address, Cpus, ExecutorName, make_executor
 from relgraph.cli.options import Debug, JsonPath, listed, name_of, names, option
 from relgraph.cli.results import Results, check_json_path, print_document, writers
 from relgraph.errors import InputError, RelgraphWarning
@@ -36,6 +37,7 @@ HELP = "\n\n".join(
         listed("Splits", registry.SPLITS),
         listed("Features", registry.FEATURES),
         listed("Settings of training", registry.SETTINGS),
+        listed("Executors", registry.EXECUTORS),
     ]
 )
 
@@ -76,6 +78,9 @@ def stitch(
         bool, typer.Option("--models/--no-models", help="Whether to write models, spaces and heads.")
     ] = True,
     device: Annotated[str, option("NAME", f"Where to compute: {', '.join(KNOWN)}.")] = "auto",
+    executor: ExecutorName = None,
+    address: Address = None,
+    cpus: Cpus = None,
     json_path: JsonPath = None,
     debug: Debug = False,
 ) -> None:
@@ -99,7 +104,7 @@ def stitch(
         from relgraph.datasets import load_dataset
         from relgraph.stitching import StitchSettings, build_report, run_experiment
 
-        place = find_device("cpu" if of_graphs else device)
+        place, trainer = find_device("cpu" if of_graphs else device), make_executor(executor, address, cpus)
         asked = StitchSettings(
             encoders=chosen,
             seeds=tuple(range(seeds)),
@@ -121,7 +126,7 @@ def stitch(
                 data = data.to(place)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", RelgraphWarning)  # the table shows them
-                experiment = run_experiment(data, asked, progress=tell)
+                experiment = run_experiment(data, asked, progress=tell, executor=trainer)
             tell("write", 0, 0)
             report = build_report(experiment, command=_command(experiment, str(place), **given))
             files = writers(report, experiment, models=models)

@@ -23,7 +23,7 @@ from relgraph.stitching.methods import Method
 from relgraph.stitching.run import Run, View, warn_few_anchors
 from relgraph.stitching.settings import StitchSettings
 from relgraph.task import Array
-from relgraph.training import TrainedRun, TrainSettings, fit_many, keeps_runs
+from relgraph.training import Executor, TrainedRun, TrainSettings, fit_grid, keeps_runs, open_executor
 
 # Called with the name of a stage, the steps done since the last call, and all steps of the stage.
 Progress = Callable[[str, int, int], None]
@@ -177,6 +177,7 @@ def run_experiment(
     runs: Sequence[TrainedRun] | None = None,
     progress: Progress | None = None,
     cache: Path | None = None,
+    executor: Executor | str = "local",
 ) -> Experiment:
     """Train, stitch, and keep every output on the test rows.
 
@@ -186,16 +187,19 @@ def run_experiment(
         runs: Absolute models that are trained already, ordered by encoder, then by seed.
         progress: Called with a stage, the steps done since its last call, and all steps of the stage.
         cache: Folder of finished training runs, which are found again by an experiment that was killed; ``None`` for
-            a folder of :func:`relgraph.io.cache_folder` on large graphs, and none else.
+            a folder of :func:`relgraph.io.cache_folder` on large graphs and with Ray, and none else.
+        executor: Where runs are trained, as of :func:`relgraph.training.fit_many`.
 
     Raises:
         InputError: If a setting does not apply to the data.
-        DataError: If the graph does not fit in memory as one batch.
+        DataError: If the graph does not fit in memory as one batch, or the executor cannot train.
     """
     settings, report = settings or StitchSettings(), progress or (lambda stage, done, total: None)
     problem = settings.problem(data)
     settings, train, methods = settings.resolve(problem)
-    cache = cache_folder() / "runs" if cache is None and keeps_runs(problem) else cache
+    trainer = open_executor(executor)
+    if cache is None and (keeps_runs(problem) or trainer.distributed):
+        cache = cache_folder() / "runs"
     heads: list[Head] = list(dict.fromkeys(method.head for method in methods.values() if method.head != "linear"))
     epochs = (len(heads) + (runs is None)) * len(settings.encoders) * len(settings.seeds) * train.epochs
     seconds = {"anchors": 0.0, "train": 0.0, "stitch": 0.0}
@@ -214,16 +218,13 @@ def run_experiment(
             return problem.weighted_anchors(settings.num_anchors, settings.strategy, **options)
 
     def fit(problem: Problem, head: Head) -> list[TrainedRun]:
-        found: list[TrainedRun] = []
-        options: dict[str, Any] = {"head": head, "settings": train, "cache": cache}
+        report("train", 0, epochs)
+        options: dict[str, Any] = {"settings": train, "cache": cache, "executor": trainer}
+        options["progress"] = lambda done: report("train", done, epochs)
         with stage("train"):
-            for encoder in settings.encoders:
-                report("train", 0, epochs)
-                options["progress"] = lambda done: report("train", done, epochs)
-                found += fit_many(problem, encoder, settings.seeds, **options)
-        return found
+            return fit_grid(problem, settings.encoders, settings.seeds, head=head, **options)
 
-    with _once() as messages:
+    with trainer, _once() as messages:
         chosen = None if settings.anchor_features == "run" else choose(settings.anchor_features)
         trained = fit(problem, "linear") if runs is None else _checked_runs(runs, settings)
         absolute = [Run.of(problem, one) for one in trained]

@@ -22,7 +22,7 @@ from relgraph.studies.material import Material
 from relgraph.studies.runs import Array
 from relgraph.studies.sources import Varied
 from relgraph.studies.teams import ensemble_outputs, team_size, teams_of
-from relgraph.training import TrainedRun, TrainSettings, default_anchors, fit_many
+from relgraph.training import Executor, TrainedRun, TrainSettings, default_anchors, fit_many
 
 BLOCK = 5
 """Runs that are trained jointly and kept together."""
@@ -36,16 +36,19 @@ class Trainer:
     Args:
         train: Settings of every training run.
         cache: Folder of finished runs.
+        executor: Where runs are trained.
         report: Called with the epochs done since its last call.
     """
 
     train: TrainSettings
     cache: Path
+    executor: Executor | str
     report: Callable[[int], None]
 
     def __call__(self, problem: Problem, encoder: str, seeds: Sequence[int], **others: Any) -> list[TrainedRun]:
         """Runs of an encoder, as of :func:`relgraph.training.fit_many`."""
-        return fit_many(problem, encoder, seeds, settings=self.train, cache=self.cache, progress=self.report, **others)
+        about: dict[str, Any] = {"settings": self.train, "cache": self.cache, "executor": self.executor}
+        return fit_many(problem, encoder, seeds, **about, progress=self.report, **others)
 
 
 def train_further(
@@ -54,6 +57,7 @@ def train_further(
     sources: int = 0,
     remedies: bool = False,
     cache: Path | None = None,
+    executor: Executor | str = "local",
     progress: Progress | None = None,
 ) -> Material:
     """The material with the runs of the sections that need further ones.
@@ -75,14 +79,14 @@ def train_further(
         kinds = 4 if _drawn(problem) else 3
         total = len(encoders) * kinds * sources * train.epochs
         report("sources", 0, total)
-        trainer = Trainer(train, place, lambda done: report("sources", done, total))
+        trainer = Trainer(train, place, executor, lambda done: report("sources", done, total))
         varied = {encoder: vary(problem, _of(material, encoder), sources, trainer) for encoder in encoders}
         material = replace(material, varied=varied)
     if remedies:
         each = {encoder: _of(material, encoder) for encoder in encoders}
         total = train.epochs * sum(len(runs) + _students(problem, len(runs)) for runs in each.values())
         report("remedies", 0, total)
-        trainer = Trainer(train, place, lambda done: report("remedies", done, total))
+        trainer = Trainer(train, place, executor, lambda done: report("remedies", done, total))
         further = {encoder: train_remedies(problem, runs, trainer) for encoder, runs in each.items()}
         material = replace(material, further=further)
     return material

@@ -33,7 +33,7 @@ from relgraph.studies.sections import SECTIONS
 from relgraph.studies.summary import summary
 from relgraph.studies.tables import accuracy_table, node_table, prediction_table
 from relgraph.studies.training import train_runs
-from relgraph.training import TrainSettings
+from relgraph.training import Executor, TrainSettings, open_executor
 
 SCHEMA = "relgraph.stability/1"
 
@@ -131,6 +131,7 @@ def stability(
     measures: Sequence[str] | None = None,
     skip_damaged: bool = False,
     cache: Path | None = None,
+    executor: Executor | str = "local",
     progress: Progress | None = None,
     command: str = "",
 ) -> Stability:
@@ -164,12 +165,14 @@ def stability(
         skip_damaged: Whether damaged files of a folder are left out.
         cache: Folder of finished training runs, which are found again by a study that was killed; ``None`` for the one
             of :func:`relgraph.io.cache_folder`.
+        executor: Where runs are trained: ``"local"``, in this process, or ``"ray"``, each as a task of Ray, or an
+            :class:`~relgraph.training.executors.Executor`. The study is the same.
         progress: Called with a stage, the steps done since its last call, and all steps of the stage.
         command: What regenerates the study, for the document.
 
     Raises:
         InputError: If an argument breaks a rule: one run of a model, or runs of different rows.
-        DataError: If a file is missing or damaged.
+        DataError: If a file is missing or damaged, or the executor cannot train.
 
     Example:
         >>> import numpy as np
@@ -210,8 +213,10 @@ def stability(
             epochs=epochs,
         )
         count = len(asked.seeds) if sources is True else check_sources(int(sources))
-        material = train_runs(data, asked, cache=cache, progress=progress)
-        material = train_further(material, sources=count, remedies=remedies, cache=cache, progress=progress)
+        with open_executor(executor) as trainer:  # for all of the study: a cluster takes seconds to start
+            where: dict[str, Any] = {"cache": cache, "executor": trainer, "progress": progress}
+            material = train_runs(data, asked, **where)
+            material = train_further(material, sources=count, remedies=remedies, **where)
     else:
         material = Material(_given(runs, labels, ids, data, skip_damaged))
     if progress is not None and material.models:

@@ -18,11 +18,16 @@ from relgraph.stitching.settings import StitchSettings
 from relgraph.studies.material import Material
 from relgraph.studies.properties import node_properties
 from relgraph.studies.runs import Floats, PredictionRuns
-from relgraph.training import TrainedRun, fit_many
+from relgraph.training import Executor, fit_grid, open_executor
 
 
 def train_runs(
-    data: Any, settings: StitchSettings, *, cache: Path | None = None, progress: Progress | None = None
+    data: Any,
+    settings: StitchSettings,
+    *,
+    cache: Path | None = None,
+    executor: Executor | str = "local",
+    progress: Progress | None = None,
 ) -> Material:
     """Train every encoder from every seed and keep the outputs on the test rows.
 
@@ -31,11 +36,12 @@ def train_runs(
         settings: Encoders, seeds, task, split and training; what concerns anchors and methods is not used.
         cache: Folder of finished runs; ``None`` for the one of :func:`relgraph.io.cache_folder`. Runs are trained one
             after the other, and each is kept as soon as it is finished.
+        executor: Where runs are trained, as of :func:`relgraph.training.fit_many`.
         progress: Called with ``"train"``, the epochs done since its last call, and all epochs.
 
     Raises:
         InputError: If a setting does not apply to the data, or a row has no one class.
-        DataError: If the graph does not fit in memory as one batch.
+        DataError: If the graph does not fit in memory as one batch, or the executor cannot train.
     """
     problem, report = settings.problem(data), progress or (lambda stage, done, total: None)
     check_task(problem)
@@ -43,15 +49,15 @@ def train_runs(
     for encoder in settings.encoders:  # an encoder that does not fit is refused before anything is trained
         problem.build(encoder, settings.seeds[0], train)
     epochs = len(settings.encoders) * len(settings.seeds) * train.epochs
-    report("train", 0, epochs)
-    trained: list[TrainedRun] = []
-    for encoder in settings.encoders:
-        trained += fit_many(
+    with open_executor(executor) as trainer:  # a cluster takes seconds to start, which are no part of training
+        report("train", 0, epochs)
+        trained = fit_grid(
             problem,
-            encoder,
+            settings.encoders,
             settings.seeds,
             settings=train,
             cache=cache_folder() / "runs" if cache is None else cache,
+            executor=trainer,
             progress=lambda done: report("train", done, epochs),
         )
     models: dict[str, list[Model]] = {}

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -14,70 +12,57 @@ import torch_geometric
 from relgraph.errors import DataError
 from relgraph.io import digest, load_record, save_record
 from relgraph.nn.model import Model
-from relgraph.problems import Head, Problem
-from relgraph.training.settings import TrainSettings
-from relgraph.training.trainer import Backend, History, TrainedRun
+from relgraph.training.job import RunRecord, RunSpec, SeedPair
+from relgraph.training.trainer import TrainedRun
 
 FORMAT = "relgraph.run/2"
 
 VERSION = 2
 """Raised when the library trains another model from the same settings."""
 
-_FIELDS = ("backend", "best_epoch", "validation", "seconds")
-
 
 class Checkpoints:
-    """Reads and writes the runs of one problem, encoder, head, settings and backend; they differ in their seeds.
+    """Reads and writes the runs of one specification; they differ in their seeds.
 
     The file name of a run holds a digest of all tensors that training reads, of task, split, settings, encoder, head,
     seed and backend, of the source code and parameter shapes of the model, and of the versions of torch, PyG and
-    relgraph's training. Damaged files are ignored, and replaced by the next :meth:`write`. Arguments are those of
-    :func:`relgraph.training.fit_many`, and any model of the encoder and head.
+    relgraph's training. Damaged files are ignored, and replaced by the next :meth:`write`.
+
+    Args:
+        folder: The folder of all files.
+        spec: The specification, of an encoder that is given by its name.
+        model: Any model of it.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        problem: Problem,
-        encoder: str,
-        model: Model,
-        head: Head,
-        settings: TrainSettings,
-        backend: Backend,
-    ) -> None:
-        self.folder = folder
-        self._build: Callable[[int], Model] = lambda seed: problem.build(encoder, seed, settings, head)
-        self._device, self._encoder = problem.device, encoder
+    def __init__(self, folder: Path, spec: RunSpec, model: Model) -> None:
+        self.folder, self._spec = folder, spec
         versions = [VERSION, torch.__version__, torch_geometric.__version__]
-        about = [versions, encoder, head, settings.to_dict(), backend, problem.device.type]
-        self._key = digest(about, problem.digest(head), code_digest(model))
+        about = [versions, spec.name, spec.head, spec.settings.to_dict(), spec.backend, spec.problem.device.type]
+        self._key = digest(about, spec.problem.digest(spec.head), code_digest(model))
 
-    def path(self, seed: int, *about: object) -> Path:
-        """The file of a seed's run.
+    def path(self, seeds: SeedPair, *about: object) -> Path:
+        """The file of a run.
 
         Args:
-            seed: The seed.
-            *about: What else determines the run, as values of JSON: another seed of training, the runs trained jointly.
+            seeds: Its seeds.
+            *about: What else determines the run, as values of JSON, such as the runs that it was trained jointly with.
         """
-        return self.folder / f"{self._encoder}-{seed}-{digest([self._key, seed, *about])[:16]}.safetensors"
+        known = [seeds.seed] if seeds.training is None else list(seeds)
+        return self.folder / f"{self._spec.name}-{seeds.seed}-{digest([self._key, *known, *about])[:16]}.safetensors"
 
-    def read(self, seed: int, *about: object) -> TrainedRun | None:
-        """The run of a seed; ``None`` if there is no intact file."""
+    def read(self, seeds: SeedPair, *about: object) -> TrainedRun | None:
+        """A run; ``None`` if there is no intact file."""
         try:
-            state, header = load_record(self.path(seed, *about), FORMAT)
-            run = json.loads(header["run"])
-            model = self._build(seed)
-            model.load_state_dict(state)
-            history = History(**run.pop("history"))
-            return TrainedRun(model.to(self._device).eval(), self._encoder, seed, history=history, **run)
+            state, header = load_record(self.path(seeds, *about), FORMAT)
+            return self._spec.restore(seeds, RunRecord(state, json.loads(header["run"])))
         except (DataError, KeyError, TypeError, ValueError, RuntimeError):
             return None
 
     def write(self, run: TrainedRun, *about: object) -> None:
         """Write a run, whole or not at all."""
-        kept: dict[str, object] = {name: getattr(run, name) for name in _FIELDS}
-        kept["history"] = asdict(run.history)
-        save_record(self.path(run.seed, *about), FORMAT, run.model.state_dict(), {"run": json.dumps(kept)})
+        state, values = RunRecord.of(run)
+        path = self.path(SeedPair(run.seed, run.training_seed), *about)
+        save_record(path, FORMAT, state, {"run": json.dumps(values)})
 
 
 def code_digest(model: torch.nn.Module) -> str:

@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import replace
+from contextlib import closing
 from pathlib import Path
-from typing import Any, Literal, get_args
-
-import torch
+from typing import Any, Literal, NamedTuple, get_args
 
 from relgraph.errors import DataError, InputError, RelgraphWarning, unknown_name
 from relgraph.io import make_folder
-from relgraph.modes import seeded
 from relgraph.nn.model import Model
 from relgraph.problems import EncoderLike, Head, Problem, make_problem
 from relgraph.training.checkpoints import Checkpoints
-from relgraph.training.fast.ensemble import can_train_ensemble, train_ensemble
-from relgraph.training.fast.sparse import SparseNodes, can_use_sparse
+from relgraph.training.executors import Executor, open_executor
+from relgraph.training.fast.ensemble import can_train_ensemble
+from relgraph.training.fast.sparse import can_use_sparse
+from relgraph.training.job import Job, RunSpec, SeedPair
 from relgraph.training.memory import runs_that_fit
 from relgraph.training.settings import TrainSettings, keeps_runs
-from relgraph.training.trainer import Backend, Progress, TrainedRun, train
-
-Pair = tuple[int, int | None]
+from relgraph.training.trainer import Backend, Progress, TrainedRun
 
 
 class NotKeptWarning(RelgraphWarning):
@@ -49,8 +46,7 @@ def fit(
             if it has ``reset_parameters``), or a function that makes one.
         seed: Seed of initialization, dropout and mini-batches. The global generator is left as it was.
         head: ``"linear"`` on the embeddings, or ``"relative-cosine"``, linear on their cosines with the graph's
-            anchors (:class:`relgraph.AddAnchors`), which are embedded again at each step; ``"frozen"`` for a linear
-            head that is drawn once for all seeds and not trained.
+            anchors (:class:`relgraph.AddAnchors`), which are embedded again at each step.
         settings: Settings, or the name of published ones, such as ``"kipf-welling"``; ``None`` for the defaults of the
             data (:meth:`TrainSettings.for_data <relgraph.training.TrainSettings.for_data>`).
         **others: Fields of :class:`~relgraph.training.TrainSettings` to set otherwise, such as ``epochs`` and ``lr``.
@@ -82,6 +78,7 @@ def fit_many(
     backend: Literal["auto", "ensemble", "sparse", "loop"] = "auto",
     cache: Path | None = None,
     block: int = 1,
+    executor: Executor | str = "local",
     progress: Progress | None = None,
 ) -> list[TrainedRun]:
     """Train the same model from several seeds, each as if it were trained alone.
@@ -102,6 +99,8 @@ def fit_many(
             trained.
         block: With a cache, how many runs are trained and kept together. They are trained jointly where the backend
             does so, which is faster and rounds otherwise than one run alone: runs of a block are kept for that block.
+        executor: Where runs are trained: ``"local"``, in this process, or ``"ray"``, each as a task of Ray (extra
+            ``ray``), or an :class:`~relgraph.training.executors.Executor`.
         progress: Called with the number of epochs done since the last call, summed over the runs.
 
     Returns:
@@ -109,89 +108,133 @@ def fit_many(
 
     Raises:
         InputError: If an argument breaks a rule, or the backend cannot train the model.
-        DataError: If the graph does not fit in memory as one batch, or the folder of the cache cannot be made.
+        DataError: If the graph does not fit in memory as one batch, the folder of the cache cannot be made, or the
+            executor cannot train.
     """
-    problem, seeds = make_problem(data), list(seeds)
+    options: dict[str, Any] = {"head": head, "settings": settings, "training_seeds": training_seeds}
+    options |= {"backend": backend, "cache": cache, "block": block, "executor": executor, "progress": progress}
+    return fit_grid(data, [encoder], seeds, **options)
+
+
+def fit_grid(
+    data: Any,
+    encoders: Sequence[EncoderLike],
+    seeds: Sequence[int],
+    *,
+    head: Head = "linear",
+    settings: TrainSettings | str | None = None,
+    training_seeds: Sequence[int] | None = None,
+    backend: Literal["auto", "ensemble", "sparse", "loop"] = "auto",
+    cache: Path | None = None,
+    block: int = 1,
+    executor: Executor | str = "local",
+    progress: Progress | None = None,
+) -> list[TrainedRun]:
+    """Train every encoder from every seed; arguments are those of :func:`fit_many`.
+
+    Returns:
+        The runs, by encoder, then by seed.
+
+    Example:
+        >>> import relgraph as rg
+        >>> runs = fit_grid(rg.load_dataset("digits"), ["gcn", "sage"], [0, 1], settings=rg.TrainSettings(epochs=1))
+        >>> [(run.encoder, run.seed) for run in runs]
+        [('gcn', 0), ('gcn', 1), ('sage', 0), ('sage', 1)]
+    """
+    problem, seeds, tell = make_problem(data), list(seeds), progress or (lambda epochs: None)
     if not seeds:
         raise InputError("seeds", "must name at least one seed (got none)")
+    if cache is not None:
+        if not all(isinstance(encoder, str) for encoder in encoders):
+            raise InputError(
+                "cache", "must be left out for an encoder that is not given by its name; register it first"
+            )
+        make_folder(cache)  # before anything is trained for it
     pairs = _seed_pairs(problem, seeds, training_seeds)
-    if cache is not None and not isinstance(encoder, str):
-        raise InputError("cache", "must be left out for an encoder that is not given by its name; register it first")
-    settings = TrainSettings.for_data(problem, encoder, settings)
-    first = problem.build(encoder, seeds[0], settings, head)
-    name = encoder if isinstance(encoder, str) else type(first.encoder).__name__
-    chosen = _choose(problem, first, backend, name)
-    size = runs_that_fit(problem, settings, sparse=chosen != "loop")
-    trained = SparseNodes(problem) if chosen == "sparse" else problem
-    if cache is None:
-        parts = _parts(pairs, size)
-        return [run for part in parts for run in _train(trained, encoder, part, head, settings, chosen, name, progress)]
-    checkpoints = Checkpoints(cache, problem, name, first, head, settings, chosen)
-    make_folder(checkpoints.folder)  # before anything is trained for it
-    runs: list[TrainedRun] = []
-    for part in _parts(pairs, min(block, size)):
-        abouts = [_about(pair, part) for pair in part]
-        read = [checkpoints.read(seed, *about) for (seed, _), about in zip(part, abouts, strict=True)]
-        found = [replace(run, training_seed=other) for run, (_, other) in zip(read, part, strict=True) if run]
-        if len(found) == len(part):
-            if progress is not None:
-                progress(settings.epochs * len(part))
-        else:
-            found = _train(trained, encoder, part, head, settings, chosen, name, progress)
-            for run, about in zip(found, abouts, strict=True):
-                try:
-                    checkpoints.write(run, *about)
-                except DataError as error:  # a full disk must not cost the run
-                    warnings.warn(f"{error}; the run of seed {run.seed} was not kept", NotKeptWarning, stacklevel=3)
-        runs += found
-    return runs
+    found: dict[tuple[int, int], TrainedRun] = {}
+    parts: list[_Part] = []
+    with open_executor(executor) as chosen:
+        for place, encoder in enumerate(encoders):
+            spec, first = _specify(problem, encoder, seeds[0], head, settings, backend)
+            checkpoints = None if cache is None else Checkpoints(cache, spec, first)
+            size = runs_that_fit(problem, spec.settings, sparse=spec.backend != "loop")
+            if checkpoints is not None:
+                size = min(block, size)
+            elif chosen.distributed:  # a run is a job of its own where its process may be lost
+                size = 1
+            for start in range(0, len(pairs), size):
+                numbers = range(start, min(start + size, len(pairs)))
+                part = _Part(
+                    Job(spec, [pairs[number] for number in numbers]),
+                    [(place, number) for number in numbers],
+                    checkpoints,
+                )
+                if (kept := part.kept()) is None:
+                    parts.append(part)
+                else:
+                    found |= zip(part.places, kept, strict=True)
+                    tell(len(kept) * spec.settings.epochs)
+        with closing(chosen.train([part.job for part in parts], tell)) as finished:
+            for index, runs in finished:
+                found |= zip(parts[index].places, runs, strict=True)
+                parts[index].keep(runs)
+    return [found[place, number] for place in range(len(encoders)) for number in range(len(seeds))]
 
 
-def _seed_pairs(problem: Problem, seeds: Sequence[int], training_seeds: Sequence[int] | None) -> list[Pair]:
-    """The seed of initialization and that of training of every run, the latter ``None`` where both are one stream."""
+class _Part(NamedTuple):
+    """A job, with the places of the encoder and the seed of each of its runs, and where these are kept."""
+
+    job: Job
+    places: list[tuple[int, int]]
+    checkpoints: Checkpoints | None
+
+    def kept(self) -> list[TrainedRun] | None:
+        """The runs from their files; ``None`` unless all are there."""
+        if self.checkpoints is None:
+            return None
+        found = [self.checkpoints.read(pair, *self._about()) for pair in self.job.seeds]
+        known = [run for run in found if run is not None]
+        return known if len(known) == len(found) else None
+
+    def keep(self, runs: Sequence[TrainedRun]) -> None:
+        """Write finished runs; a full disk does not cost them."""
+        if self.checkpoints is None:
+            return
+        for run in runs:
+            try:
+                self.checkpoints.write(run, *self._about())
+            except DataError as error:
+                warnings.warn(f"{error}; the run of seed {run.seed} was not kept", NotKeptWarning, stacklevel=4)
+
+    def _about(self) -> list[object]:
+        """What determines a run beside its seeds: the runs that it is trained jointly with."""
+        return [[list(pair) for pair in self.job.seeds]] if len(self.job.seeds) > 1 else []
+
+
+def _seed_pairs(problem: Problem, seeds: Sequence[int], training_seeds: Sequence[int] | None) -> list[SeedPair]:
+    """The seeds of every run."""
     if training_seeds is None:
-        return [(seed, None) for seed in seeds]
+        return [SeedPair(seed) for seed in seeds]
     if len(training_seeds) != len(seeds):
         got = f"(got {len(training_seeds)} for {len(seeds)} seeds)"
         raise InputError("training_seeds", f"must name one seed for each of 'seeds' {got}")
     pairs = zip(seeds, training_seeds, strict=True)
-    return [(seed, None if seed == other and problem.restarts_stream else other) for seed, other in pairs]
+    return [SeedPair(seed, None if seed == other and problem.restarts_stream else other) for seed, other in pairs]
 
 
-def _parts(pairs: Sequence[Pair], size: int) -> list[Sequence[Pair]]:
-    return [pairs[start : start + size] for start in range(0, len(pairs), size)]
-
-
-def _about(pair: Pair, part: Sequence[Pair]) -> list[object]:
-    """What determines a run beside its seed; nothing of a run that has one seed and is trained alone."""
-    other = [] if pair[1] is None else [pair[1]]
-    return [*other, [list(one) for one in part]] if len(part) > 1 else [*other]
-
-
-def _train(
+def _specify(
     problem: Problem,
     encoder: EncoderLike,
-    pairs: Sequence[Pair],
+    seed: int,
     head: Head,
-    settings: TrainSettings,
-    backend: Backend,
-    name: str,
-    progress: Progress | None,
-) -> list[TrainedRun]:
-    if backend == "ensemble":
-        models = [problem.build(encoder, seed, settings, head) for seed, _ in pairs]
-        streams = [seed if other is None else other for seed, other in pairs]
-        found = train_ensemble(problem, models, streams, settings, name, progress)
-        return [replace(run, seed=seed, training_seed=other) for run, (seed, other) in zip(found, pairs, strict=True)]
-    runs = []
-    for seed, other in pairs:
-        with seeded(seed, problem.device):
-            model = problem.initialize(encoder, settings, head)
-            if other is not None or problem.restarts_stream:
-                torch.manual_seed(seed if other is None else other)
-            run = train(problem, model, seed, settings, name, progress, backend)
-            runs.append(replace(run, training_seed=other))
-    return runs
+    settings: TrainSettings | str | None,
+    backend: str,
+) -> tuple[RunSpec, Model]:
+    """The specification of an encoder's runs, and the untrained model of a seed."""
+    chosen = TrainSettings.for_data(problem, encoder, settings)
+    model = problem.build(encoder, seed, chosen, head)
+    name = encoder if isinstance(encoder, str) else type(model.encoder).__name__
+    return RunSpec(problem, encoder, name, head, chosen, _choose(problem, model, backend, name)), model
 
 
 def _choose(problem: Problem, model: Model, wanted: str, name: str) -> Backend:

@@ -25,20 +25,26 @@ def runs_that_fit(problem: Problem, settings: TrainSettings, *, sparse: bool) ->
     Raises:
         DataError: If not even one fits.
     """
+    need, free = training_bytes(problem, settings, sparse=sparse), free_memory(problem.device)
+    if need > free:
+        raise DataError(
+            f"'data' must fit in memory as one batch: {problem.data.x.size(0):,} nodes need about {need / GIB:.1f} GiB "
+            f"for training (free: {free / GIB:.1f} GiB); use a smaller 'hidden_channels', an induced subgraph or a "
+            "larger machine"
+        )
+    return max(1, int(0.5 * free / need)) if need else 1
+
+
+def training_bytes(problem: Problem, settings: TrainSettings, *, sparse: bool) -> int:
+    """Bytes that training on a whole graph needs, by the estimate of :func:`runs_that_fit`; 0 for whole graphs."""
     if problem.task.level == "graph":
-        return 1
+        return 0
     x, edges = problem.data.x, int(problem.data.edge_index.size(1))
     (nodes, width), hidden, layers = x.shape, 2 * settings.hidden_channels, settings.num_layers or 2
     features = 3 * (int((x != 0).sum()) if sparse else nodes * width)
     activations, parameters = 6 * layers * nodes * hidden, 5 * width * hidden
     messages = layers * edges * (48 if sparse else hidden)
-    need, free = 4 * (features + activations + parameters + messages), free_memory(x.device)
-    if need > free:
-        raise DataError(
-            f"'data' must fit in memory as one batch: {nodes:,} nodes need about {need / GIB:.1f} GiB for training "
-            f"(free: {free / GIB:.1f} GiB); use a smaller 'hidden_channels', an induced subgraph or a larger machine"
-        )
-    return max(1, int(0.5 * free / need))
+    return int(4 * (features + activations + parameters + messages))
 
 
 def free_memory(device: torch.device) -> int:

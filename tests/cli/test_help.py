@@ -61,7 +61,7 @@ def test_help_lists_every_registered_name_within_the_width(width: int) -> None:
     command, environment = [sys.executable, "-m", "relgraph", "stitch", "--help"], {**os.environ, "COLUMNS": str(width)}
     shown = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
     assert width - 20 < max(map(len, shown.splitlines())) <= width
-    kinds = "ENCODERS METHODS STRATEGIES ANCHOR_FEATURES SPLITS DATASETS FEATURES TASKS SETTINGS"
+    kinds = "ENCODERS METHODS STRATEGIES ANCHOR_FEATURES SPLITS DATASETS FEATURES TASKS SETTINGS EXECUTORS"
     for name in kinds.split():
         for key, entry in getattr(registry, name).items():
             assert f"{key} {entry.meaning}" in " ".join(shown.split())
@@ -119,7 +119,7 @@ def test_every_option_reaches_the_experiment_and_is_recorded(here: Path, monkeyp
     command = _command(finished, "cpu", dataset="digits", features="fastrp", settings="kipf-welling")  # type: ignore[arg-type]
     assert set(OPTIONS.split()) <= set(command.split())
     assert main(["stitch", "--task", "link"]) == 1 and seen[1][1].task == "link"
-    others = {"dataset", "task", "data_root", "out", "models", "json_path", "debug"}
+    others = {"dataset", "task", "data_root", "out", "models", "json_path", "debug", "executor", "address", "cpus"}
     options = {word.removeprefix("--").replace("-", "_") for word in OPTIONS.split() if word.startswith("--")}
     assert options | others == set(inspect.signature(stitch).parameters)
 

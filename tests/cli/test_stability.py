@@ -1,9 +1,12 @@
+import contextlib
 import json
+import multiprocessing
+import os
 import random
 import signal
-import subprocess
 import sys
 import time
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import numpy as np
@@ -120,28 +123,51 @@ def test_wrong_input_is_one_sentence(
     assert words in last and last.startswith("relgraph: ")
 
 
+KILLS = 20
+FILES = ("stability.json", "runs.csv", "nodes.csv", "report.html")
+
+
+def run_study(folder: str) -> None:
+    """The command in a process of its own, with checkpoints and results in one folder."""
+    os.environ["RELGRAPH_CACHE"] = folder
+    command = ["stability", "--encoders", "gcn", "--epochs", "30", "--seeds", "8", "--device", "cpu", "--out", folder]
+    with open(os.devnull, "w") as nothing, contextlib.redirect_stdout(nothing), contextlib.redirect_stderr(nothing):
+        sys.exit(main(command))
+
+
 @pytest.mark.slow
-def test_a_study_that_is_killed_again_and_again_ends_with_the_same_document(
-    here: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("RELGRAPH_CACHE", str(here / "cache"))
-    command = [sys.executable, "-m", "relgraph", "stability", "--epochs", "30", "--seeds", "12", "--device", "cpu"]
-    cache, drawn, killed = here / "cache" / "runs", random.Random(0), 0
+def test_a_study_that_is_killed_again_and_again_ends_with_the_same_document(here: Path) -> None:
+    """Killed at random moments, resumed, and begun anew when it is finished, until it was killed 20 times."""
+    context = multiprocessing.get_context("forkserver")  # which imports torch once, not for every process
+    context.set_forkserver_preload(["relgraph.cli", "relgraph.datasets", "relgraph.studies", "torch_geometric"])
 
-    def kept() -> int:
-        return sum(path.suffix == ".safetensors" for path in cache.iterdir()) if cache.is_dir() else 0
+    def started(name: str) -> BaseProcess:
+        process = context.Process(target=run_study, args=(str(here / name),))
+        process.start()
+        return process
 
-    for _ in range(4):
-        before = kept()
-        process = subprocess.Popen([*command, "--out", "out"], stderr=subprocess.DEVNULL)
-        while kept() == before and process.poll() is None:  # at least one more run is finished
-            time.sleep(0.02)
-        time.sleep(drawn.uniform(0, 0.5))
-        process.send_signal(signal.SIGKILL)
-        killed += process.wait() == -signal.SIGKILL
-    assert killed and kept()
-    subprocess.run([*command, "--out", "out"], check=True, capture_output=True)
-    monkeypatch.setenv("RELGRAPH_CACHE", str(here / "other"))
-    subprocess.run([*command, "--out", "again"], check=True, capture_output=True)
-    for name in ("stability.json", "runs.csv", "nodes.csv", "report.html"):
-        assert (here / "out" / name).read_bytes() == (here / "again" / name).read_bytes()
+    def documents(name: str) -> list[bytes]:
+        return [(here / name / file).read_bytes() for file in FILES]
+
+    for name in ("first", "whole"):  # the first one waits for the imports
+        start, undisturbed = time.perf_counter(), started(name)
+        undisturbed.join()
+        assert undisturbed.exitcode == 0
+    longest, wanted = time.perf_counter() - start, documents("whole")
+    drawn, folder = random.Random(0), 0
+    kept: list[int] = []  # checkpoints at every kill
+    while len(kept) < KILLS:
+        process = started(f"killed{folder}")
+        process.join(drawn.uniform(0, longest))
+        process.kill()
+        process.join()
+        if process.exitcode == 0:
+            assert documents(f"killed{folder}") == wanted
+            folder += 1
+        else:
+            assert process.exitcode == -signal.SIGKILL
+            kept.append(len(list((here / f"killed{folder}" / "runs").glob("*.safetensors"))))
+    last = started(f"killed{folder}")
+    last.join()
+    assert documents(f"killed{folder}") == wanted == documents("first")
+    assert any(0 < count < 8 for count in kept)  # some were killed in the middle of training

@@ -156,7 +156,7 @@ def test_a_deeper_encoder_is_stitched_at_a_deeper_layer() -> None:
 
 def test_runs_that_are_trained_already_are_used(nodes: Experiment, monkeypatch: pytest.MonkeyPatch) -> None:
     trained = [one.trained for one in nodes.runs]
-    monkeypatch.setattr(module, "fit_many", lambda *_, **__: pytest.fail("trained"))
+    monkeypatch.setattr(module, "fit_grid", lambda *_, **__: pytest.fail("trained"))
     done = run_experiment(blocks(), settings(methods=CHEAP), runs=trained)
     for name in CHEAP:
         assert np.array_equal(done.stitched[name].outputs, nodes.stitched[name].outputs)
@@ -289,7 +289,7 @@ def test_test_rows_without_labels_do_not_count() -> None:
 def test_settings_that_do_not_fit_the_data_are_refused_before_training(
     given: dict[str, Any], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "fit_many", lambda *_, **__: pytest.fail("trained"))
+    monkeypatch.setattr(module, "fit_grid", lambda *_, **__: pytest.fail("trained"))
     asked = settings(**{"encoders": ("gcn",), **given})
     data = blocks()
     with unchanged(data), pytest.raises(InputError, match=message):

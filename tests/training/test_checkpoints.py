@@ -19,6 +19,7 @@ from relgraph.registry import ENCODERS
 from relgraph.training import TrainSettings, checkpoints, fit, fit_many
 from relgraph.training.checkpoints import code_digest
 from relgraph.training.fitting import NotKeptWarning
+from relgraph.training.job import RunSpec, SeedPair
 from tests.handmade import molecules
 from tests.training.graphs import clusters
 
@@ -28,15 +29,14 @@ SETTINGS = TrainSettings(epochs=3)
 @pytest.fixture
 def trained(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Seeds that were trained, in order."""
-    module = __import__("relgraph.training.fitting", fromlist=["_train"])
     seeds: list[int] = []
-    original = module._train
+    original = RunSpec.train
 
-    def counted(problem: Any, encoder: Any, which: Any, *rest: Any) -> Any:
-        seeds.extend(seed for seed, _ in which)
-        return original(problem, encoder, which, *rest)
+    def counted(spec: RunSpec, which: list[SeedPair], progress: Any = None) -> Any:
+        seeds.extend(pair.seed for pair in which)
+        return original(spec, which, progress)
 
-    monkeypatch.setattr(module, "_train", counted)
+    monkeypatch.setattr(RunSpec, "train", counted)
     return seeds
 
 
