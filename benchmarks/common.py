@@ -289,7 +289,7 @@ def matrices(
         "fidelity": metrics.fidelity_matrix(task, found.outputs, own),
         "seconds": np.full(values.shape, found.seconds / max(np.isfinite(values).sum(), 1)),
     }
-    if most and method != "kl":
+    if most and method != "kl" and problem.pointwise(targets[0].at):  # of other heads, states are translated
         same = cross(method_of("kl"), sources, targets, anchors=anchors, weights=weights, rows=rows, pairs=pairs)
         result["beside"] = metrics.fidelity_matrix(task, same.outputs, own)
     if decisive:

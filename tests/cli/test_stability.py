@@ -146,6 +146,9 @@ def test_a_study_that_is_killed_again_and_again_ends_with_the_same_document(here
         process.start()
         return process
 
+    def runs(name: str) -> int:
+        return len(list((here / name / "runs").glob("*.safetensors")))
+
     def documents(name: str) -> list[bytes]:
         return [(here / name / file).read_bytes() for file in FILES]
 
@@ -157,8 +160,13 @@ def test_a_study_that_is_killed_again_and_again_ends_with_the_same_document(here
     drawn, folder = random.Random(0), 0
     kept: list[int] = []  # checkpoints at every kill
     while len(kept) < KILLS:
-        process = started(f"killed{folder}")
-        process.join(drawn.uniform(0, longest))
+        process, before = started(f"killed{folder}"), runs(f"killed{folder}")
+        if len(kept) % 2:
+            process.join(drawn.uniform(0, longest))
+        else:  # in the middle of training, which is short beside the rest
+            while process.is_alive() and runs(f"killed{folder}") == before < 8:
+                time.sleep(0.01)
+            process.join(drawn.uniform(0, 0.3))
         process.kill()
         process.join()
         if process.exitcode == 0:
@@ -166,7 +174,7 @@ def test_a_study_that_is_killed_again_and_again_ends_with_the_same_document(here
             folder += 1
         else:
             assert process.exitcode == -signal.SIGKILL
-            kept.append(len(list((here / f"killed{folder}" / "runs").glob("*.safetensors"))))
+            kept.append(runs(f"killed{folder}"))
     last = started(f"killed{folder}")
     last.join()
     assert documents(f"killed{folder}") == wanted == documents("first")
