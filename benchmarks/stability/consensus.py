@@ -4,7 +4,8 @@
 
 A team is so many seeds of one encoder, trained with the settings of Kipf and Welling (2017); teams share no seed.
 ``gcn-sage`` compares teams of GCNs with teams of GraphSAGEs. Disagreement is the share of test nodes that two teams
-predict differently, mean over pairs of teams; intervals resample teams. The arms of a team of one seed are a new
+predict differently, mean over pairs of teams; intervals resample teams. On ogbn-arxiv runs are those of
+``benchmarks.ogb.run``, and four more. The arms of a team of one seed are a new
 training (plain), and the old head kept on the encoder of a later run.
 """
 
@@ -44,13 +45,18 @@ from relgraph.training import TrainSettings, fit_many
 Array = NDArray[Any]
 FEW = 128
 MOST_TEAMS = 10
-SEEDS = {"sage": 25, "photo": 10, "gat": 10}
+SEEDS = {"sage": 25, "photo": 10, "gat": 10, "ogbn-arxiv": 8}  # where fewer are trained than elsewhere
 LONG = ("photo", "gat")  # whose training is long: runs are kept in the cache
+ARXIV = "ogbn-arxiv"
 
 
 @lru_cache(maxsize=2)
 def trained(problem: Problem, encoder: str, seeds: range, epochs: int, device: str) -> list[Run]:
     """Runs of all seeds, trained side by side, or read from the cache where training is long."""
+    if problem.name == ARXIV:
+        return trained_runs(
+            problem, encoder, seeds, argparse.Namespace(epochs=min(epochs, 100), device=device), settings=None
+        )
     if problem.name in LONG or encoder in LONG:
         return trained_runs(problem, encoder, seeds, argparse.Namespace(epochs=epochs, device=device))
     settings = TrainSettings.for_data(problem, encoder, "kipf-welling", **({"epochs": epochs} if epochs else {}))
@@ -118,7 +124,9 @@ def single(runs: Sequence[Run], names: Sequence[str]) -> Iterator[Row]:
 
 def measure(cell: Row, options: argparse.Namespace) -> Iterable[Row]:
     """Rows of all arms for teams of one size."""
-    problem, kinds, size = node_problem(cell["dataset"], options.data_root), cell["team"].split("-"), cell["size"]
+    kinds, size = cell["team"].split("-"), cell["size"]
+    features = "spectral" if cell["dataset"] == ARXIV else None
+    problem = node_problem(cell["dataset"], options.data_root, 0, features)
     teams = teams_of(kinds, size, problem, options)
     names = [team[0].encoder for team in teams]
     if size == 1:
@@ -136,8 +144,10 @@ def measure(cell: Row, options: argparse.Namespace) -> Iterable[Row]:
 
 
 def exists(cell: Row) -> bool:
-    """Teams of ten of GCNs where training is short; other encoders on two graphs."""
+    """Teams of ten of GCNs where training is short; other encoders on two graphs; four GCNs on ogbn-arxiv."""
     dataset, encoders, size = cell["dataset"], cell["team"], cell["size"]
+    if dataset == ARXIV or size == 4:
+        return dataset == ARXIV and encoders == "gcn" and size in (1, 4)
     if encoders == "gcn":
         return size < 10 or dataset != "photo"
     return dataset in ("cora", "citeseer") and size < 10
@@ -147,9 +157,9 @@ STUDY = Study(
     __file__,
     measure,
     {
-        "dataset": ("cora", "citeseer", "pubmed", "photo"),
+        "dataset": ("cora", "citeseer", "pubmed", "photo", ARXIV),
         "team": ("gcn", "sage", "gcn-sage", "gat"),
-        "size": (1, 2, 5, 10),
+        "size": (1, 2, 4, 5, 10),
     },
     settings={"seeds": 50, "epochs": 200},
     exists=exists,
