@@ -128,7 +128,8 @@ def measure(cell: Row, options: argparse.Namespace) -> Iterable[Row]:
     problem = node_problem(dataset, options.data_root, features=features, device=options.device)
     count = options.averaged_seeds if arm == "averaged" else options.gat_seeds if encoder == "gat" else options.seeds
     seeds = range(count)
-    runs = runs_of(problem, trained(problem, encoder, arm, seeds, options.epochs))
+    models = [run.model for run in trained(problem, encoder, arm, seeds, options.epochs)]
+    runs = runs_of(problem, {encoder: models}, {encoder: seeds})
     found = study(Material(runs, problem)).sections
     accuracy, pairs = found["accuracy"]["models"][encoder], found["predictions"]["models"][encoder]
     row: dict[str, Any] = {"seeds": len(seeds), "accuracy": accuracy["mean"], "accuracy_std": accuracy["std"]}
