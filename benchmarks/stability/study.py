@@ -5,7 +5,7 @@
 GCNs with the default settings. ``part`` is a section of the study. Sources: so many runs in which one source of
 randomness varies, or all of them; ``share`` is the disagreement over that of all together, ``variance_share`` the
 variance of the accuracy over that of all together. Remedies: disagreement, its ratio to that of plain retraining,
-accuracy and what is gained over plain models of the same runs; ``encoders`` at inference, ``trainings`` of a version.
+accuracy and what is gained over plain models of the same runs; ``inference_encoders``, and ``trainings`` of a version.
 Representations: similarity of two runs' spaces, calibrated to 1 for equal and 0 for unrelated ones, and ``spearman``,
 the rank correlation of dissimilarity with the disagreement of the two runs.
 """
@@ -33,7 +33,7 @@ def measure(cell: Row, options: argparse.Namespace) -> Iterable[Row]:
             yield {"part": part, "what": sections[part]["titles"][name]} | row
     for block in sections["representations"]["blocks"]:
         for one in block["figures"]:
-            row = {"part": "representations", "what": f"{one['measure']}, {one['space']}", "n": block["pairs"]}
+            row = {"part": "representations", "what": f"{one['measure']}, {one['space']}", "pairs": block["pairs"]}
             row |= columns("score", one["score"], worst=False)
             if one["spearman"]:
                 row |= columns("spearman", {"mean": one["spearman"]["value"], **one["spearman"]}, worst=False)
@@ -43,7 +43,7 @@ def measure(cell: Row, options: argparse.Namespace) -> Iterable[Row]:
 def sources(found: Any) -> Iterator[tuple[str, Row]]:
     """A row for every source of variation."""
     for name, one in found["sources"].items():
-        row: Row = {"n": one["runs"], "test_accuracy": one["accuracy"], "std": one["std"]}
+        row: Row = {"runs": one["runs"], "test_accuracy": one["accuracy"], "std": one["std"]}
         row |= columns("disagreement", one["disagreement"], worst=False) | {"share": one.get("disagreement_share")}
         yield name, row | columns("variance_share", one.get("variance_share"), worst=False)
 
@@ -51,7 +51,11 @@ def sources(found: Any) -> Iterator[tuple[str, Row]]:
 def remedies(found: Any) -> Iterator[tuple[str, Row]]:
     """A row for every remedy."""
     for name, one in found["remedies"].items():
-        row: Row = {"n": one["accuracy"]["n"], "encoders": one["encoders"], "trainings": one["trainings"]}
+        row: Row = {
+            one["of"]: one["accuracy"]["n"],
+            "inference_encoders": one["encoders"],
+            "trainings": one["trainings"],
+        }
         for key in ("disagreement", "ratio", "accuracy", "gain"):
             row |= columns("test_accuracy" if key == "accuracy" else key, one[key], worst=False)
         yield name, row
