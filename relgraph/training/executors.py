@@ -55,7 +55,7 @@ class Executor(ABC):
     """Runs training jobs; a context that holds what it needs for that, which may be entered several times.
 
     Attributes:
-        distributed: Whether jobs run in other processes; every run is then a job of its own.
+        distributed: Whether jobs run in other processes; but for blocks, every run is then a job of its own.
     """
 
     distributed: ClassVar[bool]
