@@ -33,6 +33,9 @@ HOLDS = {
     "Mini-batches": lambda n: len(n["space"]) == 16,
     "A head of scikit-learn": lambda n: n["same"] > 0.9,
     "Go on after the graph has grown": lambda n: (n["answers"] == n["whole"].y).float().mean() > 0.8,
+    "Ask how much of a result is the seed": lambda n: (
+        {"accuracy", "representations", "remedies"} <= {*n["found"].sections}
+    ),
 }
 
 
