@@ -216,6 +216,9 @@ def targets(spec: Where, order: Where) -> str:
             missed = found is not None and not RULES[one["rule"]](found, wanted)
             cells.append(f"**{text}** (missed)" if missed else text)
             shown += [f"{wanted:g}"] if found is not None else []
+        if not shown:  # not measured yet
+            every = one["wanted"].values() if isinstance(one["wanted"], Mapping) else [one["wanted"]]
+            shown = [f"{wanted:g}" for wanted in every]
         lines.append([one["what"], f"{one['rule']} {' / '.join(dict.fromkeys(shown))}", *cells])
     across = ["measured"] if len(spec["across"]) == 1 else map(label, spec["across"])
     return markdown(["what", "wanted", *across], lines)
