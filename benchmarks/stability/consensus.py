@@ -43,7 +43,7 @@ from relgraph.studies.teams import teams_of as split
 from relgraph.training import TrainSettings, fit_many
 
 Array = NDArray[Any]
-FEW = 128
+FEW, MANY = 128, 32768
 MOST_TEAMS = 10
 SEEDS = {"sage": 25, "photo": 10, "gat": 10, "ogbn-arxiv": 8}  # where fewer are trained than elsewhere
 LONG = ("photo", "gat")  # whose training is long: runs are kept in the cache
@@ -76,6 +76,8 @@ def team_outputs(team: Team) -> Iterator[tuple[str, list[Tensor]]]:
     every = torch.arange(count)
     yield "first", [consensus_outputs(team, default_rows(count), 1)]
     yield "consensus", [consensus_outputs(team, default_rows(count))]
+    if count > MANY:
+        yield f"consensus-{MANY}", [consensus_outputs(team, torch.randperm(count, generator=draw)[:MANY])]
     unseen = every[~torch.isin(every, problem.test)]
     yield "no-test-rows", [consensus_outputs(team, unseen[default_rows(len(unseen))])]
     yield "ensemble", [ensemble_outputs(team)]
