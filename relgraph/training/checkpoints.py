@@ -60,9 +60,9 @@ class Checkpoints:
 
     def write(self, run: TrainedRun, *about: object) -> None:
         """Write a run, whole or not at all."""
-        state, values = RunRecord.of(run)
+        record = RunRecord.of(run)
         path = self.path(SeedPair(run.seed, run.training_seed), *about)
-        save_record(path, FORMAT, state, {"run": json.dumps(values)})
+        save_record(path, FORMAT, record.state, {"run": json.dumps(record.about)})
 
 
 def code_digest(model: torch.nn.Module) -> str:

@@ -83,8 +83,8 @@ class LocalExecutor(Executor):
 
     def train(self, jobs: Sequence[Job], progress: Progress) -> Generator[tuple[int, list[TrainedRun]], None, None]:
         """The place of every job and its runs, in order."""
-        for place, (spec, seeds) in enumerate(jobs):
-            yield place, spec.train(seeds, progress)
+        for place, job in enumerate(jobs):
+            yield place, job.spec.train(job.seeds, progress)
 
 
 class RayExecutor(Executor):
@@ -136,12 +136,13 @@ class RayExecutor(Executor):
             return
         ray = import_extra("ray", "ray")
         sent: dict[int, Any] = {}
-        for spec, _ in jobs:
-            if id(spec.problem) not in sent:
-                sent[id(spec.problem)] = ray.put(_pack(spec.problem))
+        for problem in (job.spec.problem for job in jobs):
+            if id(problem) not in sent:
+                sent[id(problem)] = ray.put(_pack(problem))
         counter = ray.remote(_Counter).options(num_cpus=0, max_restarts=-1).remote()
         task, refs, pending = ray.remote(_train), [], {}
-        for place, (spec, seeds) in enumerate(jobs):
+        for place, job in enumerate(jobs):
+            spec, seeds = job.spec, job.seeds
             options = self._resources(ray, spec) | {"max_retries": RETRIES, "name": f"{spec.name}-{seeds[0].seed}"}
             asked = _Task.of(spec, seeds, place, self.cpus)
             refs.append(task.options(**options).remote([sent[id(spec.problem)]], asked, counter))
@@ -152,7 +153,7 @@ class RayExecutor(Executor):
                 # Not by Ray's own wait, which swallows the exceptions that handlers of signals raise.
                 for future in wait(pending, timeout=_INTERVAL, return_when=FIRST_COMPLETED).done:
                     place = pending.pop(future)
-                    spec, seeds = jobs[place]
+                    spec, seeds = jobs[place].spec, jobs[place].seeds
                     records, messages = _result(ray, future, f"'{spec.name}' from seed {seeds[0].seed}")
                     for category, message in messages:
                         warnings.warn(message, category, stacklevel=2)

@@ -33,7 +33,8 @@ class SeedPair(NamedTuple):
     training: int | None = None
 
 
-class RunRecord(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class RunRecord:
     """A finished run as plain values, for a file or for another process.
 
     Args:
@@ -110,7 +111,8 @@ class RunSpec:
         return TrainedRun(model.to(self.problem.device).eval(), self.name, seeds.seed, **about)
 
 
-class Job(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Job:
     """Runs that one process trains at once."""
 
     spec: RunSpec

@@ -42,7 +42,7 @@ def test_a_grid_is_every_encoder_from_every_seed(tmp_path: Path) -> None:
 def test_seeds_share_a_job_only_where_nothing_is_kept_or_lost(tmp_path: Path) -> None:
     class Seen(LocalExecutor):
         def train(self, jobs: Any, progress: Any) -> Any:
-            sizes.append([len(seeds) for _, seeds in jobs])
+            sizes.append([len(job.seeds) for job in jobs])
             return super().train(jobs, progress)
 
     class Elsewhere(Seen):
