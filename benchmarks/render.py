@@ -43,6 +43,7 @@ LABELS = {
     "kappa": "mean kappa", "kappa_size": "mean size of kappa", "kappa_max": "largest size", "draw": "mean of draws",
     "draw_best": "best draw", "below": "pairs below 0.97", "n": "pairs", "chance": "constant",
     "agreement": "agreement of two models", "agreement_encoders": "of two encoders", "r1": "R@1", "r10": "R@10",
+    "auc": "margin", "degree_auc": "degree", "homophily_auc": "homophily",
     "component": "in the largest component", "mrr": "MRR", "overlap": "overlap@10",
     "of_ensemble": "over ensemble", "gain": "accuracy gained",
 }  # fmt: skip

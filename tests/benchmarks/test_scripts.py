@@ -40,6 +40,7 @@ TINY = {
     "measures.scaling": "--share 0.02",
     "stability.consensus": "--dataset cora --team gcn gcn-sage --size 1 2 --seeds 4 --epochs 3",
     "stability.tune": "--choice ensemble 128/closest/log/2/- embeddings/one embeddings/procrustes --seeds 4 --epochs 3",
+    "stability.margin": "--dataset cora --seeds 3 --epochs 3",
     "stability.study": "--dataset cora --split public --seeds 4 --epochs 2",
     "tables.trust": "--dataset cora --seeds 2 --epochs 3 --anchors 256",
     "versions.run": "--graph cora --cut 0 --encoder gcn --seeds 1 --epochs 3",
