@@ -106,9 +106,9 @@ def representations_section(material: Material) -> dict[str, Any]:
 
 def why_not(material: Material) -> str | None:
     """Why spaces of the runs are not compared; ``None`` if they are."""
-    if material.problem is None:
+    if not material.models and not material.whole:
         return "Representations need models: only predictions were given."
-    if not material.models:
+    if material.problem is None or not material.models:
         return f"Representations are not compared: {material.whole}."
     if len(sampled_rows(material.problem)[1]) < 2:
         return "Representations are not compared: there are no two rows beside the test rows, for anchors."
