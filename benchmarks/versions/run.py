@@ -15,6 +15,8 @@ from that of the old model on the old graph (``changed``) and on the later one (
   answers of the neighbors.
 * ``kl-now``: ``kl`` with the outputs of the old model on the later graph, where features mean the same. ``kl-now-all``:
   the same from all nodes of the old release.
+* ``kl-now-blended``, ``kl-now-all-blended``, ``retrained-blended``: the mean of the probabilities of that arm and of
+  those of the old model on the later graph.
 * ``kl-lasting``: ``kl`` from anchors whose neighborhood changed least. ``kl-lasting-aided``: the same, adjusted and
   smoothed (with the outputs of ``kl-now`` it was no better on validation nodes of 2014 and 2016).
 * ``kl-half-gone``: ``kl`` from what is left of twice as many anchors, half of which are gone.
@@ -47,7 +49,7 @@ from relgraph.anchors import AnchorSet, PublishedHead, lasting_nodes, shared_ids
 from relgraph.maps import fit_map
 from relgraph.stitching import Run
 from relgraph.training import fit_linear_head
-from relgraph.versions import adjust_priors, smooth
+from relgraph.versions import adjust_priors, blend, smooth
 
 LATER = 5  # the first seed of the later runs on small graphs
 METHODS = ("kl", "ridge", "procrustes")
@@ -210,7 +212,10 @@ def arms(upgrade: Upgrade, counts: Iterable[int], draws: int, graph: str) -> Ite
         if method == "kl":
             yield "kl-all-aided", 0, 0, upgrade.aided(outputs, upgrade.then)
     if comparable:
-        yield "kl-now-all", 0, 0, upgrade.converted("kl", everyone, upgrade.kept)
+        outputs = upgrade.converted("kl", everyone, upgrade.kept)
+        yield "kl-now-all", 0, 0, outputs
+        yield "kl-now-all-blended", 0, 0, blend(outputs, upgrade.kept)
+        yield "retrained-blended", 0, 0, blend(refitted, upgrade.kept)
     outputs = upgrade.converted("kl", upgrade.steady())
     yield "kl-all-lasting", 0, 0, outputs
     yield "kl-all-lasting-aided", 0, 0, upgrade.aided(outputs, upgrade.then)
@@ -231,7 +236,9 @@ def arms(upgrade: Upgrade, counts: Iterable[int], draws: int, graph: str) -> Ite
                 yield "kl-lasting", count, draw, outputs
                 yield "kl-lasting-aided", count, draw, upgrade.aided(outputs, upgrade.then)
                 if comparable:
-                    yield "kl-now", count, draw, upgrade.converted("kl", rows, upgrade.kept)
+                    outputs = upgrade.converted("kl", rows, upgrade.kept)
+                    yield "kl-now", count, draw, outputs
+                    yield "kl-now-blended", count, draw, blend(outputs, upgrade.kept)
                 mixed = rows[torch.randperm(count, generator=torch.Generator().manual_seed(draw))]
                 shuffled = upgrade.then.clone()
                 shuffled[rows] = upgrade.then[mixed]

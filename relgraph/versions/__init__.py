@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
-from relgraph.versions.adjustment import adjust_priors, smooth
+from relgraph.versions.adjustment import adjust_priors, blend, smooth
 from relgraph.versions.drift import Drift, drift
 from relgraph.versions.expectation import Calibration, Expectation
 from relgraph.versions.result import Expected, Upgrade
 from relgraph.versions.upgrade import upgrade
 
-__all__ = ["Calibration", "Drift", "Expectation", "Expected", "Upgrade", "adjust_priors", "drift", "smooth", "upgrade"]
+__all__ = [
+    "Calibration",
+    "Drift",
+    "Expectation",
+    "Expected",
+    "Upgrade",
+    "adjust_priors",
+    "blend",
+    "drift",
+    "smooth",
+    "upgrade",
+]

@@ -1,4 +1,4 @@
-"""Adjust answers to a graph that has grown: to other class shares among new rows, and to answers of the neighbors."""
+"""Adjust answers to a graph that has grown: to class shares among new rows, answers of the neighbors, old answers."""
 
 from __future__ import annotations
 
@@ -121,18 +121,71 @@ def smooth(
     """
     outputs = check_rows("outputs", outputs)
     check_edges(edge_index, len(outputs))
-    if not 0 <= share <= 1:
-        raise InputError("share", f"must be between 0 and 1 (got {share}); 0 leaves the outputs as they are")
-    own = (inverse_temperature * outputs.double()).softmax(dim=1)
+    own = (inverse_temperature * _checked(outputs, share)).softmax(dim=1)
     answers = own
     if known is not None:
-        known = check_rows("known", known)
-        if known.size(1) != outputs.size(1) or len(known) > len(outputs):
-            most = f"at most {len(outputs)} rows of {outputs.size(1)} outputs"
-            raise InputError("known", f"must have {most}, those of the first rows (got {tuple(known.shape)})")
-        answers = torch.cat([(inverse_temperature * known.double()).softmax(dim=1), own[len(known) :]])
+        answers = _answers(outputs, own, known, inverse_temperature)
     source, target = edge_index.to(outputs.device)
     degree = torch.bincount(target, minlength=len(outputs))
     around = torch.zeros_like(own).index_add_(0, target, answers[source]) / degree.clamp(min=1).unsqueeze(1)
     mixed = torch.where((degree > 0).unsqueeze(1), (1 - share) * own + share * around, own)
-    return (mixed.clamp(min=1e-300).log() / inverse_temperature).to(outputs)
+    return _logits(mixed, outputs, inverse_temperature)
+
+
+def blend(
+    outputs: Tensor,
+    known: Tensor,
+    *,
+    share: float = 0.5,
+    inverse_temperature: float = INVERSE_TEMPERATURE,
+) -> Tensor:
+    r"""Average probabilities with those of the old answer to the same row, so that fewer answers change.
+
+    .. math:: \tilde p_i = (1 - s) \, p_i + s \, a_i
+
+    with the old answers ``a`` on the first rows; the others do not change. Most answers that a new version changes are
+    those that were close to a tie: the mean changes an answer only where the new version is surer of the other one than
+    the old version was of its own. Milani Fard et al. (Launch and iterate: reducing prediction churn,
+    NeurIPS 2016) call the share of changed answers *churn*; ``benchmarks/versions`` measures it.
+
+    Args:
+        outputs: Logits of all rows, shape ``(N, C)``.
+        known: Logits of the old version on the first rows, shape ``(M, C)`` with ``M <= N``.
+        share: ``s``, from 0 to 1.
+        inverse_temperature: Of the probabilities, as of :func:`adjust_priors`.
+
+    Returns:
+        Logits, whose softmax at the same temperature is the average.
+
+    Raises:
+        InputError: If shapes do not fit, or ``share`` is not between 0 and 1.
+
+    Example:
+        >>> outputs = torch.tensor([[0.0, 0.1], [0.0, 2.0], [0.0, 0.1]])
+        >>> blend(outputs, torch.tensor([[0.3, 0.0], [0.3, 0.0]])).argmax(dim=1)
+        tensor([0, 1, 1])
+    """
+    outputs = check_rows("outputs", outputs)
+    own = (inverse_temperature * _checked(outputs, share)).softmax(dim=1)
+    answers = _answers(outputs, own, known, inverse_temperature)
+    return _logits((1 - share) * own + share * answers, outputs, inverse_temperature)
+
+
+def _checked(outputs: Tensor, share: float) -> Tensor:
+    if not 0 <= share <= 1:
+        raise InputError("share", f"must be between 0 and 1 (got {share}); 0 leaves the outputs as they are")
+    return outputs.double()
+
+
+def _answers(outputs: Tensor, own: Tensor, known: Tensor, inverse_temperature: float) -> Tensor:
+    """Probabilities of the old answers on the first rows, and the rows' own ones on the others."""
+    known = check_rows("known", known)
+    if known.size(1) != outputs.size(1) or len(known) > len(outputs):
+        most = f"at most {len(outputs)} rows of {outputs.size(1)} outputs"
+        raise InputError("known", f"must have {most}, those of the first rows (got {tuple(known.shape)})")
+    return torch.cat([(inverse_temperature * known.to(own)).softmax(dim=1), own[len(known) :]])
+
+
+def _logits(probabilities: Tensor, outputs: Tensor, inverse_temperature: float) -> Tensor:
+    """Logits of these probabilities at the temperature, in the type of the outputs."""
+    return (probabilities.clamp(min=1e-300).log() / inverse_temperature).to(outputs)

@@ -17,7 +17,7 @@ from relgraph.fingerprints import compare_fingerprints
 from relgraph.maps import MatchedAnchors, NoCorrespondenceWarning, convert, expected_fidelity
 from relgraph.maps.expected import left_out_outputs
 from relgraph.maps.methods import estimator_for, require
-from relgraph.versions.adjustment import adjust_priors, smooth
+from relgraph.versions.adjustment import adjust_priors, blend, smooth
 from relgraph.versions.expectation import Expectation
 from relgraph.versions.result import Expected, Upgrade
 from relgraph.versions.rows import AnsweredRows
@@ -39,6 +39,7 @@ def upgrade(
     y: Tensor | None = None,
     train: Tensor | None = None,
     edge_index: Tensor | None = None,
+    kept_share: float = 0.0,
     method: str | None = None,
 ) -> Upgrade:
     r"""Convert an old version's head to a new version's embeddings, and judge whether to use it.
@@ -83,6 +84,8 @@ def upgrade(
             them. A mask or row numbers; by default none.
         edge_index: Edges among the rows, shape ``(2, E)``, by which outputs are smoothed
             (:func:`relgraph.versions.smooth`).
+        kept_share: The share of the old answers ``kept`` in the outputs (:func:`relgraph.versions.blend`). With 0.5
+            fewer than half as many answers change as with a new head; the verdict is about the head alone.
         method: The map, as of :func:`relgraph.convert`.
 
     Raises:
@@ -121,6 +124,10 @@ def upgrade(
         if not issubclass(category, GraphGrownWarning):  # what an upgrade is for
             warnings.warn(text, category, stacklevel=2)
     estimator = estimator_for(head, method)
+    if not 0 <= kept_share <= 1:
+        raise InputError("kept_share", f"must be between 0 and 1 (got {kept_share}); 0.5 is the mean of both")
+    if kept_share and kept is None:
+        raise InputError("kept_share", f"must be 0 without 'kept' (got {kept_share}); pass the old answers")
     if head.mode != "multiclass" or matched.values.size(1) < 2:
         _only_anchors(head, kept=kept, retrained=retrained, y=y, train=train, edge_index=edge_index)
         value = expected_fidelity(matched, estimator)
@@ -154,6 +161,8 @@ def upgrade(
             outputs = adjust_priors(outputs, rows.new)
         if edge_index is not None:
             outputs = smooth(outputs, edge_index)
+        if rows.kept is not None and kept_share:
+            outputs = blend(outputs, rows.kept, share=kept_share)
     distances = {} if rows is None else _distances(space, rows)
     notes = _notes(space, head, distances)
     counts = {} if rows is None else {group: len(numbers) for group, numbers in rows.groups.items()}

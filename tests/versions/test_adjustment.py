@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from relgraph.errors import InputError
-from relgraph.versions import adjust_priors, smooth
+from relgraph.versions import adjust_priors, blend, smooth
 
 
 def mixture(shares: list[float], count: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -95,6 +95,40 @@ def test_wrong_arguments_of_smoothing_are_one_sentence(arguments: dict[str, obje
     given: dict[str, object] = {"edge_index": torch.tensor([[0], [1]])} | arguments
     with pytest.raises(InputError, match=sentence):
         smooth(torch.zeros(3, 2), **given)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_a_blend_is_the_mean_of_the_probabilities_row_by_row(share: float) -> None:
+    generator = torch.Generator().manual_seed(0)
+    outputs = torch.randn(9, 4, generator=generator, dtype=torch.float64)
+    known = torch.randn(6, 4, generator=generator, dtype=torch.float64)
+    found = blend(outputs, known, share=share, inverse_temperature=1.5)
+    for row, (own, blended) in enumerate(zip(outputs, found, strict=True)):
+        expected = (1.5 * own).softmax(dim=0)
+        if row < len(known):
+            expected = (1 - share) * expected + share * (1.5 * known[row]).softmax(dim=0)
+        torch.testing.assert_close((1.5 * blended).softmax(dim=0), expected)
+
+
+def test_a_blend_changes_fewer_answers_and_none_with_a_share_of_one() -> None:
+    generator = torch.Generator().manual_seed(0)
+    outputs, known = (torch.randn(400, 3, generator=generator) for _ in range(2))
+    changed = [float((blend(outputs, known, share=s).argmax(1) != known.argmax(1)).float().mean()) for s in (0, 0.5, 1)]
+    assert changed[0] > 1.5 * changed[1] > changed[2] == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"share": -0.1}, "'share' must be between 0 and 1"),
+        ({"known": torch.zeros(9, 2)}, "'known' must have at most 3 rows of 2 outputs"),
+        ({"known": torch.full((3, 2), torch.nan)}, "'known'"),
+    ],
+)
+def test_wrong_arguments_of_a_blend_are_one_sentence(arguments: dict[str, object], sentence: str) -> None:
+    given: dict[str, object] = {"known": torch.zeros(3, 2)} | arguments
+    with pytest.raises(InputError, match=sentence):
+        blend(torch.zeros(3, 2), **given)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

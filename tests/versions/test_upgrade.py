@@ -65,6 +65,17 @@ def test_a_poor_conversion_is_not_used() -> None:
     assert "keep" in found.reason or "old answers" in found.reason
 
 
+def test_a_share_of_the_old_answers_in_the_outputs_changes_fewer_of_them() -> None:
+    before, after, _, head = world(noise=1.0)
+    kept, pieces = head(before), published(before, after, head)
+    changed = []
+    for share in (0.0, 0.5, 1.0):
+        found = rg.upgrade(*pieces, after, old=torch.arange(OLD), kept=kept, kept_share=share)
+        changed.append(float((found.outputs.argmax(dim=1) != kept.argmax(dim=1)).float().mean()))
+        assert torch.equal(found.head(after), rg.upgrade(*pieces, after).head(after))
+    assert changed[0] > 1.3 * changed[1] > changed[2] == 0
+
+
 def test_labels_decide_between_the_three_ways() -> None:
     before, after, y, head = world()
     known = torch.where(torch.arange(ROWS) < 600, y, -1)
@@ -163,6 +174,8 @@ def test_ids_name_the_rows() -> None:
         ({"z": torch.zeros(ROWS, 3)}, "'z' must be 8 wide"),
         ({"z": None, "old": torch.arange(3)}, "'old' must be left out without 'z'"),
         ({"method": "nearest"}, "'method' must be one of"),
+        ({"kept_share": 0.5}, "'kept_share' must be 0 without 'kept'"),
+        ({"kept_share": 1.5, "kept": torch.zeros(ROWS, CLASSES)}, "'kept_share' must be between 0 and 1"),
     ],
 )
 def test_wrong_arguments_are_one_sentence(arguments: dict[str, object], sentence: str) -> None:
