@@ -50,7 +50,14 @@ def judged(pair: Upgrade, cell: Row, *, labels: bool) -> Row:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         found = rg.upgrade(
-            space, head, pair.after.z, old=torch.arange(pair.old.num_nodes), kept=kept, method=cell["method"], **more
+            space,
+            head,
+            pair.after.z,
+            old=torch.arange(pair.old.num_nodes),
+            kept=kept,
+            edge_index=problem.data.edge_index,
+            method=cell["method"],
+            **more,
         )
     answers = {"convert": found.head(pair.after.z), "keep": kept, "retrain": pair.refitted()}
     old, new = old_test(pair.old, pair.new)
@@ -63,6 +70,7 @@ def judged(pair: Upgrade, cell: Row, *, labels: bool) -> Row:
     then = pair.then.argmax(dim=1)
     own = float((then[old] == problem.y[old]).float().mean())
     row: Row = {"verdict": found.verdict}
+    row |= {f"agreement_{way}": value for way, value in found.agreement.items()}
     for group in ("old", "new"):
         one = found.expected[group]["convert"]
         reference = own if group == "old" and not labels else accuracy["retrain"][group]

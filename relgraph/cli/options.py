@@ -32,7 +32,7 @@ _OTHERS = {
     "new": "NEW",
 }
 _SAME = ("dataset", "task", "features", "encoders", "seeds", "methods", "split", "settings", "epochs", "device")
-_TABLES = ("out", "key", "anchors", "rows", "kept", "labels", "null", "level", "runs", "sources")
+_TABLES = ("out", "key", "anchors", "rows", "kept", "labels", "edges", "null", "level", "runs", "sources")
 _EXECUTORS = ("executor", "address", "cpus")
 _COMPARE = ("measures", "permutations", "matrix", "seed")
 OPTIONS = {**{argument: f"--{argument}" for argument in (*_SAME, *_TABLES, *_COMPARE, *_EXECUTORS)}, **_OTHERS}

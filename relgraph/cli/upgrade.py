@@ -26,7 +26,8 @@ HELP = "\n\n".join(
         "the new version. A head is converted to the new embeddings; of two tables, the new one is translated into "
         "the coordinates of the old one.",
         "The verdict and what to expect are printed before anything is written. With --labels they are measured on "
-        "labels, else on anchors that the map was fitted without. --out is written only if the verdict is 'convert' "
+        "labels, else on anchors that the map was fitted without; without labels, --kept and --edges let the neighbors "
+        "judge between converted and old answers. --out is written only if the verdict is 'convert' "
         "and the expected fidelity is at least --min-fidelity; else the exit status is 1.",
         listed("Methods", registry.MAPS),
     ]
@@ -44,6 +45,9 @@ def upgrade(
     kept: Annotated[Path | None, option("TABLE", "Old answers on --rows (logits), to compare with.", "none")] = None,
     labels: Annotated[
         Path | None, option("FILE", "CSV or Parquet with id, label and, if trained on, train.", "none")
+    ] = None,
+    edges: Annotated[
+        Path | None, option("FILE", "CSV or Parquet with source and target: neighbors of the rows.", "none")
     ] = None,
     method: Annotated[str | None, option("NAME", "The map, from the list above.", "kl for classes, else ridge")] = None,
     min_fidelity: Annotated[
@@ -65,11 +69,11 @@ def upgrade(
         tell("load", 0, 0)
         from relgraph.versions.files import upgrade_files
 
-        given: dict[str, Any] = {"rows": rows, "old_rows": old_rows, "kept": kept, "labels": labels, "method": method}
+        given: dict[str, Any] = {"rows": rows, "old_rows": old_rows, "kept": kept, "labels": labels, "edges": edges}
         try:
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always")
-                found = upgrade_files(old, new, out=out, **given)
+                found = upgrade_files(old, new, out=out, method=method, **given)
         except InputError as error:  # the option of another command is called --methods
             raise InputError("--method", error.message) if error.argument == "method" else error from error
     text = json.dumps(found.document, indent=1) + "\n"
@@ -89,8 +93,9 @@ def upgrade(
         from relgraph.report import save_html
         from relgraph.report.upgrade import upgrade_report
 
-        paths = {"rows": rows, "old-rows": old_rows, "kept": kept, "labels": labels, "method": method}
-        words = [word for name, value in paths.items() if value is not None for word in (f"--{name}", str(value))]
+        words = []
+        for name, value in (given | {"method": method}).items():
+            words += [] if value is None else [f"--{name.replace('_', '-')}", str(value)]
         command = shlex.join(["relgraph", "upgrade", str(old), str(new), *words])
         save_html(upgrade_report(found.document, command=command, warnings=warned), report)
         shown.print(f"written: {report}", markup=False)

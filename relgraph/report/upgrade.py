@@ -70,6 +70,9 @@ def _head(document: Mapping[str, Any]) -> list[Section]:
     if document["distances"]:
         shown = ", ".join(f"{group} rows {value:.2f}" for group, value in document["distances"].items())
         facts.append(("distance to the nearest anchor", f"{shown} (1 is the mean distance of old rows to the center)"))
+    if agreement := document.get("agreement"):
+        shown = ", ".join(f"{value:.3f} ({way})" for way, value in agreement.items())
+        facts.append(("agreement with the neighbors' answers", f"{shown}; 1 is always, 0 as often as by chance"))
     return [
         Section("What to expect", tables=[Table("expected", "Every way to go on", columns, rows, note)]),
         Section("How it was converted", text=_sentences(document["notes"]), facts=facts),

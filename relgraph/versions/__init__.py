@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from relgraph.versions.adjustment import adjust_priors, blend, smooth
+from relgraph.versions.agreement import neighbor_agreement
 from relgraph.versions.drift import Drift, drift
 from relgraph.versions.expectation import Calibration, Expectation
 from relgraph.versions.result import Expected, Upgrade
@@ -17,6 +18,7 @@ __all__ = [
     "adjust_priors",
     "blend",
     "drift",
+    "neighbor_agreement",
     "smooth",
     "upgrade",
 ]

@@ -60,6 +60,7 @@ def upgrade_files(
     old_rows: PathLike | None = None,
     kept: PathLike | None = None,
     labels: PathLike | None = None,
+    edges: PathLike | None = None,
     method: str | None = None,
 ) -> FileUpgrade:
     """Judge an upgrade by files, without writing; see :func:`relgraph.upgrade`.
@@ -74,6 +75,8 @@ def upgrade_files(
         kept: Table of old answers, logits, with a row for each of ``rows``.
         labels: CSV or Parquet file with the columns ``id`` and ``label``, and optionally ``train``, which is true
             where the old head was trained on the label.
+        edges: CSV or Parquet file with the columns ``source`` and ``target``: ids of neighbors, and of rows beside
+            them. Edges with an id that ``rows`` has not are left out.
         method: The map.
 
     Raises:
@@ -82,9 +85,10 @@ def upgrade_files(
     """
     before, after = open_piece(old), open_piece(new)
     if "table" in (before.kind, after.kind):
-        return _tables(before, after, out, method, rows=rows, old_rows=old_rows, kept=kept, labels=labels)
+        others = {"rows": rows, "old_rows": old_rows, "kept": kept, "labels": labels, "edges": edges}
+        return _tables(before, after, out, method, **others)
     head, space = _head(before), _space(after)
-    given = _rows(rows, old_rows=old_rows, kept=kept, labels=labels)
+    given = _rows(rows, old_rows=old_rows, kept=kept, labels=labels, edges=edges)
     found: Upgrade = upgrade(space, head, **given, method=method)
     fidelity = found.expectation("fidelity")
 
@@ -159,6 +163,8 @@ def _rows(rows: PathLike | None, **others: PathLike | None) -> dict[str, Any]:
         given["kept"] = kept
     if (place := others["labels"]) is not None:
         given |= _labels(Path(place).expanduser(), given["ids"])
+    if (place := others["edges"]) is not None:
+        given["edge_index"] = _edges(Path(place).expanduser(), given["ids"])
     return given
 
 
@@ -180,6 +186,23 @@ def _ids(place: PathLike) -> Tensor:
     return integer_ids(open_table(path, "old_rows").plain_ids(), "old_rows")
 
 
+def _places(known: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:
+    """Where ids stand among known ones, and which of them do."""
+    order = known.argsort()
+    place = torch.searchsorted(known[order], ids).clamp(max=len(known) - 1)
+    return order[place], known[order][place] == ids
+
+
+def _edges(path: Path, ids: Tensor) -> Tensor:
+    """Edges ``(2, E)`` between rows."""
+    frame = read_frame(path, ("source", "target"), "edges")
+    ends = [_places(ids, integer_ids(frame[name].tolist(), "edges")) for name in ("source", "target")]
+    known = ends[0][1] & ends[1][1]
+    if not bool(known.any()):
+        raise InputError("edges", f"must join ids of 'rows' (got none of {len(frame)} edges); check the ids")
+    return torch.stack([place[known] for place, _ in ends])
+
+
 def _labels(path: Path, ids: Tensor) -> dict[str, Tensor]:
     """Classes of the rows, and which of them the old head was trained on."""
     frame = read_frame(path, ("id", "label"))
@@ -190,9 +213,7 @@ def _labels(path: Path, ids: Tensor) -> dict[str, Tensor]:
     if (repeated := repeated_id(labeled)) is not None:
         found = f"(got {frame['id'][int((labeled == repeated).nonzero()[0])]} more than once)"
         raise InputError("labels", f"must not repeat an id {found}; give every row one label")
-    order = labeled.argsort()
-    place = torch.searchsorted(labeled[order], ids).clamp(max=len(labeled) - 1)
-    row, known = order[place], labeled[order][place] == ids
+    row, known = _places(labeled, ids)
     y = torch.where(known, torch.tensor(classes.tolist())[row], -1)
     given = {"y": y}
     if "train" in frame.columns:

@@ -47,6 +47,8 @@ class Upgrade:
             center.
         notes: What else was found, one sentence each.
         num_rows: Rows of each group that were given.
+        agreement: Of :func:`relgraph.versions.neighbor_agreement` for ``"convert"`` and ``"keep"``; empty without edges
+            and old answers.
     """
 
     head: nn.Module
@@ -59,6 +61,7 @@ class Upgrade:
     distances: Mapping[str, float]
     notes: tuple[str, ...] = ()
     num_rows: Mapping[str, int] = field(default_factory=dict)
+    agreement: Mapping[str, float] = field(default_factory=dict)
 
     def expectation(self, name: Literal["fidelity", "retention", "accuracy"] = "fidelity") -> Expectation | None:
         """What is expected of the converted head on old rows, or on the anchors if no rows were given."""
@@ -78,6 +81,7 @@ class Upgrade:
             "distances": dict(self.distances),
             "notes": list(self.notes),
             "num_rows": dict(self.num_rows),
+            "agreement": dict(self.agreement),
         }
 
     def lines(self) -> list[tuple[str, str]]:
@@ -93,6 +97,9 @@ class Upgrade:
             found.append(
                 ("distance", f"{shown} to the nearest anchor (1 is the mean distance of old rows to the center)")
             )
+        if self.agreement:
+            shown = ", ".join(f"{value:.3f} ({way})" for way, value in self.agreement.items())
+            found.append(("neighbors", f"agreement with their answers {shown}; 1 is always, 0 as often as by chance"))
         return [*found, *(("note", note) for note in self.notes), ("verdict", f"{self.verdict}: {self.reason}")]
 
     def __str__(self) -> str:

@@ -18,6 +18,7 @@ from relgraph.maps import MatchedAnchors, NoCorrespondenceWarning, convert, expe
 from relgraph.maps.expected import left_out_outputs
 from relgraph.maps.methods import estimator_for, require
 from relgraph.versions.adjustment import adjust_priors, blend, smooth
+from relgraph.versions.agreement import neighbor_agreement
 from relgraph.versions.expectation import Expectation
 from relgraph.versions.result import Expected, Upgrade
 from relgraph.versions.rows import AnsweredRows
@@ -49,7 +50,10 @@ def upgrade(
 
     * With labels ``y``, the way of the highest expected accuracy over all rows, measured on labeled rows that the old
       head was not trained on; of a way without a new head, only if it is ahead of the retrained one by more than noise.
-    * Without, *convert* if the retention expected of the converted head is 0.9 or more; else *keep*, if there are old
+    * Without, but with ``edge_index`` and the old answers ``kept``: the way whose answers to the new rows (to all, if
+      none are new) agree more with those of their neighbors (:func:`relgraph.versions.neighbor_agreement`), if
+      neighbors tend to have the same class.
+    * Else *convert* if the retention expected of the converted head is 0.9 or more; else *keep*, if there are old
       answers that retain more; else *retrain*.
 
     Without labels, *fidelity* is the share of rows with the old head's answer, and *retention* is the accuracy that the
@@ -83,7 +87,7 @@ def upgrade(
         train: Rows whose labels the old head was trained on, on which nothing is measured; a new head is trained on
             them. A mask or row numbers; by default none.
         edge_index: Edges among the rows, shape ``(2, E)``, by which outputs are smoothed
-            (:func:`relgraph.versions.smooth`).
+            (:func:`relgraph.versions.smooth`), and by which ways are compared without labels.
         kept_share: The share of the old answers ``kept`` in the outputs (:func:`relgraph.versions.blend`). With 0.5
             fewer than half as many answers change as with a new head; the verdict is about the head alone.
         method: The map, as of :func:`relgraph.convert`.
@@ -153,7 +157,13 @@ def upgrade(
             answers["retrain"] = _retrained(rows, head)
     right = {} if rows is None else accuracies(rows, answers)
     expected = expectations(matched, left, rows, answers, right)
-    verdict, reason = judge(expected, rows, right, unrelated)
+    agreement: dict[str, float] = {}
+    if rows is not None and rows.kept is not None and edge_index is not None:
+        judged = {way: answers[way] for way in ("convert", "keep")}
+        agreement = neighbor_agreement(judged, edge_index, rows.new if len(rows.new) else None)
+        if np.isnan(agreement["keep"]):  # no such row has a neighbor
+            agreement = {}
+    verdict, reason = judge(expected, rows, right, unrelated, agreement)
     outputs = None
     if rows is not None:
         outputs = answers["convert"]
@@ -167,7 +177,17 @@ def upgrade(
     notes = _notes(space, head, distances)
     counts = {} if rows is None else {group: len(numbers) for group, numbers in rows.groups.items()}
     return Upgrade(
-        converted, outputs, verdict, reason, expected, estimator.name, len(matched), distances, notes, counts
+        converted,
+        outputs,
+        verdict,
+        reason,
+        expected,
+        estimator.name,
+        len(matched),
+        distances,
+        notes=notes,
+        num_rows=counts,
+        agreement=agreement,
     )
 
 

@@ -27,6 +27,8 @@ Set on the cells that ``benchmarks/versions/summary.py`` calls seen, and measure
 """
 STANDARD_ERRORS = 1.645
 """By how much another way has to be ahead of a new head: 95 %, one-sided. Set as :data:`ALLOWANCES`."""
+LEAST_AGREEMENT = 0.2
+"""Neighbors whose answers agree less than that, beyond chance, judge nothing: they have no class in common."""
 UNRELATED = "the anchors do not correspond: left-out ones are predicted no better than with permuted rows"
 
 
@@ -105,9 +107,20 @@ def expectations(
 
 
 def judge(
-    expected: Mapping[str, Mapping[str, Expected]], rows: AnsweredRows | None, right: Accuracies, unrelated: bool
+    expected: Mapping[str, Mapping[str, Expected]],
+    rows: AnsweredRows | None,
+    right: Accuracies,
+    unrelated: bool,
+    agreement: Mapping[str, float],
 ) -> tuple[Verdict, str]:
-    """The verdict and its reason; arguments as of :func:`expectations`, and whether anchors do not correspond."""
+    """The verdict and its reason.
+
+    Args:
+        expected: Of :func:`expectations`.
+        rows, right: As of :func:`expectations`.
+        unrelated: Whether the anchors do not correspond.
+        agreement: Of the ways without a new head with the neighbors; empty if unknown.
+    """
     sizes = {"anchors": 1} if rows is None else {name: len(numbers) for name, numbers in rows.groups.items()}
     total = sum(sizes.values())
     if right:
@@ -118,6 +131,10 @@ def judge(
         return _by_labels(pooled)
     if unrelated:
         return "retrain", UNRELATED
+    if max(agreement.values(), default=0.0) >= LEAST_AGREEMENT:
+        best: Verdict = "convert" if agreement["convert"] >= agreement["keep"] else "keep"
+        which = "answers to new rows" if "new" in sizes else "answers"
+        return best, f"its {which} agree more with those of their neighbors ({_shown(agreement)})"
 
     def retention(way: str) -> float | None:
         values = [(size, expected[group].get(way, Expected()).retention) for group, size in sizes.items()]
@@ -134,11 +151,15 @@ def judge(
     return "retrain", f"{below}; take more anchors, or train a head on labels"
 
 
+def _shown(values: Mapping[str, float]) -> str:
+    return ", ".join(f"{value:.3f} ({way})" for way, value in values.items())
+
+
 def _by_labels(pooled: Mapping[str, Floats]) -> tuple[Verdict, str]:
     """The most accurate way; a way without a new head only if it is ahead of that by more than the noise."""
     ways: tuple[Verdict, ...] = ("convert", "keep", "retrain")
-    shown = "by the labels, the expected accuracy over all rows is "
-    shown += ", ".join(f"{pooled[way][0]:.3f} ({way})" for way in ways if way in pooled)
+    values = _shown({way: float(pooled[way][0]) for way in ways if way in pooled})
+    shown = f"by the labels, the expected accuracy over all rows is {values}"
     best = max((way for way in ways[:2] if way in pooled), key=lambda way: float(pooled[way][0]))
     if "retrain" not in pooled:
         return best, shown

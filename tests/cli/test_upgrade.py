@@ -56,6 +56,38 @@ def test_labels_and_old_answers_are_read_by_id(files: Path, capsys: pytest.Captu
     assert document["expected"]["old"]["keep"]["accuracy"]["value"] > 0.95
 
 
+def test_without_labels_edges_let_the_neighbors_judge(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    classes = np.load(files / "answers.npy").argmax(axis=1)
+    ends = [
+        rows[[place, (place + 1) % len(rows)]]
+        for rows in map(np.flatnonzero, classes == np.arange(CLASSES)[:, None])
+        for place in range(len(rows))
+    ]
+    edges = pd.DataFrame(np.vstack([*ends, [5, 10**9]]), columns=["source", "target"])  # the last one leads elsewhere
+    edges.to_csv(files / "edges.csv", index=False)
+    paths = [str(files / name) for name in ("head.safetensors", "space.safetensors")]
+    more = ["--rows", str(files / "rows.npy"), "--kept", str(files / "kept.npy"), "--edges", str(files / "edges.csv")]
+    assert main(["upgrade", *paths, *more, "--json", "-", "--report", str(files / "page.html")]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["verdict"] in ("convert", "keep") and "neighbors" in document["reason"]
+    assert min(document["agreement"].values()) > 0.9
+    page = (files / "page.html").read_text(encoding="utf-8")
+    assert "--edges" in page and "agreement with the neighbors" in page
+
+
+@pytest.mark.parametrize(
+    ("columns", "sentence"),
+    [({"source": [10**9], "target": [1]}, "'--edges' must join ids"), ({"a": [1]}, "'--edges' must have the columns")],
+)
+def test_edges_that_fit_no_row_are_refused(
+    columns: dict[str, list[int]], sentence: str, files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pd.DataFrame(columns).to_csv(files / "edges.csv", index=False)
+    paths = [str(files / name) for name in ("head.safetensors", "space.safetensors")]
+    assert main(["upgrade", *paths, "--rows", str(files / "rows.npy"), "--edges", str(files / "edges.csv")]) == 2
+    assert sentence in capsys.readouterr().err
+
+
 def test_labels_that_repeat_an_id_are_refused(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pd.DataFrame({"id": [5, 7, 5], "label": [0, 1, 2]}).to_csv(files / "labels.csv", index=False)
     given = [str(files / name) for name in ("head.safetensors", "space.safetensors")]

@@ -123,8 +123,8 @@ def _train_part(rank: int, port: int, folder: str) -> None:
     out = net(data.x, data.edge_index)
     nn.functional.cross_entropy(out[rank::2], data.y[rank::2]).backward()
     torch.save({name: parameter.grad for name, parameter in net.named_parameters()}, f"{folder}/{rank}.pt")
-    # Without destructors: the one of DDP's reducer joins gloo's threads while it holds the interpreter's lock, and such a
-    # thread may need that lock to free the last all-reduce, so that about one process in sixty would wait forever.
+    # Without destructors: that of DDP's reducer joins gloo's threads while it holds the interpreter's lock, and such a
+    # thread may need the lock to free the last all-reduce, so that about one process in fifty would wait forever.
     os._exit(0)
 
 

@@ -1,0 +1,80 @@
+"""Which answers agree most with those of the neighbors: a judge between versions that needs no label."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from relgraph.anchors.matching import row_numbers
+from relgraph.anchors.values import check_rows
+from relgraph.errors import InputError
+from relgraph.graph import check_edges
+from relgraph.maps.divergence import INVERSE_TEMPERATURE
+
+
+def neighbor_agreement(
+    answers: Mapping[str, Tensor],
+    edge_index: Tensor,
+    rows: Tensor | None = None,
+    *,
+    inverse_temperature: float = INVERSE_TEMPERATURE,
+) -> dict[str, float]:
+    r"""How often the answers of each way are those that the neighbors are believed to have, beyond chance.
+
+    .. math:: a_w = \frac{1}{n} \sum_i \frac{1}{\deg i} \sum_{j \to i} q_j[\hat c_i^w], \qquad
+        q_j = \frac{1}{|W|} \sum_{w \in W} \mathrm{softmax}(\beta L_j^w), \qquad
+        \kappa_w = \frac{a_w - \sum_c \bar q_c^2}{1 - \sum_c \bar q_c^2}
+
+    with the answer :math:`\hat c_i^w` of the way ``w`` to row ``i``. Where neighbors tend to have the same class, of
+    two ways to answer the same rows the one that agrees more is in most cases the more accurate one
+    (``benchmarks/versions``). All ways are compared with the same neighbors, whose probabilities are the mean over the
+    ways. Values of one call can be compared with each other, those of different calls cannot. Answers that were
+    smoothed agree with their neighbors by construction: pass those before smoothing.
+
+    Args:
+        answers: For each way its logits on all rows, shape ``(N, C)``.
+        edge_index: Edges from neighbors to rows, shape ``(2, E)``; loops do not count.
+        rows: The rows that count, such as those that an old version did not have: a mask ``(N,)`` or row numbers; by
+            default all.
+        inverse_temperature: The factor :math:`\beta`.
+
+    Returns:
+        :math:`\kappa_w` for each way: 1 if all neighbors are surely of the answered class, 0 as by chance; not a number
+        if no row has a neighbor.
+
+    Raises:
+        InputError: If there are no ways, or shapes do not fit.
+
+    Example:
+        >>> edges = torch.tensor([[0, 1, 2, 1, 2, 0], [1, 2, 0, 0, 1, 2]])
+        >>> one = torch.tensor([[4.0, 0.0], [3.0, 0.0], [2.0, 0.0]])
+        >>> other = torch.tensor([[4.0, 0.0], [3.0, 0.0], [0.0, 1.0]])
+        >>> found = neighbor_agreement({"one": one, "other": other}, edges)
+        >>> found["one"] > found["other"]
+        True
+    """
+    if not answers:
+        raise InputError("answers", "must hold the logits of one way at least (got none); pass a dictionary")
+    logits = {name: check_rows("answers", one).double() for name, one in answers.items()}
+    shape = next(iter(logits.values())).shape
+    for name, one in logits.items():
+        if one.shape != shape:
+            found = f"(got {tuple(one.shape)} for '{name}'); answer the same rows"
+            raise InputError("answers", f"must all have the shape {tuple(shape)} of the first {found}")
+    count = shape[0]
+    check_edges(edge_index, count)
+    believed = torch.stack([(inverse_temperature * one).softmax(dim=1) for one in logits.values()]).mean(dim=0)
+    source, target = edge_index[:, edge_index[0] != edge_index[1]].to(believed.device)
+    degree = torch.bincount(target, minlength=count)
+    around = torch.zeros_like(believed).index_add_(0, target, believed[source])
+    chosen = torch.arange(count) if rows is None else row_numbers("rows", rows, count)
+    chosen = chosen.to(degree.device)
+    chosen = chosen[degree[chosen] > 0]
+    around = around[chosen] / degree[chosen].unsqueeze(1)
+    chance = float(believed.mean(dim=0).square().sum())
+    agreed = {
+        name: float(around.gather(1, one[chosen].argmax(dim=1, keepdim=True)).mean()) for name, one in logits.items()
+    }
+    return {name: (value - chance) / max(1 - chance, 1e-12) for name, value in agreed.items()}
