@@ -19,6 +19,8 @@ from that of the old model on the old graph (``changed``) and on the later one (
   those of the old model on the later graph.
 * ``kl-lasting``: ``kl`` from anchors whose neighborhood changed least. ``kl-lasting-aided``: the same, adjusted and
   smoothed (with the outputs of ``kl-now`` it was no better on validation nodes of 2014 and 2016).
+* ``mixed-lasting``, ``mixed-lasting-aided``, ``mixed-all-lasting-aided``: the mean of the logits of the head converted by
+  ``kl`` and of the old head behind a rotation (``procrustes``), for which the old table is needed as well.
 * ``kl-half-gone``: ``kl`` from what is left of twice as many anchors, half of which are gone.
 * ``kl-all``, ``ridge-all``, ``procrustes-all``: from all nodes of the old release. ``kl-all-lasting``: from the quarter
   of them that changes least; ``-aided`` as above.
@@ -135,6 +137,10 @@ class Upgrade:
             return torch.as_tensor(self.before.head(translation(self.after.z)))
         return torch.as_tensor(fit_map(space, head, method)[0](self.after.z))
 
+    def mixed(self, rows: Tensor) -> Tensor:
+        """Outputs of the mean of two heads: that of ``kl``, and the old one behind a rotation; still a linear layer."""
+        return (self.converted("kl", rows) + self.converted("procrustes", rows)) / 2
+
     def random(self, count: int, draw: int) -> Tensor:
         """Random nodes of the old release."""
         generator = torch.Generator().manual_seed(draw)
@@ -216,9 +222,11 @@ def arms(upgrade: Upgrade, counts: Iterable[int], draws: int, graph: str) -> Ite
         yield "kl-now-all", 0, 0, outputs
         yield "kl-now-all-blended", 0, 0, blend(outputs, upgrade.kept)
         yield "retrained-blended", 0, 0, blend(refitted, upgrade.kept)
-    outputs = upgrade.converted("kl", upgrade.steady())
+    steady = upgrade.steady()
+    outputs = upgrade.converted("kl", steady)
     yield "kl-all-lasting", 0, 0, outputs
     yield "kl-all-lasting-aided", 0, 0, upgrade.aided(outputs, upgrade.then)
+    yield "mixed-all-lasting-aided", 0, 0, upgrade.aided(upgrade.mixed(steady), upgrade.then)
     for count in counts:
         for draw in range(draws):
             rows = upgrade.random(count, draw)
@@ -235,13 +243,16 @@ def arms(upgrade: Upgrade, counts: Iterable[int], draws: int, graph: str) -> Ite
                 outputs = upgrade.converted("kl", lasting)
                 yield "kl-lasting", count, draw, outputs
                 yield "kl-lasting-aided", count, draw, upgrade.aided(outputs, upgrade.then)
+                mixed = upgrade.mixed(lasting)
+                yield "mixed-lasting", count, draw, mixed
+                yield "mixed-lasting-aided", count, draw, upgrade.aided(mixed, upgrade.then)
                 if comparable:
                     outputs = upgrade.converted("kl", rows, upgrade.kept)
                     yield "kl-now", count, draw, outputs
                     yield "kl-now-blended", count, draw, blend(outputs, upgrade.kept)
-                mixed = rows[torch.randperm(count, generator=torch.Generator().manual_seed(draw))]
+                order = rows[torch.randperm(count, generator=torch.Generator().manual_seed(draw))]
                 shuffled = upgrade.then.clone()
-                shuffled[rows] = upgrade.then[mixed]
+                shuffled[rows] = upgrade.then[order]
                 yield "permuted-anchors", count, draw, upgrade.converted("kl", rows, shuffled)
         half = upgrade.random(2 * count, draws)[:count]  # as many anchors, half of those that were published
         yield "kl-half-gone", count, 0, upgrade.converted("kl", half)
