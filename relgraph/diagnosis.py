@@ -171,7 +171,7 @@ def diagnose(
     else:
         roots = matched.weights().sqrt().unsqueeze(1)
         anchors, offsets = anchors.take(matched.ids), roots * matched.offsets
-        number = resolve_shrinkage(offsets, roots * matched.targets, "loo" if shrinkage is None else shrinkage)
+        number = matched.shrinkage(offsets, roots * matched.targets, "loo" if shrinkage is None else shrinkage)
     count, num_features = offsets.shape
     smoother = Smoother.of_rows(offsets)
     # Rounding of the stored numbers changes no singular value by more than this.

@@ -19,8 +19,8 @@ from that of the old model on the old graph (``changed``) and on the later one (
   those of the old model on the later graph.
 * ``kl-lasting``: ``kl`` from anchors whose neighborhood changed least. ``kl-lasting-aided``: the same, adjusted and
   smoothed (with the outputs of ``kl-now`` it was no better on validation nodes of 2014 and 2016).
-* ``mixed-lasting``, ``mixed-lasting-aided``, ``mixed-all-lasting-aided``: the mean of the logits of the head converted by
-  ``kl`` and of the old head behind a rotation (``procrustes``), for which the old table is needed as well.
+* ``mixed-lasting``, ``mixed-lasting-aided``, ``mixed-all-lasting-aided``: the mean of the logits of ``kl-lasting`` and
+  of the old head behind a rotation (``procrustes``), for which the old table is needed as well.
 * ``kl-half-gone``: ``kl`` from what is left of twice as many anchors, half of which are gone.
 * ``kl-all``, ``ridge-all``, ``procrustes-all``: from all nodes of the old release. ``kl-all-lasting``: from the quarter
   of them that changes least; ``-aided`` as above.

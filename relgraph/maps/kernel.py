@@ -36,7 +36,7 @@ def kernel_ridge(
     \operatorname{tr}(s(A_c, A_c)) / F`, which is the ridge regression with the same ``g``. The leave-one-out error of
     anchor ``i`` is :math:`(R B)_i / R_{ii}`, exactly, for fixed :math:`\lambda` and width. The simplest kernel whose
     least such error is within half a standard error of the least of all is used, and of its shrinkages the smallest by
-    the same rule. With no more anchors than dimensions the kernel is the dot product.
+    the same rule, for a regression the largest. With no more anchors than dimensions the kernel is the dot product.
 
     Anchors have the weights ``w`` of :meth:`relgraph.maps.MatchedAnchors.weights`, scaled to mean 1, because otherwise
     a few very large logits would dominate: ``G`` is :math:`s(A_c, A_c) + \lambda \operatorname{diag}(w)^{-1}`, the
@@ -66,7 +66,8 @@ def kernel_ridge(
         gram = grams[0]
         if errors:
             place = half_standard_error_rule(torch.stack([rows[rows.mean(dim=1).argmin()] for rows in errors]))
-            gram, chosen = grams[place], tried[half_standard_error_rule(errors[place])]
+            last = matched.mode == "regression"  # as MatchedAnchors.shrinkage
+            gram, chosen = grams[place], tried[half_standard_error_rule(errors[place], last=last)]
         pair, (coefficients, bias) = gram.pair, gram.solve(b, chosen)
     module = KernelMap(matched.center, a, coefficients, bias + matched.origin, *pair, shrinkage=chosen)
     return module.to_like(matched.like).eval()

@@ -95,8 +95,8 @@ class Smoother:
         return float(torch.where(self.values > 0, self.values / (self.values + penalty), 0.0).sum())
 
 
-def half_standard_error_rule(errors: Tensor) -> int:
-    """The first of several settings whose mean error is within half a standard error of the least mean error.
+def half_standard_error_rule(errors: Tensor, *, last: bool = False) -> int:
+    """The first (or last) of several settings whose mean error is within half a standard error of the least mean error.
 
     The errors have one row per setting, in the order of preference, and one column per anchor, ``(S, K)``.
 
@@ -108,13 +108,16 @@ def half_standard_error_rule(errors: Tensor) -> int:
     best = int(means.argmin())
     margin = errors[best].std(correction=0) / (2 * errors.size(1) ** 0.5)
     rounding = 1e-9 * means[best]  # one anchor has the same error at every setting
-    return int((means <= means[best] + margin + rounding).nonzero()[0])
+    return int((means <= means[best] + margin + rounding).nonzero()[-1 if last else 0])
 
 
-def choose_shrinkage(a: Tensor, b: Tensor) -> float:
+def choose_shrinkage(a: Tensor, b: Tensor, *, strongest: bool = False) -> float:
     """The shrinkage for the ridge regression of ``b`` ``(K, G)`` on ``a`` ``(K, F)``, selected by leave-one-out.
 
-    The smallest of :data:`SHRINKAGES` whose leave-one-out error is within half a standard error of the least.
+    One of :data:`SHRINKAGES` whose leave-one-out error is within half a standard error of the least: the smallest, or
+    the ``strongest``. The smallest leaves logits as they are apart, which decides between classes. Values are better
+    predicted by the strongest: a source fits anchors that it was trained on more closely than other rows, so that their
+    leave-one-out errors are too small (chosen on the validation graphs of OGB's molecules).
 
     Example:
         >>> a = torch.randn(60, 3, generator=torch.Generator().manual_seed(0))
@@ -126,16 +129,16 @@ def choose_shrinkage(a: Tensor, b: Tensor) -> float:
     smoother = Smoother.of_rows(a)
     total = float(smoother.values.sum())
     errors = smoother.squared_errors(b, [shrinkage * total / a.size(1) for shrinkage in SHRINKAGES])
-    return SHRINKAGES[half_standard_error_rule(errors)]
+    return SHRINKAGES[half_standard_error_rule(errors, last=strongest)]
 
 
-def resolve_shrinkage(a: Tensor, b: Tensor, shrinkage: Shrinkage) -> float:
+def resolve_shrinkage(a: Tensor, b: Tensor, shrinkage: Shrinkage, *, strongest: bool = False) -> float:
     """A shrinkage as a number: itself, or :func:`choose_shrinkage` for ``"loo"``.
 
     Raises:
         InputError: If it is another word, negative or not finite.
     """
-    return choose_shrinkage(a, b) if check_shrinkage(shrinkage) == "loo" else float(shrinkage)
+    return choose_shrinkage(a, b, strongest=strongest) if check_shrinkage(shrinkage) == "loo" else float(shrinkage)
 
 
 def check_shrinkage(shrinkage: Shrinkage) -> Shrinkage:

@@ -11,6 +11,7 @@ from torch.nn.utils import skip_init
 
 from relgraph.anchors.matching import aligned_rows
 from relgraph.anchors.values import AnchorSet, PublishedHead
+from relgraph.maps.leave_one_out import Shrinkage, resolve_shrinkage
 from relgraph.maps.modules import AffineMap
 from relgraph.maps.weights import cauchy_weights
 from relgraph.task import Mode, Task
@@ -119,6 +120,14 @@ class MatchedAnchors:
         """Offsets and contrasts times the roots of the weights: their plain ridge regression is the weighted one."""
         roots = self.weights().sqrt().unsqueeze(1)
         return roots * self.offsets, roots * self.contrasts
+
+    def shrinkage(self, rows: Tensor, targets: Tensor, given: Shrinkage) -> float:
+        """The shrinkage of a ridge regression of weighted rows, ``given`` or selected by leave-one-out.
+
+        The strongest of several that are about as good for the values of a regression, else the smallest
+        (:func:`relgraph.maps.choose_shrinkage`).
+        """
+        return resolve_shrinkage(rows, targets, given, strongest=self.mode == "regression")
 
     def affine(self, weight: Tensor, bias: Tensor) -> nn.Module:
         """The frozen affine map with these coefficients ``(F, G)`` and this value at the source center ``(G,)``.

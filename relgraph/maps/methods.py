@@ -39,7 +39,8 @@ def convert(
         head: The head of the other run.
         method: One of :data:`relgraph.registry.MAPS` that maps to outputs; ``None`` for :func:`default_map`.
         shrinkage: ``g``, relative to the mean variance of the anchors; by default ``"loo"``, the smallest whose
-            leave-one-out error is about the least (:func:`relgraph.maps.choose_shrinkage`).
+            leave-one-out error is about the least, for a regression the largest
+            (:func:`relgraph.maps.choose_shrinkage`).
 
     Returns:
         Frozen module in the type and on the device of the source, an ``nn.Linear`` for ``"ridge"`` and ``"kl"``;

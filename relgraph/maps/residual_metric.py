@@ -9,7 +9,7 @@ from relgraph.anchors.values import AnchorSet
 from relgraph.errors import InputError
 from relgraph.maps.estimator import Estimator
 from relgraph.maps.folding import fold_translation
-from relgraph.maps.leave_one_out import Smoother, resolve_shrinkage
+from relgraph.maps.leave_one_out import Smoother
 from relgraph.maps.matched import MatchedAnchors
 from relgraph.maps.methods import fit_map, require
 from relgraph.maps.modules import AffineMap, KernelMap
@@ -112,7 +112,7 @@ def left_out_residuals(matched: MatchedAnchors, method: str = "ridge") -> Tensor
         roots = matched.weights().sqrt().unsqueeze(1)
         rows, targets = roots * matched.offsets, roots * matched.targets
         smoother = Smoother.of_rows(rows)
-        penalty = resolve_shrinkage(rows, targets, "loo") * float(smoother.values.sum()) / rows.size(1)
+        penalty = matched.shrinkage(rows, targets, "loo") * float(smoother.values.sum()) / rows.size(1)
         return -next(smoother.errors(targets, [penalty])) / roots
     estimator: Estimator = MAPS.resolve(method)
     found = torch.empty_like(matched.values)

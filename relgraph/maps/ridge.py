@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from relgraph.errors import InputError
 from relgraph.maps.estimator import Estimator
-from relgraph.maps.leave_one_out import Shrinkage, resolve_shrinkage
+from relgraph.maps.leave_one_out import Shrinkage
 from relgraph.maps.matched import MatchedAnchors
 
 
@@ -26,7 +26,7 @@ def ridge(matched: MatchedAnchors, shrinkage: Shrinkage = "loo") -> nn.Module:
     """
     roots = matched.weights().sqrt().unsqueeze(1)
     rows, targets = roots * matched.offsets, roots * matched.targets
-    return matched.affine(ridge_coefficients(rows, targets, resolve_shrinkage(rows, targets, shrinkage)), matched.mean)
+    return matched.affine(ridge_coefficients(rows, targets, matched.shrinkage(rows, targets, shrinkage)), matched.mean)
 
 
 def ridge_coefficients(a: Tensor, b: Tensor, shrinkage: float) -> Tensor:

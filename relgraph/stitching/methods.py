@@ -248,7 +248,7 @@ class LabelRidge(Baseline):
             center, mean = z[rows].mean(0), y[rows, target].mean()
             points, offset = z[rows] - center, (y[rows, target] - mean).unsqueeze(1)
             with one_thread():
-                shrinkage = resolve_shrinkage(points, offset, "loo")
+                shrinkage = resolve_shrinkage(points, offset, "loo", strongest=True)
                 parts.append((ridge_coefficients(points, offset, shrinkage), center, mean))
         return view.with_head(
             _Computed(lambda z: torch.cat([(z.double() - center) @ weight + mean for weight, center, mean in parts], 1))

@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from relgraph.anchors import AnchorSet, PublishedHead
 from relgraph.errors import InputError
-from relgraph.maps import SHRINKAGES, choose_shrinkage, resolve_shrinkage
+from relgraph.maps import SHRINKAGES, MatchedAnchors, choose_shrinkage, resolve_shrinkage
 from relgraph.maps.leave_one_out import Smoother, check_shrinkage, half_standard_error_rule
 from relgraph.maps.modules import similarities
 from tests.spaces import F64, normal
@@ -58,11 +59,12 @@ def test_the_first_setting_within_half_a_standard_error_is_selected() -> None:
     errors = torch.tensor([[4.0, 4.0, 4.0, 4.0], [1.3, 1.3, 1.3, 1.3], [0.0, 2.0, 0.0, 2.0], [1.1, 1.1, 1.1, 1.1]])
     # Least mean 1, its standard error 1 / sqrt(4): up to 1.25 counts as equal.
     assert half_standard_error_rule(errors.double()) == 2
+    assert half_standard_error_rule(errors.double(), last=True) == 3
     errors[1] -= 0.06
     assert half_standard_error_rule(errors.double()) == 1
 
 
-def slow_choice(a: Tensor, b: Tensor) -> float:
+def slow_choice(a: Tensor, b: Tensor, strongest: bool = False) -> float:
     """The rule with one regression per left-out row and shrinkage."""
     square, product, errors = a.mT @ a, a.mT @ b, []
     for shrinkage in SHRINKAGES:
@@ -73,7 +75,8 @@ def slow_choice(a: Tensor, b: Tensor) -> float:
     means = torch.stack(errors).mean(1)
     best = int(means.argmin())
     allowed = means[best] + errors[best].std(correction=0) / len(a) ** 0.5 / 2
-    return next(shrinkage for shrinkage, mean in zip(SHRINKAGES, means, strict=True) if mean <= allowed)
+    equal = [shrinkage for shrinkage, mean in zip(SHRINKAGES, means, strict=True) if mean <= allowed]
+    return equal[-1 if strongest else 0]
 
 
 @pytest.mark.parametrize(("count", "width"), [(8, 5), (8, 20), (16, 5), (24, 24), (25, 24), (62, 50), (2000, 6)])
@@ -86,6 +89,7 @@ def test_one_rule_for_shrinkage_holds_for_every_number_of_anchors(count: int, wi
         for share in (0.0, 0.3, 1.0):
             b = (1 - share) * line / line.std() + share * noise
             assert choose_shrinkage(a, b) == slow_choice(a, b), (seed, share)
+            assert choose_shrinkage(a, b, strongest=True) == slow_choice(a, b, strongest=True), (seed, share)
             found.add(choose_shrinkage(a, b))
     assert len(found) > 2 or count > 100 * width  # so many anchors need no shrinkage
 
@@ -97,6 +101,21 @@ def test_the_shrinkage_follows_the_noise_from_one_end_of_the_grid_to_the_other()
     assert SHRINKAGES[0] < choose_shrinkage(a, a[:, :2] + 0.5 * noise) < SHRINKAGES[-1]
     assert choose_shrinkage(a, noise) == choose_shrinkage(torch.zeros(80, 40), noise) == SHRINKAGES[-1]
     assert {choose_shrinkage(normal(1, 5, seed=seed), normal(1, 2)) for seed in range(20)} == {SHRINKAGES[0]}
+
+
+def test_values_are_shrunk_more_than_logits_of_the_same_anchors() -> None:
+    anchors, outputs = normal(60, 20), normal(60, 2, seed=1)
+    outputs = anchors[:, :2] + outputs
+    found = {}
+    for mode in ("regression", "multiclass"):
+        space = AnchorSet.from_rows(anchors, torch.arange(60))
+        head = PublishedHead(torch.arange(60), outputs, outputs.mean(dim=0), mode=mode)
+        matched = MatchedAnchors.match(space, head)
+        rows = matched.offsets, matched.targets
+        found[mode] = matched.shrinkage(*rows, "loo")
+        assert found[mode] == choose_shrinkage(*rows, strongest=mode == "regression")
+        assert matched.shrinkage(*rows, 0.5) == 0.5
+    assert found["regression"] > found["multiclass"]
 
 
 def test_shrinkage_is_checked() -> None:

@@ -249,7 +249,7 @@ def test_label_ridge_is_that_of_scikit_learn() -> None:
     for target in range(2):
         rows = problem.train[~y[problem.train, target].isnan()]
         points, values = z[rows] - z[rows].mean(0), y[rows, target] - y[rows, target].mean()
-        shrinkage = resolve_shrinkage(points, values.unsqueeze(1), "loo")
+        shrinkage = resolve_shrinkage(points, values.unsqueeze(1), "loo", strongest=True)
         penalty = shrinkage * float((points.T @ points).trace()) / z.size(1)
         model = Ridge(alpha=penalty).fit(z[rows].numpy(), y[rows, target].numpy())
         np.testing.assert_allclose(found[:, target].numpy(), model.predict(z[problem.test].numpy()), rtol=1e-8)
