@@ -56,6 +56,19 @@ def test_every_seed_may_have_values_of_its_own():
     torch.testing.assert_close(mine, theirs)
 
 
+@pytest.mark.parametrize("dtype", [torch.float, torch.double])
+def test_stacks_of_changing_size_have_the_products_of_their_entries(dtype: torch.dtype):
+    matrix = sparse(9, 7, 0.4).astype(np.float32 if dtype == torch.float else np.float64)
+    ours, dense = SparseMatrix(matrix, CPU), torch.from_numpy(matrix.toarray())
+    for size in (2, 1, 4, 3, 4):
+        weight = torch.rand(size, 7, 5, dtype=dtype, requires_grad=True)
+        product = ours.product(weight)
+        torch.testing.assert_close(product, dense @ weight)
+        (mine,) = torch.autograd.grad(product.square().sum(), weight)
+        (theirs,) = torch.autograd.grad((dense @ weight).square().sum(), weight)
+        torch.testing.assert_close(mine, theirs)
+
+
 def test_what_is_written_into_is_not_read(monkeypatch: pytest.MonkeyPatch):
     """The result starts as fresh memory that may hold NaN; beta = 0 must not let it through."""
     nan = float("nan")
