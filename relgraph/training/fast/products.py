@@ -61,6 +61,20 @@ class SparseMatrix:
         """Values ``(S, nnz)`` in the order in which the transpose stores them."""
         return values.index_select(1, self.t_order)
 
+    def interleaved(self, heads: int) -> SparseMatrix:
+        """One copy for each head, ``(heads * R, D * heads)``: that of head ``h`` has column ``d`` at ``d * heads + h``.
+
+        Its values are in the order of head and stored value.
+        """
+        from scipy.sparse import csr_array
+
+        crow, col, values = (part.cpu().numpy() for part in (self.crow, self.col, self.values))
+        head = np.arange(heads)[:, None]
+        ends = np.concatenate([[0], (crow[1:] + head * col.size).ravel()])
+        shape = (heads * self.shape[0], self.shape[1] * heads)
+        parts = (np.tile(values, heads), (col * heads + head).ravel(), ends)
+        return SparseMatrix(csr_array(parts, shape=shape), self.values.device)
+
     def rows(self, values: Tensor) -> Tensor:
         """The matrix with the given values ``(nnz,)`` as torch's own type."""
         with warnings.catch_warnings():
@@ -85,7 +99,7 @@ class Stacked:
         """``(S, R, H)``: the matrix, or its structure with other values ``(S, nnz)``, times ``(S, D, H)``."""
         size, _, width = dense.shape
         crow, col, own = self._diagonal(size)
-        weights = own if values is None else values.flatten()
+        weights = own if values is None else values.detach().flatten()
         table = dense.detach().reshape(-1, width)
         out = F.embedding_bag(col, table, crow, mode="sum", per_sample_weights=weights, include_last_offset=True)
         return out.view(size, -1, width)

@@ -69,6 +69,20 @@ def test_stacks_of_changing_size_have_the_products_of_their_entries(dtype: torch
         torch.testing.assert_close(mine, theirs)
 
 
+def test_heads_side_by_side_have_the_products_of_each_head():
+    matrix = sparse(6, 5, 0.5)
+    ours = SparseMatrix(matrix, CPU).interleaved(3)
+    assert torch.equal(ours.values, torch.from_numpy(matrix.data).repeat(3))
+    values = torch.rand(2, 3, matrix.nnz, dtype=torch.double)
+    states = torch.rand(2, 5, 3 * 4, dtype=torch.double)
+    found = ours.product(states.view(2, 5 * 3, 4), values.flatten(1)).view(2, 3, 6, 4)
+    for s, head in np.ndindex(2, 3):
+        other = matrix.copy()
+        other.data = values[s, head].numpy()
+        wanted = torch.from_numpy(other.toarray()) @ states[s, :, 4 * head : 4 * head + 4]
+        torch.testing.assert_close(found[s, head], wanted)
+
+
 def test_what_is_written_into_is_not_read(monkeypatch: pytest.MonkeyPatch):
     """The result starts as fresh memory that may hold NaN; beta = 0 must not let it through."""
     nan = float("nan")
