@@ -75,6 +75,16 @@ class SparseMatrix:
         parts = (np.tile(values, heads), (col * heads + head).ravel(), ends)
         return SparseMatrix(csr_array(parts, shape=shape), self.values.device)
 
+    def part(self, rows: np.ndarray) -> tuple[SparseMatrix, Tensor]:
+        """Some of the rows ``(H,)`` as a matrix ``(H, D)``, and the places of its values among those of this one."""
+        from scipy.sparse import csr_array
+
+        crow, col = self.crow.cpu().numpy(), self.col.cpu().numpy()
+        places = csr_array((np.arange(col.size), col, crow), shape=self.shape)[rows]
+        values, device = self.values.cpu().numpy(), self.values.device
+        matrix = csr_array((values[places.data], places.indices, places.indptr), shape=places.shape)
+        return SparseMatrix(matrix, device), torch.from_numpy(places.data).to(device)
+
     def rows(self, values: Tensor) -> Tensor:
         """The matrix with the given values ``(nnz,)`` as torch's own type."""
         with warnings.catch_warnings():

@@ -83,6 +83,15 @@ def test_heads_side_by_side_have_the_products_of_each_head():
         torch.testing.assert_close(found[s, head], wanted)
 
 
+def test_some_rows_have_their_products_and_name_their_values():
+    matrix, rows = sparse(9, 7, 0.4), np.array([0, 3, 4, 8])
+    part, places = SparseMatrix(matrix, CPU).part(rows)
+    values, weight = torch.rand(2, matrix.nnz, dtype=torch.double), torch.rand(2, 7, 4, dtype=torch.double)
+    torch.testing.assert_close(part.product(weight), torch.from_numpy(matrix[rows].toarray()) @ weight)
+    whole = SparseMatrix(matrix, CPU).product(weight, values)
+    torch.testing.assert_close(part.product(weight, values[:, places]), whole[:, rows])
+
+
 def test_what_is_written_into_is_not_read(monkeypatch: pytest.MonkeyPatch):
     """The result starts as fresh memory that may hold NaN; beta = 0 must not let it through."""
     nan = float("nan")
