@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from relgraph.maps.estimator import Estimator
 from relgraph.maps.leave_one_out import Shrinkage, resolve_shrinkage
 from relgraph.maps.matched import MatchedAnchors
 from relgraph.maps.ridge import ridge_coefficients
+from relgraph.threads import thread_pools
 
 # From a prototype, and checked on the validation nodes of Cora and CiteSeer (benchmarks/stitching/tune.py).
 LEAST_PRIOR_STRENGTH = 1.0
@@ -24,28 +24,22 @@ INVERSE_TEMPERATURE = 2.0
 MAX_ITERATIONS = 200
 
 
-def _log_sums(logits: NDArray[Any]) -> NDArray[Any]:
+def _softmax(logits: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     most = logits.max(axis=1, keepdims=True)
-    return np.asarray(most + np.log(np.exp(logits - most).sum(axis=1, keepdims=True)))
+    powers = np.exp(logits - most)
+    total = powers.sum(axis=1, keepdims=True)
+    return most + np.log(total), powers / total
 
 
-def _softmax(logits: NDArray[Any]) -> NDArray[Any]:
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
-
-
-def _softplus(logits: NDArray[Any]) -> NDArray[Any]:
-    return np.asarray(np.logaddexp(0, logits).sum(axis=1, keepdims=True))
-
-
-def _sigmoid(logits: NDArray[Any]) -> NDArray[Any]:
-    return np.asarray(np.exp(-np.logaddexp(0, -logits)))
+def _sigmoid(logits: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    each = np.logaddexp(0, logits)
+    return each.sum(axis=1, keepdims=True), np.exp(logits - each)
 
 
 # The log partition function of each mode, one value per anchor, and its gradient, the probabilities.
-FAMILIES: dict[str, tuple[Callable[[NDArray[Any]], NDArray[Any]], Callable[[NDArray[Any]], NDArray[Any]]]] = {
-    "multiclass": (_log_sums, _softmax),
-    "multilabel": (_softplus, _sigmoid),
+FAMILIES: dict[str, Callable[[NDArray[Any]], tuple[NDArray[Any], NDArray[Any]]]] = {
+    "multiclass": _softmax,
+    "multilabel": _sigmoid,
 }
 
 
@@ -92,8 +86,8 @@ def kl(
         raise InputError("method", f"'kl' needs a head of at least two outputs (got 1); {way_out}")
     if prior_strength is not None and not prior_strength > 0:
         raise InputError("prior_strength", f"must be above 0 (got {prior_strength}); leave it out for the default")
-    log_total, probabilities = FAMILIES[matched.mode]
-    goal = probabilities((inverse_temperature * matched.values).numpy())
+    family = FAMILIES[matched.mode]
+    _, goal = family((inverse_temperature * matched.values).numpy())
     curvature = float((goal * (1 - goal)).mean())
     rows, row_targets = matched.weighted_rows()
     number = resolve_shrinkage(rows, row_targets, shrinkage)
@@ -111,26 +105,19 @@ def kl(
     def loss(flat: NDArray[Any]) -> tuple[float, NDArray[Any]]:
         weight = flat.reshape(-1, width)
         logits = inputs @ weight
+        log_total, probabilities = family(logits)
         away = weight - prior
         pull = penalty * away
-        value = (pull * away).sum() / 2 + (weights * log_total(logits)).sum() - (goal * logits).sum()
-        slope = inputs.T @ (weights * probabilities(logits) - goal) + pull
+        value = (pull * away).sum() / 2 + (weights * log_total).sum() - (goal * logits).sum()
+        slope = inputs.T @ (weights * probabilities - goal) + pull
         return value / count, slope.ravel() / count
 
     # One thread: with several, the products are so small that waiting takes longer than computing.
     options: Any = {"maxiter": MAX_ITERATIONS, "ftol": 1e-11, "gtol": 1e-7}
-    with _thread_pools().limit(limits=1):
+    with thread_pools("scipy").limit(limits=1):
         found = minimize(loss, prior.ravel(), jac=True, method="L-BFGS-B", options=options)
     weight = torch.from_numpy(found.x.reshape(-1, width)) / inverse_temperature
     return matched.affine(basis @ weight[:-1], one * weight[-1])
-
-
-@cache
-def _thread_pools() -> Any:
-    """The pools of threads of all libraries; looking for them takes as long as a fit."""
-    from threadpoolctl import ThreadpoolController
-
-    return ThreadpoolController()
 
 
 def _coordinates(anchors: Tensor, prior_strength: float, curvature: float) -> tuple[Tensor, NDArray[Any]]:

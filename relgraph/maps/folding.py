@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import skip_init
 
 from relgraph.errors import InputError
-from relgraph.maps.modules import AffineMap, KernelMap
+from relgraph.maps.modules import AffineMap, KernelMap, frozen_linear
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -38,12 +37,7 @@ def fold_translation(translation: nn.Module) -> nn.Linear:
     steps = translation if isinstance(translation, nn.Sequential) else [translation]
     weight, bias = _merged(_affine(step) for step in steps)
     like = next((t for t in (*translation.buffers(), *translation.parameters()) if t.is_floating_point()), weight)
-    # Not nn.Linear(...): its initial values would be drawn from the global generator.
-    layer: nn.Linear = skip_init(nn.Linear, weight.size(0), weight.size(1))  # type: ignore[no-untyped-call]
-    layer = layer.to(like.dtype).to(like.device).requires_grad_(False).eval()
-    layer.weight.copy_(weight.mT)
-    layer.bias.copy_(bias)
-    return layer
+    return frozen_linear(nn.Linear, weight.mT.to(like), bias.to(like)).eval()
 
 
 def _merged(parts: Iterable[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:

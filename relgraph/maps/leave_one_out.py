@@ -57,13 +57,17 @@ class Smoother:
     def _leverage(self) -> Tensor:
         return self.vectors.square()
 
-    def _kept(self, penalty: float) -> Tensor:
-        """The share of each direction that stays in the residuals, ``(R,)``."""
-        return torch.where(self.values > 0, penalty / (self.values + penalty), 1.0)
+    def _kept(self, penalties: Sequence[float]) -> Tensor:
+        """The share of each direction that stays in the residuals, ``(P, R)`` for ``P`` penalties."""
+        each = self.values.new_tensor(penalties).unsqueeze(1)
+        return torch.where(self.values > 0, each / (self.values + each), 1.0)
+
+    def _free(self, kept: Tensor) -> Tensor:
+        return (1 - self._leverage.sum(dim=1)).clamp(min=0) + kept @ self._leverage.mT
 
     def free(self, penalty: float) -> Tensor:
         """``1 - H_ii`` of every row, ``(K,)``."""
-        return (1 - self._leverage.sum(dim=1)).clamp(min=0) + self._leverage @ self._kept(penalty)
+        return self._free(self._kept([penalty]))[0]
 
     def errors(self, targets: Tensor, penalties: Sequence[float], intercept: Tensor | None = None) -> Iterator[Tensor]:
         """Leave-one-out errors ``(K, G)`` of targets ``(K, G)``, one matrix per penalty.
@@ -75,10 +79,9 @@ class Smoother:
         if intercept is not None:
             own = self.vectors.mT @ intercept
             own_outside = intercept - self.vectors @ own
-        for penalty in penalties:
-            kept = self._kept(penalty)
+        every = self._kept(penalties)
+        for kept, free in zip(every, self._free(every), strict=True):
             residual = outside + self.vectors @ (kept.unsqueeze(1) * inner)
-            free = self.free(penalty)
             if intercept is not None:
                 ones = own_outside + self.vectors @ (kept.unsqueeze(1) * own)
                 total = (intercept * ones).sum()

@@ -7,12 +7,11 @@ from functools import cached_property
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import skip_init
 
 from relgraph.anchors.matching import aligned_rows
 from relgraph.anchors.values import AnchorSet, PublishedHead
 from relgraph.maps.leave_one_out import Shrinkage, resolve_shrinkage
-from relgraph.maps.modules import AffineMap
+from relgraph.maps.modules import AffineMap, frozen_linear
 from relgraph.maps.weights import cauchy_weights
 from relgraph.task import Mode, Task
 
@@ -136,13 +135,8 @@ class MatchedAnchors:
         """
         if self.mode is None:
             return AffineMap(weight.to(self.like), self.center.to(self.like), (bias + self.origin).to(self.like)).eval()
-        # Not nn.Linear(...): its initial values would be drawn from the global generator.
-        layer: nn.Linear = skip_init(nn.Linear, weight.size(0), weight.size(1))  # type: ignore[no-untyped-call]
-        layer = layer.to(self.like.dtype).to(self.like.device)
-        with torch.no_grad():
-            layer.weight.copy_(weight.mT)
-            layer.bias.copy_(bias - self.center @ weight)
-        return layer.requires_grad_(False).eval()
+        constant = (bias - self.center @ weight).to(self.like)
+        return frozen_linear(nn.Linear, weight.mT.to(constant), constant).eval()
 
 
 def centered(anchors: AnchorSet, rows: Tensor) -> Tensor:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from relgraph.errors import unknown_name
 from relgraph.similarity import cosine_similarity, euclidean_distance
+
+Linear = TypeVar("Linear", bound=nn.Linear)
 
 KERNELS = ("dot", "cosine", "rbf")
 CHUNK = 1 << 22
@@ -170,3 +172,18 @@ class TranslatedHead(nn.Module):
         home = next(self.head.parameters(), z)  # the head's own type and device
         out: Tensor = self.head(self.translation(z).to(home), *args, **kwargs)
         return out
+
+
+def frozen_linear(kind: type[Linear], weight: Tensor, bias: Tensor) -> Linear:
+    """A frozen linear map with a copy of this weight ``(G, F)`` and bias ``(G,)``, in the type of the bias.
+
+    Example:
+        >>> frozen_linear(nn.Linear, torch.tensor([[1.0, 2.0]]), torch.tensor([3.0]))(torch.ones(2))
+        tensor([6.])
+    """
+    # Without memory of its own at first: its initial values would be drawn from the global generator.
+    linear = kind(weight.size(1), weight.size(0), device="meta")
+    for name, value in (("weight", weight), ("bias", bias)):
+        own = value.detach().to(bias).clone(memory_format=torch.contiguous_format)
+        setattr(linear, name, nn.Parameter(own, requires_grad=False))
+    return linear

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
-
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import skip_init
 
 from relgraph.anchors import AnchorSet, PublishedHead, shared_ids
 from relgraph.errors import InputError
 from relgraph.maps import fold_translation
+from relgraph.maps.modules import frozen_linear
 from relgraph.nn.relative import RelativeLayer, given_anchors
 from relgraph.registry import SIMILARITIES
 from relgraph.similarity import apply_map, normalizing_map, resolve, safe_norm, whitened_projection
 from relgraph.similarity.checks import exact
-
-Linear = TypeVar("Linear", bound=nn.Linear)
 
 _PART = 1 << 18  # values of z that stay in the cache of a core between the norm and the product
 
@@ -213,13 +209,4 @@ def relative_head(head: PublishedHead, anchors: AnchorSet | None = None) -> Rela
         logits, ids = logits[rows], ids[rows]
     linear = frozen_linear(RelativeHead, (logits - head.mean).mT, head.mean)
     linear.register_buffer("anchor_ids", ids.clone())
-    return linear
-
-
-def frozen_linear(kind: type[Linear], weight: Tensor, bias: Tensor) -> Linear:
-    """A frozen linear map; ``kind(...)`` would draw initial values from the global generator."""
-    size, like = (weight.size(1), weight.size(0)), {"dtype": bias.dtype, "device": bias.device}
-    linear: Linear = skip_init(kind, *size, **like)  # type: ignore[no-untyped-call]
-    linear.requires_grad_(False).weight.copy_(weight)
-    linear.bias.copy_(bias)
     return linear

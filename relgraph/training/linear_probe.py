@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from relgraph.nn.folding import frozen_linear
+from relgraph.maps.modules import frozen_linear
+from relgraph.threads import thread_pools
 
 STRENGTHS = (0.1, 1.0, 10.0, 100.0, 1000.0)
 MOST_ROWS = 20_000
@@ -37,7 +38,6 @@ def fit_linear_head(
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
-    from threadpoolctl import threadpool_limits
 
     values, labels = r.detach().cpu().double(), y.cpu()
     train, validation = _sample(train.cpu(), labels), validation.cpu()
@@ -46,7 +46,7 @@ def fit_linear_head(
     for strength in strengths if classes.numel() > 1 else ():
         model = LogisticRegression(C=strength, max_iter=1000)
         # The problem is too small for a second thread of the linear algebra.
-        with warnings.catch_warnings(), threadpool_limits(1):
+        with warnings.catch_warnings(), thread_pools("sklearn").limit(limits=1):
             # Weak penalties may stop at the last iteration; the validation accuracy then decides.
             warnings.simplefilter("ignore", ConvergenceWarning)
             model.fit(values[train].numpy(), labels[train].numpy())

@@ -20,8 +20,7 @@ class GCN2View(View):
         self.training = training
         self.hops: list[Hop] = []
         for layer in reversed(self.layers):
-            hop = Hop(graph, "normalized", rows)
-            hop.matrix.values.mul_(1 - layer.conv.alpha)
+            hop = Hop(graph, "normalized", rows, scale=1 - layer.conv.alpha)
             self.hops.insert(0, hop)
             rows = hop.columns
         self.features = Features(graph.features[rows], graph.device)

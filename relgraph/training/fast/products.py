@@ -2,16 +2,21 @@
 
 Bag-of-words features are nearly all zeros: a sparse product does a hundredth of the work, and dropout draws masks for
 the stored values only. The structure is fixed during training: the transpose for the gradient is prepared once.
+
+A product is computed as sums of weighted rows of a table, torch's ``embedding_bag``, of which one call multiplies a
+whole stack: as a block-diagonal matrix times the stack below one another. On a CPU this takes well under half the time
+of sparse CSR products, one for each entry of the stack.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
@@ -38,12 +43,9 @@ class SparseMatrix:
         # The transpose of a matrix that holds its own positions holds the origin of each of its values.
         positions = matrix.copy()
         positions.data = np.arange(matrix.nnz)
-        self.t_crow, self.t_col, order = _parts(positions.T.tocsr(), device)
-        self.t_order = order.long()
-        with warnings.catch_warnings():
-            # Once in a process torch warns that sparse CSR tensors are in beta; only their product is used here.
-            warnings.filterwarnings("ignore", message=".*Sparse CSR tensor support is in beta.*")
-            self.rows(self.values)
+        self.t_crow, self.t_col, self.t_order = _parts(positions.T.tocsr(), device)
+        self.stacked = Stacked(self.crow, self.col, self.values, self.shape[1])
+        self.t_stacked = Stacked(self.t_crow, self.t_col, self.values[self.t_order], self.shape[0])
 
     def product(self, dense: Tensor, values: Tensor | None = None) -> Tensor:
         """``(S, R, H)``: this matrix, or its structure with other values ``(S, nnz)``, times ``(S, D, H)``."""
@@ -55,14 +57,76 @@ class SparseMatrix:
         out: Tensor = _SampledProduct.apply(left, right, self)  # type: ignore[no-untyped-call]
         return out
 
+    def transposed(self, values: Tensor) -> Tensor:
+        """Values ``(S, nnz)`` in the order in which the transpose stores them."""
+        return values.index_select(1, self.t_order)
+
+    def interleaved(self, heads: int) -> SparseMatrix:
+        """One copy for each head, ``(heads * R, D * heads)``: that of head ``h`` has column ``d`` at ``d * heads + h``.
+
+        Its values are in the order of head and stored value.
+        """
+        from scipy.sparse import csr_array
+
+        crow, col, values = (part.cpu().numpy() for part in (self.crow, self.col, self.values))
+        head = np.arange(heads)[:, None]
+        ends = np.concatenate([[0], (crow[1:] + head * col.size).ravel()])
+        shape = (heads * self.shape[0], self.shape[1] * heads)
+        parts = (np.tile(values, heads), (col * heads + head).ravel(), ends)
+        return SparseMatrix(csr_array(parts, shape=shape), self.values.device)
+
+    def part(self, rows: np.ndarray) -> tuple[SparseMatrix, Tensor]:
+        """Some of the rows ``(H,)`` as a matrix ``(H, D)``, and the places of its values among those of this one."""
+        from scipy.sparse import csr_array
+
+        crow, col = self.crow.cpu().numpy(), self.col.cpu().numpy()
+        places = csr_array((np.arange(col.size), col, crow), shape=self.shape)[rows]
+        values, device = self.values.cpu().numpy(), self.values.device
+        matrix = csr_array((values[places.data], places.indices, places.indptr), shape=places.shape)
+        return SparseMatrix(matrix, device), torch.from_numpy(places.data).to(device)
+
     def rows(self, values: Tensor) -> Tensor:
         """The matrix with the given values ``(nnz,)`` as torch's own type."""
-        return torch.sparse_csr_tensor(self.crow, self.col, values, self.shape, check_invariants=False)
+        with warnings.catch_warnings():
+            # Once in a process torch warns that sparse CSR tensors are in beta.
+            warnings.filterwarnings("ignore", message=".*Sparse CSR tensor support is in beta.*")
+            return torch.sparse_csr_tensor(self.crow, self.col, values, self.shape, check_invariants=False)
 
-    def columns(self, values: Tensor) -> Tensor:
-        """The transposed matrix with the given values ``(nnz,)`` as torch's own type."""
-        shape = (self.shape[1], self.shape[0])
-        return torch.sparse_csr_tensor(self.t_crow, self.t_col, values[self.t_order], shape, check_invariants=False)
+
+class Stacked:
+    """A sparse matrix ``(R, D)``, repeated along the diagonal as often as a stack has entries.
+
+    Args:
+        crow, col, values: The matrix in CSR form.
+        columns: Its number of columns.
+    """
+
+    def __init__(self, crow: Tensor, col: Tensor, values: Tensor, columns: int) -> None:
+        self._matrix, self._columns = (crow, col, values), columns
+        self._size, self._blocks = 0, (crow, col, values)
+
+    def product(self, dense: Tensor, values: Tensor | None = None) -> Tensor:
+        """``(S, R, H)``: the matrix, or its structure with other values ``(S, nnz)``, times ``(S, D, H)``."""
+        size, _, width = dense.shape
+        crow, col, own = self._diagonal(size)
+        weights = own if values is None else values.detach().flatten()
+        table = dense.detach().reshape(-1, width)
+        out = F.embedding_bag(col, table, crow, mode="sum", per_sample_weights=weights, include_last_offset=True)
+        return out.view(size, -1, width)
+
+    def _diagonal(self, size: int) -> tuple[Tensor, Tensor, Tensor]:
+        """The block-diagonal matrix in CSR form; a smaller one is the start of a larger one."""
+        crow, col, values = self._matrix
+        rows, nnz = crow.numel() - 1, col.numel()
+        if size > self._size:
+            most = size * max(nnz, rows, self._columns)
+            block = torch.arange(size, device=col.device, dtype=torch.int32 if most < 2**31 else torch.int64)
+            block = block.unsqueeze(1)
+            ends = (crow[1:].to(block.dtype) + block * nnz).flatten()
+            places = (col.to(block.dtype) + block * self._columns).flatten()
+            self._size, self._blocks = size, (F.pad(ends, (1, 0)), places, values.repeat(size))
+        ends, places, repeated = self._blocks
+        return ends[: size * rows + 1], places[: size * nnz], repeated[: size * nnz]
 
 
 class _StackedProduct(torch.autograd.Function):
@@ -73,15 +137,16 @@ class _StackedProduct(torch.autograd.Function):
         ctx.matrix = matrix
         # The dense side is kept only for the gradient of values.
         ctx.save_for_backward(values, dense if ctx.needs_input_grad[1] else None)
-        return _stacked(matrix.rows, matrix.values, values, dense)
+        return matrix.stacked.product(dense, values)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         matrix: SparseMatrix = ctx.matrix
         values, dense = ctx.saved_tensors
-        grad = grad.contiguous()
-        of_dense = _stacked(matrix.columns, matrix.values, values, grad) if ctx.needs_input_grad[0] else None
+        grad, of_dense = grad.contiguous(), None
+        if ctx.needs_input_grad[0]:
+            of_dense = matrix.t_stacked.product(grad, None if values is None else matrix.transposed(values))
         return of_dense, None if dense is None else _sampled(matrix, grad, dense), None
 
 
@@ -99,11 +164,7 @@ class _SampledProduct(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:
         matrix: SparseMatrix = ctx.matrix
         left, right = ctx.saved_tensors
-        return (
-            _stacked(matrix.rows, matrix.values, grad, right),
-            _stacked(matrix.columns, matrix.values, grad, left),
-            None,
-        )
+        return matrix.stacked.product(right, grad), matrix.t_stacked.product(left, matrix.transposed(grad)), None
 
 
 def _sampled(matrix: SparseMatrix, left: Tensor, right: Tensor) -> Tensor:
@@ -111,17 +172,6 @@ def _sampled(matrix: SparseMatrix, left: Tensor, right: Tensor) -> Tensor:
     places = matrix.rows(matrix.values.to(left.dtype))
     for s in range(left.size(0)):
         out[s] = torch.sparse.sampled_addmm(places, left[s], right[s].mT, beta=0).values()
-    return out
-
-
-def _stacked(layout: Callable[[Tensor], Tensor], own: Tensor, values: Tensor | None, dense: Tensor) -> Tensor:
-    sparse = layout(own)
-    out = dense.new_empty(dense.size(0), sparse.size(0), dense.size(2))
-    for s in range(dense.size(0)):
-        if values is not None:
-            sparse = layout(values[s])
-        # In place and with beta = 0, torch neither clears nor copies the result first, unlike with `out=`.
-        out[s].addmm_(sparse, dense[s], beta=0)
     return out
 
 

@@ -93,7 +93,11 @@ class TwoHopView(View):
             self.propagated = [Features(propagated[name], graph.device) for name, _ in self.form.first]
         else:
             self.features = Features(x, graph.device)
-            self.first = [SparseMatrix(inner[name][:, inputs], graph.device) for name, _ in self.form.first]
+            self.first = {name: SparseMatrix(matrix[:, inputs], graph.device) for name, matrix in inner.items()}
+            # A propagation that leaves every node alone reads the rows of the hidden states only.
+            self.own: tuple[SparseMatrix, Tensor] | None = None
+            if "self" in inner and self.features.sparse is not None and hidden.size < inputs.size:
+                self.own = self.features.sparse.part(np.searchsorted(inputs, hidden))
         self.size = inputs.size * encoder.widths[0]
 
     def embed(self, parameters: dict[str, Tensor], generators: Generators | None = None) -> Tensor:
@@ -114,9 +118,15 @@ class TwoHopView(View):
             terms = [features.product(weight) for features, weight in zip(self.propagated, weights, strict=True)]
         else:
             values = self.features.dropped(self.input_dropout, generators) if generators is not None else None
-            inputs = [self.features.product(weight, values) for weight in weights]
-            terms = [matrix.product(term) for matrix, term in zip(self.first, inputs, strict=True)]
+            names = [name for name, _ in self.form.first]
+            terms = [self._term(name, weight, values) for name, weight in zip(names, weights, strict=True)]
         return sum(terms[1:], terms[0])
+
+    def _term(self, name: str, weight: Tensor, values: Tensor | None) -> Tensor:
+        if name == "self" and self.own is not None:
+            matrix, places = self.own
+            return matrix.product(weight, None if values is None else values.index_select(1, places))
+        return self.first[name].product(self.features.product(weight, values))
 
 
 def _columns(matrices: Iterable[csr_array]) -> np.ndarray:

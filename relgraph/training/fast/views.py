@@ -118,6 +118,7 @@ class Hop:
         graph: The graph.
         name: Name of the propagation.
         rows: The nodes, ``(R,)``, ascending.
+        scale: Factor of the propagation.
 
     Attributes:
         columns: The nodes and those that they receive from, ``(C,)``, ascending.
@@ -125,10 +126,10 @@ class Hop:
         at: Positions of the nodes among the columns, ``(R,)``.
     """
 
-    def __init__(self, graph: Graph, name: str, rows: np.ndarray) -> None:
+    def __init__(self, graph: Graph, name: str, rows: np.ndarray, scale: float = 1.0) -> None:
         from scipy.sparse import csr_array
 
-        part = graph.propagation(name)[rows]
+        part = scale * graph.propagation(name)[rows]
         self.columns = np.union1d(rows, part.indices)
         shape, kind = (rows.size, self.columns.size), part.indices.dtype
         places = np.searchsorted(self.columns, part.indices).astype(kind)

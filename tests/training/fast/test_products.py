@@ -56,6 +56,42 @@ def test_every_seed_may_have_values_of_its_own():
     torch.testing.assert_close(mine, theirs)
 
 
+@pytest.mark.parametrize("dtype", [torch.float, torch.double])
+def test_stacks_of_changing_size_have_the_products_of_their_entries(dtype: torch.dtype):
+    matrix = sparse(9, 7, 0.4).astype(np.float32 if dtype == torch.float else np.float64)
+    ours, dense = SparseMatrix(matrix, CPU), torch.from_numpy(matrix.toarray())
+    for size in (2, 1, 4, 3, 4):
+        weight = torch.rand(size, 7, 5, dtype=dtype, requires_grad=True)
+        product = ours.product(weight)
+        torch.testing.assert_close(product, dense @ weight)
+        (mine,) = torch.autograd.grad(product.square().sum(), weight)
+        (theirs,) = torch.autograd.grad((dense @ weight).square().sum(), weight)
+        torch.testing.assert_close(mine, theirs)
+
+
+def test_heads_side_by_side_have_the_products_of_each_head():
+    matrix = sparse(6, 5, 0.5)
+    ours = SparseMatrix(matrix, CPU).interleaved(3)
+    assert torch.equal(ours.values, torch.from_numpy(matrix.data).repeat(3))
+    values = torch.rand(2, 3, matrix.nnz, dtype=torch.double)
+    states = torch.rand(2, 5, 3 * 4, dtype=torch.double)
+    found = ours.product(states.view(2, 5 * 3, 4), values.flatten(1)).view(2, 3, 6, 4)
+    for s, head in np.ndindex(2, 3):
+        other = matrix.copy()
+        other.data = values[s, head].numpy()
+        wanted = torch.from_numpy(other.toarray()) @ states[s, :, 4 * head : 4 * head + 4]
+        torch.testing.assert_close(found[s, head], wanted)
+
+
+def test_some_rows_have_their_products_and_name_their_values():
+    matrix, rows = sparse(9, 7, 0.4), np.array([0, 3, 4, 8])
+    part, places = SparseMatrix(matrix, CPU).part(rows)
+    values, weight = torch.rand(2, matrix.nnz, dtype=torch.double), torch.rand(2, 7, 4, dtype=torch.double)
+    torch.testing.assert_close(part.product(weight), torch.from_numpy(matrix[rows].toarray()) @ weight)
+    whole = SparseMatrix(matrix, CPU).product(weight, values)
+    torch.testing.assert_close(part.product(weight, values[:, places]), whole[:, rows])
+
+
 def test_what_is_written_into_is_not_read(monkeypatch: pytest.MonkeyPatch):
     """The result starts as fresh memory that may hold NaN; beta = 0 must not let it through."""
     nan = float("nan")
