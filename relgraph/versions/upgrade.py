@@ -50,9 +50,11 @@ def upgrade(
 
     * With labels ``y``, the way of the highest expected accuracy over all rows, measured on labeled rows that the old
       head was not trained on; of a way without a new head, only if it is ahead of the retrained one by more than noise.
-    * Without, but with ``edge_index`` and the old answers ``kept``: the way whose answers to the new rows (to all, if
-      none are new) agree more with those of their neighbors (:func:`relgraph.versions.neighbor_agreement`), if
-      neighbors tend to have the same class.
+    * Without, but with ``edge_index`` and the old answers ``kept``: the way whose answers to the new rows agree more
+      with those of their neighbors (:func:`relgraph.versions.neighbor_agreement`), if neighbors tend to have the same
+      class. The old rows are compared where none are new, or where ``kept`` are stored answers, those that the head
+      published at the anchors: what stands for them at new rows, such as the mean of the neighbors', agrees with the
+      neighbors by construction.
     * Else *convert* if the retention expected of the converted head is 0.9 or more; else *keep*, if there are old
       answers that retain more; else *retrain*.
 
@@ -157,13 +159,14 @@ def upgrade(
             answers["retrain"] = _retrained(rows, head)
     right = {} if rows is None else accuracies(rows, answers)
     expected = expectations(matched, left, rows, answers, right)
-    agreement: dict[str, float] = {}
+    compared, agreement = "new", {}
     if rows is not None and rows.kept is not None and edge_index is not None:
+        compared = "old" if not len(rows.new) or _stored(matched, rows) else "new"
         judged = {way: answers[way] for way in ("convert", "keep")}
-        agreement = neighbor_agreement(judged, edge_index, rows.new if len(rows.new) else None)
+        agreement = neighbor_agreement(judged, edge_index, rows.groups[compared])
         if np.isnan(agreement["keep"]):  # no such row has a neighbor
             agreement = {}
-    verdict, reason = judge(expected, rows, right, unrelated, agreement)
+    verdict, reason = judge(expected, rows, right, unrelated, agreement, compared)
     outputs = None
     if rows is not None:
         outputs = answers["convert"]
@@ -195,6 +198,15 @@ def _only_anchors(head: PublishedHead, **given: object) -> None:
     for name, value in given.items():
         if value is not None:
             raise InputError(name, f"must be left out for a head of the mode '{head.mode}' (got it); pass classes")
+
+
+def _stored(matched: MatchedAnchors, rows: AnsweredRows) -> bool:
+    """Whether the kept answers are those that the head published, at all anchors among the rows."""
+    assert rows.kept is not None
+    here, there = shared_ids(matched.ids, rows.ids)
+    kept, published = rows.kept[there].cpu().double(), matched.values[here]
+    scale = float(published.abs().max()) if len(here) else 1.0
+    return len(here) > 0 and bool(torch.allclose(kept, published, atol=1e-4 * scale))
 
 
 def _retrained(rows: AnsweredRows, head: PublishedHead) -> Tensor:

@@ -112,6 +112,7 @@ def judge(
     right: Accuracies,
     unrelated: bool,
     agreement: Mapping[str, float],
+    compared: str,
 ) -> tuple[Verdict, str]:
     """The verdict and its reason.
 
@@ -120,6 +121,7 @@ def judge(
         rows, right: As of :func:`expectations`.
         unrelated: Whether the anchors do not correspond.
         agreement: Of the ways without a new head with the neighbors; empty if unknown.
+        compared: The group of rows that it is of.
     """
     sizes = {"anchors": 1} if rows is None else {name: len(numbers) for name, numbers in rows.groups.items()}
     total = sum(sizes.values())
@@ -133,8 +135,7 @@ def judge(
         return "retrain", UNRELATED
     if max(agreement.values(), default=0.0) >= LEAST_AGREEMENT:
         best: Verdict = "convert" if agreement["convert"] >= agreement["keep"] else "keep"
-        which = "answers to new rows" if "new" in sizes else "answers"
-        return best, f"its {which} agree more with those of their neighbors ({_shown(agreement)})"
+        return best, f"its answers to {compared} rows agree more with those of their neighbors ({_shown(agreement)})"
 
     def retention(way: str) -> float | None:
         values = [(size, expected[group].get(way, Expected()).retention) for group, size in sizes.items()]

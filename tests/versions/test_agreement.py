@@ -82,9 +82,8 @@ def homophilous(y: Tensor, share: float) -> Tensor:
 @pytest.mark.parametrize(("poor", "verdict"), [("keep", "convert"), ("convert", "keep")])
 def test_without_labels_the_neighbors_tell_the_better_way(poor: str, verdict: str) -> None:
     before, after, y, head = world(noise=0.5 if poor == "keep" else 2.5)
-    kept = head(before)
+    kept = 1.1 * head(before)
     if poor == "keep":  # right where the anchors are, wrong elsewhere: retention cannot see it
-        kept = kept.clone()
         kept[OLD:] = kept[OLD:][torch.randperm(ROWS - OLD, generator=torch.Generator().manual_seed(1))]
     edges = homophilous(y, 0.8)
     found = rg.upgrade(*published(before, after, head), after, old=torch.arange(OLD), kept=kept, edge_index=edges)
@@ -95,6 +94,19 @@ def test_without_labels_the_neighbors_tell_the_better_way(poor: str, verdict: st
     assert max(right, key=lambda way: right[way]) == verdict == found.verdict
     assert "neighbors" in found.reason and "neighbors" in str(found)
     assert found.to_dict()["agreement"] == found.agreement
+
+
+def test_stored_answers_are_compared_on_the_old_rows() -> None:
+    before, after, y, head = world(noise=0.5)
+    edges, then = homophilous(y, 0.8), head(before)
+    mean = torch.zeros(ROWS, CLASSES).index_add_(0, edges[1], then[edges[0]])
+    kept = torch.cat([then[:OLD], mean[OLD:]])  # agrees with the neighbors by construction
+    old, pieces = torch.arange(OLD), published(before, after, head)
+    found = rg.upgrade(*pieces, after, old=old, kept=kept, edge_index=edges)
+    assert found.agreement == neighbor_agreement({"convert": found.head(after), "keep": kept}, edges, old)
+    assert "old rows" in found.reason
+    again = rg.upgrade(*pieces, after, old=old, kept=1.5 * kept, edge_index=edges)  # not as published
+    assert "new rows" in again.reason and again.agreement != found.agreement
 
 
 def test_neighbors_of_other_classes_do_not_judge() -> None:
