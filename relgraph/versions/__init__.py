@@ -6,6 +6,7 @@ from relgraph.versions.adjustment import adjust_priors, blend, smooth
 from relgraph.versions.agreement import neighbor_agreement
 from relgraph.versions.drift import Drift, drift
 from relgraph.versions.expectation import Calibration, Expectation
+from relgraph.versions.mixing import mixed_head
 from relgraph.versions.result import Expected, Upgrade
 from relgraph.versions.upgrade import upgrade
 
@@ -18,6 +19,7 @@ __all__ = [
     "adjust_priors",
     "blend",
     "drift",
+    "mixed_head",
     "neighbor_agreement",
     "smooth",
     "upgrade",
