@@ -93,7 +93,10 @@ def with_head(run: Run, problem: Problem) -> Run:
     fit, choose = problem.train.numpy(), problem.validation.numpy()
     scale = np.square(points[fit] - points[fit].mean(0)).sum() / points.shape[1]
     models = [Ridge(alpha=penalty * scale).fit(points[fit], y[fit]) for penalty in PENALTIES]
-    best = min(models, key=lambda model: np.square(model.predict(points[choose]) - y[choose]).mean())
+    # Predictions of one target have the shape (n,) in newer versions of scikit-learn.
+    best = min(
+        models, key=lambda model: np.square(model.predict(points[choose]).reshape(-1, y.shape[1]) - y[choose]).sum()
+    )
     head = nn.Linear(points.shape[1], y.shape[1]).requires_grad_(False)
     head.weight.copy_(torch.from_numpy(best.coef_))
     head.bias.copy_(torch.from_numpy(best.intercept_))
