@@ -61,8 +61,9 @@ class AttentionView(View):
 class Edges:
     """The edges of a hop: scores of attention to weights, and weights to sums.
 
-    States ``(S, C, heads * F)`` are read as ``(S, C * heads, F)``: the matrix of all heads takes the entries of a head
-    from every ``heads``-th row, so that no state is copied, and its own rows are in the order of head and node.
+    States ``(S, C, heads * F)`` are read as ``(S, C * heads, F)``, so that no state is copied: one head has each
+    ``heads``-th row, from which the matrix of all heads takes its entries. Its own rows are in the order of head and
+    node.
 
     Args:
         hop: The hop.
