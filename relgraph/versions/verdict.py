@@ -135,7 +135,9 @@ def judge(
         return "retrain", UNRELATED
     if max(agreement.values(), default=0.0) >= LEAST_AGREEMENT:
         best: Verdict = "convert" if agreement["convert"] >= agreement["keep"] else "keep"
-        return best, f"its answers to {compared} rows agree more with those of their neighbors ({_shown(agreement)})"
+        which = "converted" if best == "convert" else "old"
+        shown = f"agree more with those of their neighbors, {_shown(agreement)}"
+        return best, f"the {which} answers to {compared} rows {shown}"
 
     def retention(way: str) -> float | None:
         values = [(size, expected[group].get(way, Expected()).retention) for group, size in sizes.items()]
