@@ -51,7 +51,7 @@ from relgraph.anchors import AnchorSet, PublishedHead, lasting_nodes, shared_ids
 from relgraph.maps import fit_map
 from relgraph.stitching import Run
 from relgraph.training import fit_linear_head
-from relgraph.versions import adjust_priors, blend, smooth
+from relgraph.versions import adjust_priors, blend, mixed_head, smooth
 
 LATER = 5  # the first seed of the later runs on small graphs
 METHODS = ("kl", "ridge", "procrustes")
@@ -138,8 +138,9 @@ class Upgrade:
         return torch.as_tensor(fit_map(space, head, method)[0](self.after.z))
 
     def mixed(self, rows: Tensor) -> Tensor:
-        """Outputs of the mean of two heads: that of ``kl``, and the old one behind a rotation; still a linear layer."""
-        return (self.converted("kl", rows) + self.converted("procrustes", rows)) / 2
+        """Outputs of the mean of the head converted by ``kl`` and of the old head behind a rotation."""
+        before = AnchorSet.from_rows(self.before.z, rows)
+        return torch.as_tensor(mixed_head(*self.pieces(rows), before, self.before.head)(self.after.z))
 
     def random(self, count: int, draw: int) -> Tensor:
         """Random nodes of the old release."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import torch
 from torch import nn
-from torch.nn.utils import skip_init
 
 from relgraph.errors import DataError, InputError
 from relgraph.io import PathLike, load_record, save_record
+from relgraph.maps.modules import frozen_linear
 
 LINEAR = "relgraph.linear/1"
 
@@ -48,7 +48,4 @@ def load_linear(path: PathLike) -> nn.Linear:
     if weight.dim() != 2 or bias.shape != weight.shape[:1]:
         shapes = f"{tuple(weight.shape)} and {tuple(bias.shape)}"
         raise DataError(f"'{path}' holds no linear layer: weight and bias have shapes {shapes}; save it again")
-    layer: nn.Linear = skip_init(nn.Linear, weight.size(1), weight.size(0))  # type: ignore[no-untyped-call]
-    layer = layer.to(weight.dtype)
-    layer.load_state_dict({"weight": weight, "bias": bias})
-    return layer.requires_grad_(False).eval()
+    return frozen_linear(nn.Linear, weight, bias).eval()

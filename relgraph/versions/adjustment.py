@@ -121,7 +121,7 @@ def smooth(
     """
     outputs = check_rows("outputs", outputs)
     check_edges(edge_index, len(outputs))
-    own = (inverse_temperature * _checked(outputs, share)).softmax(dim=1)
+    own = _probabilities(outputs, share, inverse_temperature)
     answers = own
     if known is not None:
         answers = _answers(outputs, own, known, inverse_temperature)
@@ -166,15 +166,16 @@ def blend(
         tensor([0, 1, 1])
     """
     outputs = check_rows("outputs", outputs)
-    own = (inverse_temperature * _checked(outputs, share)).softmax(dim=1)
+    own = _probabilities(outputs, share, inverse_temperature)
     answers = _answers(outputs, own, known, inverse_temperature)
     return _logits((1 - share) * own + share * answers, outputs, inverse_temperature)
 
 
-def _checked(outputs: Tensor, share: float) -> Tensor:
+def _probabilities(outputs: Tensor, share: float, inverse_temperature: float) -> Tensor:
+    """Probabilities of the rows' own answers, of which ``share`` will be replaced, in float64."""
     if not 0 <= share <= 1:
         raise InputError("share", f"must be between 0 and 1 (got {share}); 0 leaves the outputs as they are")
-    return outputs.double()
+    return (inverse_temperature * outputs.double()).softmax(dim=1)
 
 
 def _answers(outputs: Tensor, own: Tensor, known: Tensor, inverse_temperature: float) -> Tensor:

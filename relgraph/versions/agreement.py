@@ -57,7 +57,8 @@ def neighbor_agreement(
     """
     if not answers:
         raise InputError("answers", "must hold the logits of one way at least (got none); pass a dictionary")
-    logits = {name: check_rows("answers", one).double() for name, one in answers.items()}
+    device = next(iter(answers.values())).device
+    logits = {name: check_rows("answers", one).to(device, torch.float64) for name, one in answers.items()}
     shape = next(iter(logits.values())).shape
     for name, one in logits.items():
         if one.shape != shape:

@@ -13,6 +13,11 @@ from relgraph.versions.expectation import Expectation
 Verdict = Literal["convert", "keep", "retrain"]
 
 
+def by_way(values: Mapping[str, float]) -> str:
+    """A value for each way to go on, for a reader."""
+    return ", ".join(f"{value:.3f} ({way})" for way, value in values.items())
+
+
 @dataclass(frozen=True)
 class Expected:
     """What to expect of one way to go on, on one group of rows.
@@ -98,7 +103,7 @@ class Upgrade:
                 ("distance", f"{shown} to the nearest anchor (1 is the mean distance of old rows to the center)")
             )
         if self.agreement:
-            shown = ", ".join(f"{value:.3f} ({way})" for way, value in self.agreement.items())
+            shown = by_way(self.agreement)
             found.append(("neighbors", f"agreement with their answers {shown}; 1 is always, 0 as often as by chance"))
         return [*found, *(("note", note) for note in self.notes), ("verdict", f"{self.verdict}: {self.reason}")]
 

@@ -115,6 +115,10 @@ def upgrade(
     """
     require("space", space, AnchorSet, "the order is upgrade(space, head)")
     require("head", head, PublishedHead, "make one with relgraph.publish")
+    if not 0 <= kept_share <= 1:
+        raise InputError("kept_share", f"must be between 0 and 1 (got {kept_share}); 0.5 is the mean of both")
+    if kept_share and kept is None:
+        raise InputError("kept_share", f"must be 0 without 'kept' (got {kept_share}); pass the old answers")
     shared = len(shared_ids(space.ids, head.ids)[0])
     if shared < space.num_features + 1:
         least = f"at least {space.num_features + 1} anchors, one more than the space has dimensions"
@@ -130,10 +134,6 @@ def upgrade(
         if not issubclass(category, GraphGrownWarning):  # what an upgrade is for
             warnings.warn(text, category, stacklevel=2)
     estimator = estimator_for(head, method)
-    if not 0 <= kept_share <= 1:
-        raise InputError("kept_share", f"must be between 0 and 1 (got {kept_share}); 0.5 is the mean of both")
-    if kept_share and kept is None:
-        raise InputError("kept_share", f"must be 0 without 'kept' (got {kept_share}); pass the old answers")
     if head.mode != "multiclass" or matched.values.size(1) < 2:
         _only_anchors(head, kept=kept, retrained=retrained, y=y, train=train, edge_index=edge_index)
         value = expected_fidelity(matched, estimator)

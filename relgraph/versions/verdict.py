@@ -13,7 +13,7 @@ from relgraph.anchors.matching import shared_ids
 from relgraph.maps import MatchedAnchors
 from relgraph.maps.divergence import INVERSE_TEMPERATURE
 from relgraph.versions.expectation import Calibration, Expectation, Floats, log_odds
-from relgraph.versions.result import Expected, Verdict
+from relgraph.versions.result import Expected, Verdict, by_way
 from relgraph.versions.rows import AnsweredRows
 
 Accuracies = Mapping[str, Mapping[str, Floats]]
@@ -28,7 +28,10 @@ Set on the cells that ``benchmarks/versions/summary.py`` calls seen, and measure
 STANDARD_ERRORS = 1.645
 """By how much another way has to be ahead of a new head: 95 %, one-sided. Set as :data:`ALLOWANCES`."""
 LEAST_AGREEMENT = 0.2
-"""Neighbors whose answers agree less than that, beyond chance, judge nothing: they have no class in common."""
+"""Neighbors whose answers agree less than that, beyond chance, judge nothing: they have no class in common.
+
+A round number; no measured graph is near it.
+"""
 UNRELATED = "the anchors do not correspond: left-out ones are predicted no better than with permuted rows"
 
 
@@ -136,7 +139,7 @@ def judge(
     if max(agreement.values(), default=0.0) >= LEAST_AGREEMENT:
         best: Verdict = "convert" if agreement["convert"] >= agreement["keep"] else "keep"
         which = "converted" if best == "convert" else "old"
-        shown = f"agree more with those of their neighbors, {_shown(agreement)}"
+        shown = f"agree more with those of their neighbors, {by_way(agreement)}"
         return best, f"the {which} answers to {compared} rows {shown}"
 
     def retention(way: str) -> float | None:
@@ -154,14 +157,10 @@ def judge(
     return "retrain", f"{below}; take more anchors, or train a head on labels"
 
 
-def _shown(values: Mapping[str, float]) -> str:
-    return ", ".join(f"{value:.3f} ({way})" for way, value in values.items())
-
-
 def _by_labels(pooled: Mapping[str, Floats]) -> tuple[Verdict, str]:
     """The most accurate way; a way without a new head only if it is ahead of that by more than the noise."""
     ways: tuple[Verdict, ...] = ("convert", "keep", "retrain")
-    values = _shown({way: float(pooled[way][0]) for way in ways if way in pooled})
+    values = by_way({way: float(pooled[way][0]) for way in ways if way in pooled})
     shown = f"by the labels, the expected accuracy over all rows is {values}"
     best = max((way for way in ways[:2] if way in pooled), key=lambda way: float(pooled[way][0]))
     if "retrain" not in pooled:

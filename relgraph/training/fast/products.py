@@ -4,8 +4,8 @@ Bag-of-words features are nearly all zeros: a sparse product does a hundredth of
 the stored values only. The structure is fixed during training: the transpose for the gradient is prepared once.
 
 A product is computed as sums of weighted rows of a table, torch's ``embedding_bag``, of which one call multiplies a
-whole stack: as a block-diagonal matrix times the stack below one another. On a CPU this takes well under half the time
-of sparse CSR products, one for each entry of the stack.
+whole stack: as a block-diagonal matrix times the stack below one another. On a CPU this is faster than a
+sparse CSR product for each entry of the stack.
 """
 
 from __future__ import annotations
