@@ -241,9 +241,14 @@ class Anchors:
 
     @classmethod
     def draw(cls, problem: Problem, count: int, strategy: str = "random", seeds: Sequence[int] = range(10)) -> Anchors:
-        """One draw for each seed."""
-        drawn = [problem.weighted_anchors(count, strategy, seed=seed) for seed in seeds]
-        return cls([rows for rows, _ in drawn], [weights for _, weights in drawn])
+        """One draw for each seed, the same for every cell of a study."""
+        return _drawn(problem, count, strategy, tuple(seeds))
+
+
+@lru_cache(maxsize=16)
+def _drawn(problem: Problem, count: int, strategy: str, seeds: tuple[int, ...]) -> Anchors:
+    drawn = [problem.weighted_anchors(count, strategy, seed=seed) for seed in seeds]
+    return Anchors([rows for rows, _ in drawn], [weights for _, weights in drawn])
 
 
 def matrices(

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -18,7 +19,7 @@ import relgraph as rg
 from benchmarks.common import matrices, trained_runs
 from benchmarks.molecules.run import DATASETS
 from benchmarks.study import Row, Study
-from relgraph.problems import make_problem
+from relgraph.problems import Problem, make_problem
 from relgraph.stitching import Run, View
 from relgraph.stitching.methods import Mapped
 
@@ -39,9 +40,15 @@ class OnUnitRows(Mapped):
         return super().predict(View(unit, source.anchors), target, *others)  # type: ignore[arg-type]
 
 
+@lru_cache(maxsize=1)
+def problem_of(dataset: str, root: str) -> Problem:
+    """The dataset as a problem: one object for all cells, so that the runs are embedded once."""
+    return make_problem(rg.load_dataset(dataset, root))
+
+
 def measure(cell: Row, options: argparse.Namespace) -> Iterable[Row]:
     """Mean metric over all ordered pairs."""
-    problem = make_problem(rg.load_dataset(cell["dataset"], options.data_root))
+    problem = problem_of(cell["dataset"], options.data_root)
     runs = trained_runs(problem, ("gcn", "gin"), range(options.seeds), options, settings=None)
     shrinkage = cell["shrinkage"] if cell["shrinkage"] == "loo" else float(cell["shrinkage"])
     method = (OnUnitRows if cell["unit_length"] == "yes" else Mapped)(cell["method"], shrinkage)

@@ -13,6 +13,7 @@ import argparse
 import resource
 import time
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,7 @@ INNER = ("absolute", "ridge-relu", "kernel-ridge-relu", "permuted-anchors")
 DRAWS = 3
 
 
+@lru_cache(maxsize=16)
 def anchors_of(problem: Problem, count: int, strategy: str, seed: int, sources: int) -> Tensor | Anchors:
     """The anchors of all sources; no strategy here uses a label or a run."""
     if strategy != "random-training":

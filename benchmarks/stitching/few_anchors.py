@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -33,7 +32,6 @@ METHODS = {
 }
 
 
-@lru_cache(maxsize=2)
 def anchors(problem: Any, count: int, strategy: str, seeds: int) -> Anchors | Tensor:
     """One choice of anchors for each source."""
     if not count:

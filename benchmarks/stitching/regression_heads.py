@@ -103,6 +103,13 @@ def with_head(run: Run, problem: Problem) -> Run:
     return replace(run, problem=problem, head=head)
 
 
+@lru_cache(maxsize=1)
+def with_heads(graph: Problem, target: str, runs: tuple[Run, ...]) -> list[Run]:
+    """The runs with a head for the target, the same for every cell of the target."""
+    problem = regression(graph, targets_of(graph)[target])
+    return [with_head(run, problem) for run in runs]
+
+
 def r2(problem: Problem, outputs: Any) -> Any:
     """Coefficient of determination of test outputs ``(..., n, T)``, over all targets together."""
     y = problem.y[problem.test].numpy()
@@ -112,9 +119,9 @@ def r2(problem: Problem, outputs: Any) -> Any:
 def measure(cell: Row, options: argparse.Namespace) -> Iterable[Row]:
     """R2 over all pairs of different runs."""
     graph = node_problem(cell["dataset"], options.data_root)
-    problem = regression(graph, targets_of(graph)[cell["target"]])
-    runs = [with_head(run, problem) for run in trained_runs(graph, "gcn", range(options.seeds), options)]
-    names, size = ["gcn"] * len(runs), len(runs)
+    encoders = trained_runs(graph, "gcn", range(options.seeds), options)
+    runs = with_heads(graph, cell["target"], tuple(encoders))
+    problem, names, size = runs[0].problem, ["gcn"] * len(runs), len(runs)
     count = cell["anchors"]
     drawn = Anchors.draw(graph, count or 1, "kmeans", [run.seed for run in runs])
     pairs = ~np.eye(size, dtype=bool)
