@@ -62,7 +62,7 @@ class Figure:
                 for row in _selected(here, where):
                     panel.axhline(row[self.value], color="0.5", linestyle=("--", ":")[number], label=name)
             panel.set(xscale="log", xlabel="anchors", title=label(dataset))
-            panel.set_xticks(sorted({row["anchors"] for row in here} & {4, 8, 16, 32, 128, 512}))
+            panel.set_xticks(sorted({row["anchors"] for row in here} & {8, 16, 32, 128, 512}))
             panel.xaxis.set_major_formatter("{x:g}")
             panel.minorticks_off()
             panel.grid(alpha=0.3)

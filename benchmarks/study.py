@@ -2,7 +2,8 @@
 
 A study writes one CSV file beside its script: one row per measured figure, the parameters of its cell first. The file
 is written whole after every cell, so that a killed study goes on with the cells that are missing; finished cells are
-skipped unless ``--again`` is given. Rows of cells outside the chosen part of the grid are kept.
+skipped unless ``--again`` is given. Rows of cells that were not chosen are kept, those of cells that the grid no longer
+has are dropped.
 """
 
 from __future__ import annotations
@@ -102,15 +103,16 @@ class Study:
     def run(self, options: argparse.Namespace, path: Path, chosen: Mapping[str, Sequence[Any]] | None = None) -> None:
         """Measure the missing cells, or with ``options.again`` all chosen ones, and write the file after each."""
         found: dict[tuple[str, ...], list[Row]] = {}
-        for row in read_rows(path):
-            found.setdefault(self.key(row), []).append(row)
-        cells = [cell for cell in self.cells(chosen) if options.again or self.key(cell) not in found]
         order = {self.key(cell): number for number, cell in enumerate(self.cells())}
+        for row in read_rows(path):
+            if self.key(row) in order:
+                found.setdefault(self.key(row), []).append(row)
+        cells = [cell for cell in self.cells(chosen) if options.again or self.key(cell) not in found]
         versions = {name: version(name).split("+")[0] for name in _VERSIONS}
         start = time.perf_counter()
         for number, cell in enumerate(cells, start=1):
             found[self.key(cell)] = [{**cell, **row, **versions} for row in self.measure(dict(cell), options)]
-            found = dict(sorted(found.items(), key=lambda item: order.get(item[0], len(order))))
+            found = dict(sorted(found.items(), key=lambda item: order[item[0]]))
             write_rows(path, [row for rows in found.values() for row in rows])
             spent = time.perf_counter() - start
             left = spent / number * (len(cells) - number)

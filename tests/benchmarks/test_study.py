@@ -74,11 +74,13 @@ def test_a_killed_cell_is_measured_again_and_the_others_are_kept(tmp_path):
     assert len(read_rows(out)) == 8
 
 
-def test_rows_outside_the_grid_are_kept(tmp_path):
+def test_rows_of_cells_that_the_grid_no_longer_has_are_dropped(tmp_path):
     one = study(tmp_path / "question.py", [])
-    write_rows(one.path, [{"color": "green", "size": 1, "value": 7}])
-    one.main([])
-    assert read_rows(one.path)[-1]["color"] == "green"
+    write_rows(one.path, [{"color": "green", "size": 1, "value": 7}, {"color": "red", "size": 2, "value": 8}])
+    one.main(["--color", "blue"])
+    rows = read_rows(one.path)
+    assert [row["color"] for row in rows] == ["red"] + ["blue"] * 4
+    assert rows[0]["value"] == 8
 
 
 def test_changed_settings_need_a_file_of_their_own(tmp_path, capsys):
