@@ -9,7 +9,8 @@ These cells are ``seen``; what is claimed is that of the others, ``held-out``.
 
 ``right``: share of cells in which no way that the consumer has is more accurate than the chosen one; ``close``: in
 which none is more than a point ahead; ``regret``: mean accuracy lost to the best way, by the verdict and by always
-choosing the same way. ``spearman``: rank correlation of expected and true retention (and fidelity) over cells;
+choosing the same way; ``by_half``: how often the way that is best on a random half of the test nodes is the best one.
+``spearman``: rank correlation of expected and true retention (and fidelity) over cells;
 ``covered``: share of cells whose 90 % interval holds the true value; ``bias``: true less expected, mean.
 """
 
@@ -46,6 +47,8 @@ def measure(cell: Row, options: argparse.Namespace) -> Iterable[Row]:
     regret = np.array([row["regret"] for row in rows])
     found: Row = {"n": len(rows), "right": float((regret <= 1e-9).mean()), "close": float((regret <= CLOSE).mean())}
     found |= {"regret": float(regret.mean())}
+    if known := [row["by_half"] for row in rows if row.get("by_half") is not None]:
+        found["by_half"] = float(np.mean(known))
     for column, way in enumerate(ways):
         lost = accuracy.max(axis=1) - accuracy[:, column]
         found |= {f"right_{way}": float((lost <= 1e-9).mean()), f"regret_{way}": float(lost.mean())}
