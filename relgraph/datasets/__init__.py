@@ -37,7 +37,7 @@ def load_dataset(
         root: Folder of raw files, as ``ROOT/Cora/raw``, ``ROOT/Planetoid/Cora/raw`` or ``ROOT/raw``; of OGB's, as
             ``ROOT/ogbn_arxiv/raw`` with ``split`` and the release note beside.
         features: One of :data:`relgraph.registry.FEATURES`, of which those made from the edges need no file of
-            features; ``None`` for bags of words with rows that sum to one, and everything else as stored.
+            features; ``None`` for bags of words of papers with rows that sum to one, and everything else as stored.
 
     Returns:
         Of one graph, a ``Data`` with ``x`` float32 ``(N, F)``, ``edge_index`` int64 ``(2, E)``, ``y`` int64 ``(N,)``

@@ -69,6 +69,10 @@ PYG_DATASETS = {
     "dblp": _npz("CitationFull", "dblp", "dblp.npz", 17716, 105734, 1639, 4),
 }
 
+# Features of these are customarily scaled to rows that sum to one. On a co-purchase graph that makes a GCN train three
+# times as long and end two points of validation accuracy lower (Photo, benchmarks/training/tune.py).
+ROW_NORMALIZED = ("Planetoid", "CitationFull", "Coauthor")
+
 # In the order of Planetoid's labels, which its files do not name; the sizes of the classes are the published ones. The
 # fifteen nodes of CiteSeer without a class are in the first one.
 CLASS_NAMES = {
@@ -84,15 +88,17 @@ CLASS_NAMES = {
 def load(name: str, root: str | os.PathLike[str] | None = None, features: str | None = None) -> Data:
     """Load one of :data:`PYG_DATASETS` from a folder, from the cache or from the network, in this order.
 
-    Arguments and errors are those of :func:`relgraph.load_dataset`. Without ``features`` the rows of ``x`` sum to one.
+    Arguments and errors are those of :func:`relgraph.load_dataset`. Without ``features`` the rows of ``x`` sum to one
+    in the families of :data:`ROW_NORMALIZED`.
     """
     from torch_geometric.transforms import NormalizeFeatures
 
     data, source = _find(name, data_place(root))
-    if features is None:
+    normalized = features is None and PYG_DATASETS[name].family in ROW_NORMALIZED
+    if normalized:
         data = NormalizeFeatures()(data)
     data.dataset_name, data.source = name, source
-    data.features = "row-normalized" if features is None else "raw"
+    data.features = "row-normalized" if normalized else "raw"
     if name in CLASS_NAMES:
         data.class_names = list(CLASS_NAMES[name])
     return data
