@@ -21,11 +21,10 @@ import torch
 from torch import Tensor
 
 from benchmarks.common import Anchors, matrices, mean_of, node_problem, pair_groups, rows_of, trained_runs
-from benchmarks.study import Row, Study
+from benchmarks.study import Row, Study, read_rows
 from relgraph.problems import Problem
 from relgraph.stitching import Run, metrics
 
-START = time.perf_counter()
 MOST = {"kernel-ridge": 3, "ridge-relu": 3, "kernel-ridge-relu": 3, "anchor-labels": 1, "logistic-decisions": 1}
 ONCE = {*MOST, "absolute", "class-centroid", "permuted-anchors"}
 LAST = (
@@ -68,11 +67,11 @@ def measure(cell: Row, options: argparse.Namespace) -> Iterable[Row]:
     groups = pair_groups(names)
     own = np.stack([run.record(problem.test) for run in runs])
     if method == "own":
-        yield from own_rows(problem, runs, own, loading)
+        yield from own_rows(problem, runs, own, loading, read_rows(options.out))
         return
     agreement = metrics.agreement_matrix(problem.task, own)
     most, found = MOST.get(method) if count == 512 else 2, []
-    for seed in range(1 if method in ONCE or count != 512 else DRAWS):
+    for seed in range(draws(cell)):
         anchors = anchors_of(problem, count, cell["strategy"], seed, len(runs))
         found.append(matrices(method, runs, anchors=anchors, most=most, decisive=False))
     for row in rows_of(mean_of(found), names, groups):
@@ -81,8 +80,16 @@ def measure(cell: Row, options: argparse.Namespace) -> Iterable[Row]:
         yield row | {"loss_worst": float(max(np.nanmax((one["own"] - one["accuracy"])[pairs]) for one in found))}
 
 
-def own_rows(problem: Problem, runs: list[Run], own: Any, loading: float) -> Iterable[Row]:
-    """Accuracy of the runs, mean and unbiased standard deviation, and what the whole study took in this process."""
+def draws(cell: Row) -> int:
+    """How often anchors are drawn."""
+    return 1 if cell["method"] in ONCE or cell["anchors"] != 512 else DRAWS
+
+
+def own_rows(problem: Problem, runs: list[Run], own: Any, loading: float, rows: list[Row]) -> Iterable[Row]:
+    """Accuracy of the runs, mean and unbiased standard deviation, and what the whole study takes.
+
+    Stitching is the time of all pairs in the rows of the other cells; the memory is that of this process.
+    """
     values = np.array([problem.task.value(problem.y[problem.test], record) for record in own])
     names, trained = np.array([run.encoder for run in runs]), [run.trained for run in runs if run.trained]
     validation = np.array([one.validation for one in trained])
@@ -91,14 +98,13 @@ def own_rows(problem: Problem, runs: list[Run], own: Any, loading: float) -> Ite
         for label, each in (("own", values), ("validation", validation)):
             row |= {label: float(each[names == name].mean()), f"{label}_std": float(each[names == name].std(ddof=1))}
         yield row
-    seconds = sum(one.seconds for one in trained)
     yield {
         "pairs": "all",
         "own": float(values.mean()),
         "largest_class": problem.constant,
-        "train_seconds": seconds,
+        "train_seconds": sum(one.seconds for one in trained),
         "load_seconds": loading,
-        "stitch_seconds": max(time.perf_counter() - START - seconds - loading, 0.0),
+        "stitch_seconds": sum(row["seconds"] * row["n"] * draws(row) for row in rows if row.get("seconds")),
         "peak_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
     }
 
