@@ -6,7 +6,7 @@ The candidates are the published settings of Kipf and Welling (2017), the defaul
 Every one but the first trains until the validation metric stops improving. Seeds from 100 on are used for nothing else;
 on Photo and digits each seed has a random split of its own. No test node is used. On PubMed and Photo, which take
 longer, fewer candidates are measured, on Photo in three splits. ``photo-normalized`` is Photo with features whose rows
-sum to one, which is customary for bags of words and was relgraph's default before, ``photo-unit`` with rows of length 1.
+sum to one, which is customary for bags of words and was the default before, ``photo-unit`` with rows of length 1.
 """
 
 from __future__ import annotations
