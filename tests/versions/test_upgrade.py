@@ -166,6 +166,11 @@ def test_ids_name_the_rows() -> None:
         ({"kept": torch.zeros(3, CLASSES)}, "'kept' must have shape"),
         ({"ids": torch.arange(3)}, "'ids' must have shape"),
         ({"old": torch.tensor([ROWS])}, "'old' must name rows"),
+        ({"old": (torch.arange(ROWS) < OLD).int()}, "'old' must not repeat a row .got 0 more than once"),
+        (
+            {"y": torch.zeros(ROWS, dtype=torch.long), "train": (torch.arange(ROWS) < 300).int()},
+            "'train' must not repeat a row .got 0 more than once",
+        ),
         ({"y": torch.full((ROWS,), -1)}, "'y' must have 50 labels"),
         ({"y": torch.zeros(3, dtype=torch.long)}, "'y' must hold one class per row"),
         ({"train": torch.arange(3)}, "'train' must be left out without 'y'"),
