@@ -12,6 +12,7 @@ from relgraph.anchors.values import check_rows
 from relgraph.errors import InputError
 from relgraph.graph import check_edges
 from relgraph.maps.divergence import INVERSE_TEMPERATURE
+from relgraph.versions.adjustment import check_temperature
 
 
 def neighbor_agreement(
@@ -45,7 +46,7 @@ def neighbor_agreement(
         if no row has a neighbor.
 
     Raises:
-        InputError: If there are no ways, or shapes do not fit.
+        InputError: If there are no ways, shapes do not fit, or the temperature is not positive.
 
     Example:
         >>> edges = torch.tensor([[0, 1, 2, 1, 2, 0], [1, 2, 0, 0, 1, 2]])
@@ -57,6 +58,7 @@ def neighbor_agreement(
     """
     if not answers:
         raise InputError("answers", "must hold the logits of one way at least (got none); pass a dictionary")
+    check_temperature(inverse_temperature)
     device = next(iter(answers.values())).device
     logits = {name: check_rows("answers", one).to(device, torch.float64) for name, one in answers.items()}
     shape = next(iter(logits.values())).shape
