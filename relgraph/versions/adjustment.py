@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from relgraph.anchors.matching import row_numbers
+from relgraph.anchors.matching import as_tensor, row_numbers
 from relgraph.anchors.values import check_rows
 from relgraph.errors import InputError
 from relgraph.graph import check_edges
@@ -121,6 +121,7 @@ def smooth(
         tensor([0, 0, 0])
     """
     outputs = check_rows("outputs", outputs)
+    edge_index = as_tensor("edge_index", edge_index)
     check_edges(edge_index, len(outputs))
     own = _probabilities(outputs, share, inverse_temperature)
     answers = own

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from relgraph.anchors.matching import row_numbers
+from relgraph.anchors.matching import as_tensor, row_numbers
 from relgraph.anchors.values import check_rows
 from relgraph.errors import InputError
 from relgraph.graph import check_edges
@@ -67,6 +67,7 @@ def neighbor_agreement(
             found = f"(got {tuple(one.shape)} for '{name}'); answer the same rows"
             raise InputError("answers", f"must all have the shape {tuple(shape)} of the first {found}")
     count = shape[0]
+    edge_index = as_tensor("edge_index", edge_index)
     check_edges(edge_index, count)
     believed = torch.stack([(inverse_temperature * one).softmax(dim=1) for one in logits.values()]).mean(dim=0)
     source, target = edge_index[:, edge_index[0] != edge_index[1]].to(believed.device)

@@ -169,7 +169,7 @@ def _rows(rows: PathLike | None, **others: PathLike | None) -> dict[str, Any]:
 
 
 def _all(table: Table) -> Tensor:
-    return torch.from_numpy(table.take(np.arange(len(table)))).float()
+    return torch.from_numpy(table.take(np.arange(len(table))))
 
 
 def _ids(place: PathLike) -> Tensor:

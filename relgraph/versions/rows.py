@@ -49,23 +49,21 @@ class AnsweredRows:
                 ("ids", ids), ("old", old), ("kept", kept), ("retrained", retrained), ("y", y), ("train", train),
             ):  # fmt: skip
                 if given is not None:
-                    raise InputError(name, "must be left out without 'z' (got both of it); pass the new embeddings")
+                    raise InputError(name, "must be left out without 'z' (got it alone); pass the new embeddings")
             return None
-        z = check_rows("z", z)
+        z = checked_embeddings(space, z)
         count = len(z)
-        if z.size(1) != space.num_features:
-            raise InputError("z", f"must be {space.num_features} wide, as the anchors (got {z.size(1)}); embed anew")
         names = torch.arange(count) if ids is None else integer_ids(ids).cpu()
         if names.shape != (count,):
             raise InputError("ids", f"must have shape ({count},), one id per row of 'z' (got {tuple(names.shape)})")
-        before = torch.arange(count) if old is None else row_numbers("old", old, count).cpu()
+        before = torch.arange(count) if old is None else row_numbers("old", old, count, fewest=0).cpu()
         after = torch.ones(count, dtype=torch.bool).index_fill_(0, before, False).nonzero().view(-1)
         kept, retrained = (
             _answers(name, given, (count, head.outputs.size(1)))
             for name, given in (("kept", kept), ("retrained", retrained))
         )
         known = torch.zeros(0, dtype=torch.int64)
-        fit = known if train is None else row_numbers("train", train, count).cpu()
+        fit = known if train is None else row_numbers("train", train, count, fewest=0).cpu()
         if y is not None:
             y = as_tensor("y", y).detach().cpu()
             if y.shape != (count,) or y.is_floating_point():
@@ -87,6 +85,14 @@ class AnsweredRows:
     def groups(self) -> dict[str, Tensor]:
         """Row numbers of the old and of the new rows, of those that there are."""
         return {name: rows for name, rows in (("old", self.old), ("new", self.new)) if len(rows)}
+
+
+def checked_embeddings(space: AnchorSet, z: object) -> Tensor:
+    """Embeddings of rows ``(N, F)`` in the type of the anchors, in which heads for the space are; checked."""
+    found = check_rows("z", z)
+    if found.size(1) != space.num_features:
+        raise InputError("z", f"must be {space.num_features} wide, as the anchors (got {found.size(1)}); embed anew")
+    return found.to(space.embeddings.dtype)
 
 
 def _answers(name: str, given: Tensor | None, shape: tuple[int, int]) -> Tensor | None:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from relgraph.anchors.matching import GraphGrownWarning, shared_ids
-from relgraph.anchors.values import AnchorSet, PublishedHead, check_rows
+from relgraph.anchors.values import AnchorSet, PublishedHead
 from relgraph.diagnosis import distances_to_anchors
 from relgraph.errors import InputError
 from relgraph.fingerprints import compare_fingerprints
@@ -21,7 +21,7 @@ from relgraph.versions.adjustment import adjust_priors, blend, smooth
 from relgraph.versions.agreement import neighbor_agreement
 from relgraph.versions.expectation import Expectation
 from relgraph.versions.result import Expected, Upgrade
-from relgraph.versions.rows import AnsweredRows
+from relgraph.versions.rows import AnsweredRows, checked_embeddings
 from relgraph.versions.verdict import accuracies, expectations, judge, judge_fidelity
 
 FAR = 1.5
@@ -78,9 +78,10 @@ def upgrade(
     Args:
         space: Anchors of the new version.
         head: The head of the old version: its outputs then, or its outputs on the later graph.
-        z: New embeddings of the rows to be answered, shape ``(N, F)``.
+        z: New embeddings of the rows to be answered, shape ``(N, F)``; they are used in the type of the anchors.
         ids: Their ids, shape ``(N,)``; by default the row numbers.
-        old: Rows that the old version has: a mask ``(N,)`` or row numbers; by default all. The others are new.
+        old: Rows that the old version has: a mask ``(N,)`` or row numbers; by default all. The others are
+            new; they may be all.
         kept: Old answers on these rows, logits ``(N, C)``: of the old model on the later graph, or of stale embeddings,
             for new rows for example of the mean of their neighbors.
         retrained: Answers on these rows of a head that was trained on the new embeddings, logits ``(N, C)``; by default
@@ -139,7 +140,7 @@ def upgrade(
         value = expected_fidelity(matched, estimator)
         fidelity = None if value is None else Expectation(value.value, value.low, value.high)
         ways = {"anchors": {"convert": Expected(fidelity)}}
-        outputs = None if z is None else converted(check_rows("z", z))
+        outputs = None if z is None else converted(checked_embeddings(space, z))
         verdict, reason = judge_fidelity(fidelity, unrelated)
         return Upgrade(
             converted, outputs, verdict, reason, ways, estimator.name, len(matched), {}, _notes(space, head, {})
@@ -163,8 +164,9 @@ def upgrade(
     if rows is not None and rows.kept is not None and edge_index is not None:
         compared = "old" if not len(rows.new) or _stored(matched, rows) else "new"
         judged = {way: answers[way] for way in ("convert", "keep")}
-        agreement = neighbor_agreement(judged, edge_index, rows.groups[compared])
-        if np.isnan(agreement["keep"]):  # no such row has a neighbor
+        if compared in rows.groups:
+            agreement = neighbor_agreement(judged, edge_index, rows.groups[compared])
+        if np.isnan(agreement.get("keep", 0.0)):  # no such row has a neighbor
             agreement = {}
     verdict, reason = judge(expected, rows, right, unrelated, agreement, compared)
     outputs = None

@@ -46,6 +46,16 @@ def test_a_head_is_judged_and_written(files: Path, capsys: pytest.CaptureFixture
     assert float((answers == truth).float().mean()) > 0.95
 
 
+def test_rows_of_another_type_than_the_anchors_are_converted(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given = [str(files / name) for name in ("head.safetensors", "space.safetensors")]
+    documents = []
+    for kind in (np.float32, np.float64):
+        np.save(files / "typed.npy", np.load(files / "rows.npy").astype(kind))
+        assert main(["upgrade", *given, "--rows", str(files / "typed.npy"), "--json", "-"]) == 0
+        documents.append(json.loads(capsys.readouterr().out))
+    assert documents[0] == documents[1]
+
+
 def test_labels_and_old_answers_are_read_by_id(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
     given = [str(files / name) for name in ("head.safetensors", "space.safetensors")]
     more = ["--rows", "rows.npy", "--kept", "kept.npy", "--labels", "labels.csv"]

@@ -1,6 +1,7 @@
 import json
 import warnings
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -166,6 +167,7 @@ def test_ids_name_the_rows() -> None:
         ({"kept": torch.zeros(3, CLASSES)}, "'kept' must have shape"),
         ({"ids": torch.arange(3)}, "'ids' must have shape"),
         ({"old": torch.tensor([ROWS])}, "'old' must name rows"),
+        ({"z": None, "kept": torch.zeros(3, 4)}, "'kept' must be left out without 'z' .got it alone"),
         ({"old": (torch.arange(ROWS) < OLD).int()}, "'old' must not repeat a row .got 0 more than once"),
         (
             {"y": torch.zeros(ROWS, dtype=torch.long), "train": (torch.arange(ROWS) < 300).int()},
@@ -177,7 +179,7 @@ def test_ids_name_the_rows() -> None:
         ({"retrained": torch.zeros(ROWS, CLASSES)}, "'retrained' must be left out without 'y'"),
         ({"retrained": torch.zeros(ROWS, 2)}, "'retrained' must have shape"),
         ({"z": torch.zeros(ROWS, 3)}, "'z' must be 8 wide"),
-        ({"z": None, "old": torch.arange(3)}, "'old' must be left out without 'z'"),
+        ({"z": None, "old": torch.arange(3)}, "'old' must be left out without 'z' .got it alone"),
         ({"method": "nearest"}, "'method' must be one of"),
         ({"kept_share": 0.5}, "'kept_share' must be 0 without 'kept'"),
         ({"kept_share": 1.5, "kept": torch.zeros(ROWS, CLASSES)}, "'kept_share' must be between 0 and 1"),
@@ -235,3 +237,53 @@ def test_far_new_rows_are_noted() -> None:
     assert any("times as far" in note for note in found.notes) == (
         found.distances["new"] > 1.5 * found.distances["old"]
     )
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.float64])
+@pytest.mark.parametrize("pieces_kind", [torch.float32, torch.float64])
+def test_embeddings_are_used_in_the_type_of_the_pieces(kind: torch.dtype, pieces_kind: torch.dtype) -> None:
+    before, after, y, head = world(noise=0.5)
+    space, published_head = published(before, after, head)
+    space = rg.AnchorSet(space.ids, space.embeddings.to(pieces_kind), space.center.to(pieces_kind))
+    given = {"old": torch.arange(OLD), "y": y, "train": torch.arange(200), "kept": head(before)}
+    expected = rg.upgrade(space, published_head, after, **given)
+    found = rg.upgrade(space, published_head, after.to(kind), **given)
+    assert found.outputs.dtype == expected.outputs.dtype == pieces_kind
+    torch.testing.assert_close(found.outputs, expected.outputs, atol=0.05, rtol=0.01)
+    values = rg.PublishedHead(published_head.ids, published_head.outputs[:, :1], torch.zeros(1), "regression")
+    assert rg.upgrade(space, values, after.to(kind)).outputs.dtype == pieces_kind
+    with pytest.raises(InputError, match="'z' must be 8 wide, as the anchors .got 3"):
+        rg.upgrade(space, values, after[:, :3])
+
+
+def test_arrays_give_what_tensors_give() -> None:
+    before, after, y, head = world(noise=1.0)
+    edges = torch.randint(0, ROWS, (2, 4 * ROWS), generator=torch.Generator().manual_seed(0))
+    given = {"ids": torch.arange(ROWS), "old": torch.arange(OLD), "kept": head(before), "y": y}
+    given |= {"train": torch.arange(200), "edge_index": edges}
+    pieces = published(before, after, head)
+    expected = rg.upgrade(*pieces, after, **given)
+    found = rg.upgrade(*pieces, after.numpy().astype(float), **{name: one.numpy() for name, one in given.items()})
+    assert found.to_dict() == expected.to_dict()
+    assert torch.equal(found.outputs, expected.outputs)
+
+
+def test_every_row_may_be_new() -> None:
+    before, after, _, head = world(noise=0.5)
+    pieces = published(before[:OLD], after[:OLD], head)
+    later, edges = after[OLD:], torch.randint(0, ROWS - OLD, (2, 2000), generator=torch.Generator().manual_seed(0))
+    none = torch.zeros(ROWS - OLD, dtype=torch.bool)
+    found = rg.upgrade(*pieces, later, ids=torch.arange(OLD, ROWS), old=none, edge_index=edges)
+    assert set(found.expected) == {"anchors", "new"} and found.num_rows == {"new": ROWS - OLD}
+    same = (found.head(later).argmax(dim=1) == head(before[OLD:]).argmax(dim=1)).float().mean()
+    expected = found.expected["new"]["convert"].fidelity
+    assert expected.low - 0.03 <= float(same) <= expected.high + 0.03
+    assert "convert, new rows" in str(found)
+
+
+def test_stored_answers_of_rows_that_are_all_new_are_not_compared_with_the_neighbors() -> None:
+    before, after, _, head = world()
+    edges = torch.stack([torch.arange(ROWS), torch.arange(ROWS).roll(1)])
+    none = np.zeros(ROWS, dtype=bool)
+    found = rg.upgrade(*published(before, after, head), after, old=none, kept=head(before), edge_index=edges)
+    assert found.verdict == "convert" and not found.agreement
