@@ -79,7 +79,8 @@ def upgrade(
         space: Anchors of the new version.
         head: The head of the old version: its outputs then, or its outputs on the later graph.
         z: New embeddings of the rows to be answered, shape ``(N, F)``; they are used in the type of the anchors.
-        ids: Their ids, shape ``(N,)``; by default the row numbers.
+        ids: Their ids, shape ``(N,)``, without repeats; by default the row numbers. A row with the id of an anchor must
+            be that anchor; anchors without a row have disappeared.
         old: Rows that the old version has: a mask ``(N,)`` or row numbers; by default all. The others are
             new; they may be all.
         kept: Old answers on these rows, logits ``(N, C)``: of the old model on the later graph, or of stale embeddings,
@@ -97,11 +98,13 @@ def upgrade(
 
     Raises:
         InputError: If the two share fewer than ``F + 1`` anchors, shapes do not fit, fewer than 50 labels are left to
-            measure on, or the head is a regression or of labels and more than the anchors are given.
+            measure on, rows with anchors' ids are others than the anchors, or the head is a regression or of labels and
+            more than the anchors are given.
 
     Warns:
         GraphChangedWarning: If both were made on graphs of which the one did not grow from the other.
         NoCorrespondenceWarning: If the anchors' ids do not name the same rows in both; the verdict is then *retrain*.
+        AnchorsMovedWarning: If rows with anchors' ids are near these, but not the same.
 
     Example:
         >>> generator = torch.Generator().manual_seed(0)

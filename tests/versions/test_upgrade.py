@@ -12,6 +12,7 @@ from relgraph.anchors.matching import GraphChangedWarning
 from relgraph.errors import InputError
 from relgraph.graph import fingerprint
 from relgraph.maps import NoCorrespondenceWarning
+from relgraph.versions import AnchorsMovedWarning
 
 ROWS, OLD, WIDTH, CLASSES = 1200, 800, 8, 4
 
@@ -161,6 +162,49 @@ def test_ids_name_the_rows() -> None:
         assert one.expected["old"][way].fidelity.value == pytest.approx(other.expected["old"][way].fidelity.value)
 
 
+def test_ids_that_name_other_rows_than_the_anchors_are_refused() -> None:
+    before, after, _, head = world()
+    rows, names = torch.arange(200), torch.arange(ROWS) + 10
+    space = rg.AnchorSet.from_rows(after, rows, ids=names)
+    published_head = rg.PublishedHead(names[:200], head(before[:200]), head(before).mean(dim=0))
+    kept = head(before)
+    words = r"'ids' must name the rows of 'z' as the anchors do .got other embeddings in 200 of 200 rows"
+    for given in ({"kept": kept}, {"ids": torch.arange(ROWS)}, {"kept": kept, "ids": names.roll(1)}):
+        with pytest.raises(InputError, match=words):
+            rg.upgrade(space, published_head, after, **given)
+    assert rg.upgrade(space, published_head, after, kept=kept, ids=names).expected["old"]["keep"].fidelity.value > 0.95
+    assert rg.upgrade(space, published_head, after).verdict == "convert"  # nothing is matched by ids
+    with pytest.raises(InputError, match="'ids' must not repeat an id .got 7 more than once"):
+        rg.upgrade(space, published_head, after, ids=torch.full((ROWS,), 7))
+
+
+def test_rows_that_are_the_anchors_up_to_rounding_or_that_are_none_pass() -> None:
+    before, after, _, head = world()
+    space, published_head = published(before, after + 100, head)
+    given = {"kept": head(before)}
+    for kind in (torch.float16, torch.bfloat16):
+        coarse = rg.AnchorSet(space.ids, space.embeddings.to(kind), space.center.to(kind))
+        rg.upgrade(space, published_head, (after + 100).to(kind), **given)
+        rg.upgrade(coarse, published_head, after + 100, **given)
+    gone = torch.arange(150, ROWS)  # some anchors have disappeared
+    found = rg.upgrade(space, published_head, after[gone] + 100, ids=gone, kept=given["kept"][gone])
+    assert found.expected["old"]["keep"].fidelity.value > 0.95
+    late = torch.arange(OLD, ROWS)  # all of them have
+    assert (
+        "keep"
+        in rg.upgrade(space, published_head, after[late] + 100, ids=late, kept=given["kept"][late]).expected["old"]
+    )
+
+
+def test_rows_that_were_embedded_again_are_a_warning() -> None:
+    before, after, _, head = world()
+    pieces, noise = published(before, after, head), torch.randn(after.shape, generator=torch.Generator().manual_seed(5))
+    with pytest.warns(AnchorsMovedWarning, match="other embeddings in 200 of 200 rows .* near ones") as caught:
+        found = rg.upgrade(*pieces, after + 0.2 * noise, kept=head(before))
+    assert caught[0].filename == __file__
+    assert found.verdict == "convert"
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
@@ -175,6 +219,10 @@ def test_ids_name_the_rows() -> None:
         ),
         ({"y": torch.full((ROWS,), -1)}, "'y' must have 50 labels"),
         ({"y": torch.zeros(3, dtype=torch.long)}, "'y' must hold one class per row"),
+        (
+            {"y": torch.ones(ROWS, dtype=torch.bool)},
+            "'y' must hold one class per row of 'z', integers .* .got torch.bool",
+        ),
         ({"train": torch.arange(3)}, "'train' must be left out without 'y'"),
         ({"retrained": torch.zeros(ROWS, CLASSES)}, "'retrained' must be left out without 'y'"),
         ({"retrained": torch.zeros(ROWS, 2)}, "'retrained' must have shape"),
