@@ -12,6 +12,7 @@ from relgraph.anchors.matching import GraphChangedWarning
 from relgraph.errors import InputError
 from relgraph.graph import fingerprint
 from relgraph.maps import NoCorrespondenceWarning
+from relgraph.training import fit_linear_head
 from relgraph.versions import AnchorsMovedWarning
 
 ROWS, OLD, WIDTH, CLASSES = 1200, 800, 8, 4
@@ -111,6 +112,33 @@ def test_the_labels_of_other_rows_do_not_matter() -> None:
     known[:100] = (known[:100] + 1) % CLASSES  # trained on: only the retrained head may change
     other = rg.upgrade(*pieces, after, old=old, y=known, train=torch.arange(100))
     assert one.expected["old"]["convert"].accuracy == other.expected["old"]["convert"].accuracy
+
+
+def test_the_retrained_head_is_not_chosen_on_the_labels_that_measure_it() -> None:
+    before, after, _, head = world()
+    pieces, train, check = published(before, after, head), torch.arange(100), torch.arange(ROWS - 50, ROWS)
+    differ = 0
+    for seed in range(3):  # random labels: every penalty is as good as the others, whatever looks best on 50 labels
+        y = torch.randint(0, CLASSES, (ROWS,), generator=torch.Generator().manual_seed(seed))
+        y[100:-50] = -1
+        found = rg.upgrade(*pieces, after, y=y, train=train)
+        own, peeked = (fit_linear_head(after, y, train, rows, CLASSES)(after) for rows in (None, check))
+        elsewhere = rg.upgrade(*pieces, after, y=y, train=train, retrained=own)
+        assert found.expected["old"]["retrain"] == elsewhere.expected["old"]["retrain"]
+        differ += not torch.equal(own, peeked)
+    assert differ
+
+
+def test_a_new_class_is_refused_in_training_rows_and_is_wrong_elsewhere() -> None:
+    before, after, y, head = world()
+    pieces, train = published(before, after, head), torch.arange(200)
+    later = torch.where(torch.arange(ROWS) >= ROWS - 300, CLASSES, y)
+    share = {}
+    for name, labels in (("before", y), ("later", later)):
+        share[name] = rg.upgrade(*pieces, after, y=labels, train=train).expected["old"]["convert"].accuracy.value
+    assert share["later"] < share["before"] - 0.2
+    with pytest.raises(InputError, match="'y' must have classes from 0 to 3, .* to train on .got 4"):
+        rg.upgrade(*pieces, after, y=later, train=torch.arange(ROWS - 200))
 
 
 def test_a_head_that_was_retrained_elsewhere_is_judged_as_well() -> None:
