@@ -158,8 +158,13 @@ def _load_npy(path: Path, argument: str) -> NDArray[Any]:
     return loaded
 
 
+def id_files(path: Path) -> tuple[Path, Path]:
+    """Where the ids of a table may be beside it: an array, and a text."""
+    return path.with_name(f"{path.stem}.ids.npy"), path.with_name(f"{path.stem}.ids.txt")
+
+
 def _ids_beside(path: Path, argument: str) -> Ids | None:
-    array, text = (path.with_name(f"{path.stem}.ids{suffix}") for suffix in (".npy", ".txt"))
+    array, text = id_files(path)
     if array.exists():
         return np.asarray(_load_npy(array, argument))
     if text.exists():

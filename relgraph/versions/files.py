@@ -16,13 +16,14 @@ from relgraph.anchors.matching import repeated_id
 from relgraph.bundle import load_bundle
 from relgraph.errors import DataError, InputError
 from relgraph.graph import integer_ids
-from relgraph.io import PathLike
+from relgraph.io import PathLike, check_not_read
 from relgraph.maps.saved import save_linear
-from relgraph.pieces import Piece, open_piece
+from relgraph.pieces import Piece, open_piece, piece_files
 from relgraph.tables import open_table, plan_translation
 from relgraph.tables.frames import read_frame
 from relgraph.tables.ids import matching_rows
-from relgraph.tables.reading import Table
+from relgraph.tables.reading import Table, read_files
+from relgraph.tables.writing import written_files
 from relgraph.versions.result import Upgrade, Verdict
 from relgraph.versions.upgrade import upgrade
 
@@ -69,7 +70,7 @@ def upgrade_files(
         old: A published head, a bundle with one, or a table of embeddings of the old version.
         new: An anchor set, a bundle, or a table of the new version. Of two tables, the new one is translated into the
             coordinates of the old one (:func:`relgraph.translate_table`), and nothing else is given.
-        out: Where :attr:`FileUpgrade.write` writes.
+        out: Where :attr:`FileUpgrade.write` writes; none of the files that are read.
         rows: Table of new embeddings of the rows to be answered.
         old_rows: Rows that the old version has: a table, whose ids are used, or a file of ids (``.npy``, ``.txt``).
         kept: Table of old answers, logits, with a row for each of ``rows``.
@@ -84,6 +85,10 @@ def upgrade_files(
         DataError: If a file is missing or damaged.
     """
     before, after = open_piece(old), open_piece(new)
+    if out is not None:
+        place = Path(out).expanduser()
+        written = written_files(place) if before.kind == "table" else [place]
+        check_not_read(written, files_read(old, new, rows, old_rows, kept, labels, edges))
     if "table" in (before.kind, after.kind):
         others = {"rows": rows, "old_rows": old_rows, "kept": kept, "labels": labels, "edges": edges}
         return _tables(before, after, out, method, **others)
@@ -97,6 +102,11 @@ def upgrade_files(
 
     value = None if fidelity is None else fidelity.value
     return FileUpgrade(found.verdict, found.reason, value, found.lines(), found.to_dict(), write)
+
+
+def files_read(old: PathLike, new: PathLike, *tables: PathLike | None) -> list[Path]:
+    """The files that :func:`upgrade_files` reads."""
+    return [*piece_files(old), *piece_files(new), *read_files(*tables)]
 
 
 def _head(piece: Piece) -> PublishedHead:

@@ -105,6 +105,52 @@ def test_labels_that_repeat_an_id_are_refused(files: Path, capsys: pytest.Captur
     assert "must not repeat an id (got 5 more than once)" in capsys.readouterr().err
 
 
+OUTPUTS = [
+    ("--out", "head.safetensors"),
+    ("--out", "space.safetensors"),
+    ("--out", "rows.npy"),
+    ("--out", "link.safetensors"),
+    ("--out", "old.npy"),
+    ("--out", "kept.npy"),
+    ("--out", "labels.csv"),
+    ("--out", "edges.csv"),
+    ("--report", "labels.csv"),
+    ("--report", "head.safetensors"),
+    ("--json", "edges.csv"),
+    ("--json", "rows.ids.txt"),
+]
+
+
+@pytest.mark.parametrize(("option", "name"), OUTPUTS)
+def test_no_file_that_is_read_is_replaced(
+    option: str, name: str, files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pd.DataFrame({"source": [0], "target": [1]}).to_csv(files / "edges.csv", index=False)
+    (files / "rows.ids.txt").write_text("\n".join(map(str, range(ROWS))))
+    (files / "link.safetensors").symlink_to(files / "head.safetensors")
+    before = {path: path.read_bytes() for path in files.iterdir()}
+    given = ["head.safetensors", "space.safetensors", "--rows", "rows.npy", "--old-rows", "old.npy", "--kept"]
+    given += ["kept.npy", "--labels", "labels.csv", "--edges", "edges.csv", option, name, "--anyway"]
+    assert main(["upgrade", *(str(files / word) if "." in word else word for word in given)]) == 2
+    assert f"'{option}' must not replace a file that is read" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in files.iterdir()} == before
+
+
+def test_files_of_a_bundle_and_tables_are_not_replaced(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = rg.AddAnchors(100)(rg.load_dataset("digits"))
+    model = rg.fit(data, "gcn", seed=0, epochs=2)
+    rg.save_bundle(files / "bundle", model, rg.AnchorSet.from_embeddings(model.embed(data), data))
+    bundle, names = str(files / "bundle"), sorted(path.name for path in (files / "bundle").iterdir())
+    for name in names:
+        for old in (bundle, f"{bundle}/manifest.json"):
+            assert main(["upgrade", old, bundle, "--out", f"{bundle}/{name}", "--anyway"]) == 2
+            assert "'--out' must not replace a file that is read" in capsys.readouterr().err
+    (files / "link.npy").symlink_to(files / "old.npy")
+    for name in ("old.npy", "rows.npy", "link.npy"):
+        assert main(["upgrade", str(files / "old.npy"), str(files / "rows.npy"), "--out", str(files / name)]) == 2
+        assert "'--out' must not replace a file that is read" in capsys.readouterr().err
+
+
 def test_nothing_is_written_below_the_least_fidelity(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = torch.randn(ROWS, WIDTH, generator=torch.Generator().manual_seed(9))
     rg.AnchorSet.from_rows(rows, torch.arange(150)).save(files / "other.safetensors")
