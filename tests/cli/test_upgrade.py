@@ -98,6 +98,69 @@ def test_edges_that_fit_no_row_are_refused(
     assert sentence in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "names", [range(ROWS), [f"{i:03d}" for i in range(ROWS)], [f"a node {i}" for i in range(ROWS)]]
+)
+def test_ids_in_files_of_text_are_those_of_other_files(
+    names: list[object], files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The same ids beside an array, in a CSV file and in a file of their own, and hashed in the pieces."""
+    from relgraph.graph import integer_ids
+
+    ids = integer_ids(np.array(names))
+    for name, kind in (("head", rg.PublishedHead), ("space", rg.AnchorSet)):
+        piece = kind.load(files / f"{name}.safetensors")
+        kind(ids[:150], piece.values, piece.mean).save(files / f"{name}.safetensors")
+    texts = list(map(str, names))
+    (files / "rows.ids.txt").write_text("\n".join(texts))
+    (files / "kept.ids.txt").write_text("\n".join(texts))
+    (files / "old.txt").write_text("\n".join(texts[:OLD]) + "\n")
+    labels = np.load(files / "answers.npy").argmax(axis=1)
+    lines = [f"{texts[i]},{labels[i]},{i < 100}" for i in range(300)]
+    (files / "labels.csv").write_text("\n".join(["id,label,train", *lines]))
+    edges = [f"{texts[i]},{texts[(i + 1) % ROWS]}" for i in range(ROWS)]
+    (files / "edges.csv").write_text("\n".join(["source,target", *edges]))
+    given = ["head.safetensors", "space.safetensors", "--rows", "rows.npy", "--kept", "kept.npy", "--edges"]
+    given += ["edges.csv", "--old-rows", "old.txt", "--labels", "labels.csv", "--json", "-"]
+    assert main(["upgrade", *(str(files / word) if "." in word else word for word in given)]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["num_rows"] == {"old": OLD, "new": ROWS - OLD} and document["agreement"]
+    assert document["expected"]["old"]["keep"]["accuracy"]["value"] > 0.95
+    assert document["expected"]["old"]["keep"]["fidelity"]["value"] > 0.95
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("id,label\n9999,1\n", "'--labels' must label ids of 'rows' (got none of 1 labels)"),
+        ("id,label\n1,1\n,2\n", "'--labels' must have an id in every row (got an empty cell in the column 'id')"),
+        ("id,label,train\n1,1,true\n2,2,\n", "column 'train' (got nan in row 1); fill it"),
+        ("id,label,train\n1,1,yes\n2,2,no\n", "column 'train' (got 'yes' in row 0); fill it"),
+        ("id,label,train\n1,1,2\n2,2,0\n", "column 'train' (got 2 in row 0); fill it"),
+    ],
+)
+def test_labels_that_cannot_be_read_are_refused(
+    text: str, sentence: str, files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (files / "labels.csv").write_text(text)
+    given = [str(files / name) for name in ("head.safetensors", "space.safetensors")]
+    assert main(["upgrade", *given, "--rows", str(files / "rows.npy"), "--labels", str(files / "labels.csv")]) == 2
+    assert sentence in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("values", [("True", "False"), ("true", "FALSE"), ("1", "0")])
+def test_the_column_train_may_be_written_in_several_ways(
+    values: tuple[str, str], files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labels = np.load(files / "answers.npy").argmax(axis=1)
+    lines = [f"{i},{labels[i]},{values[i >= 100]}" for i in range(300)]
+    (files / "labels.csv").write_text("\n".join(["id,label,train", *lines]))
+    given = [str(files / name) for name in ("head.safetensors", "space.safetensors")]
+    given += ["--rows", str(files / "rows.npy"), "--labels", str(files / "labels.csv"), "--json", "-"]
+    assert main(["upgrade", *given]) == 0
+    assert "retrain" in json.loads(capsys.readouterr().out)["expected"]["old"]
+
+
 def test_labels_that_repeat_an_id_are_refused(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pd.DataFrame({"id": [5, 7, 5], "label": [0, 1, 2]}).to_csv(files / "labels.csv", index=False)
     given = [str(files / name) for name in ("head.safetensors", "space.safetensors")]

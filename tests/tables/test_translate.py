@@ -45,6 +45,16 @@ def test_every_row_is_that_of_the_map_from_the_common_rows(suffix: str, out: str
     assert (trust[:, 1] <= trust[:, 2]).all() and not [*tmp_path.glob(".*")]
 
 
+def test_ids_of_anchors_are_one_a_line_in_the_kind_of_the_tables(tmp_path: Path) -> None:
+    names = [f"node {i}" for i in range(400)]
+    tables_of = {"spaces": names, "numbers": [str(i) for i in range(400)]}
+    for name, ids in tables_of.items():
+        source, target = (save(tmp_path / f"{one}.parquet", ids, z) for one, z in (("new", X), ("old", Y)))
+        (tmp_path / f"{name}.txt").write_text("\n".join(ids[:60]) + "\n")
+        plan = plan_translation(source, target, anchors=tmp_path / f"{name}.txt")
+        assert plan.report.anchors == 60, name
+
+
 def test_no_file_that_is_read_is_replaced(tmp_path: Path) -> None:
     source, target = tables(tmp_path, ".npy")
     (tmp_path / "link.npy").symlink_to(target)
