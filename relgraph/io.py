@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 import secrets
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from relgraph.errors import DataError
+from relgraph.errors import DataError, InputError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -72,6 +73,24 @@ def write_atomic(path: PathLike, content: str | bytes) -> None:
     """Write a file, whole or not at all; on a :class:`DataError` an old file is unchanged."""
     with atomic_path(path) as temporary:
         temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def check_not_read(written: Iterable[PathLike], read: Iterable[PathLike], argument: str = "out") -> None:
+    """Refuse to write a file that is read, by whatever path or link it is named.
+
+    Args:
+        written: Files that are to be written; those that do not exist replace nothing.
+        read: Files that are read.
+        argument: Where ``written`` was named.
+
+    Raises:
+        InputError: If a file is in both.
+    """
+    places = [Path(one) for one in written]
+    for place, one in itertools.product([place for place in places if place.exists()], dict.fromkeys(map(Path, read))):
+        if one.exists() and os.path.samefile(place, one):
+            same = "" if place == one else f", which is the file '{one}'"
+            raise InputError(argument, f"must not replace a file that is read (got '{place}'{same}); choose another")
 
 
 @contextmanager

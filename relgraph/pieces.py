@@ -23,7 +23,8 @@ from relgraph.maps.saved import LINEAR
 from relgraph.stitching.artifacts import MODEL_FORMAT
 from relgraph.stitching.report import SCHEMA, report_schema
 from relgraph.tables import open_table
-from relgraph.tables.reading import READABLE
+from relgraph.tables.reading import READABLE, read_files
+from relgraph.tables.writing import trust_file
 
 DOCUMENT = "stitching.json"
 KINDS = "an anchor set, a head, a model, a bundle, a table or a stitching document"
@@ -95,6 +96,13 @@ def open_piece(path: PathLike) -> Piece:
         got = f"got a file of the kind {record}" if record else "got a file that relgraph did not write"
         raise DataError(f"'{found}' must be {KINDS} ({got}); name another")
     return _table(found)
+
+
+def piece_files(path: PathLike) -> list[Path]:
+    """The files that :func:`open_piece` reads of a path, and others of its folder; ids beside a table as well."""
+    found = Path(path).expanduser()
+    folder = found if found.is_dir() else found.parent if found.name == MANIFEST else None
+    return read_files(found) if folder is None else [file for file in folder.iterdir() if file.is_file()]
 
 
 def relate(one: Piece, two: Piece) -> dict[str, Any]:
@@ -197,8 +205,7 @@ def _document(path: Path) -> Piece:
 
 def _table(path: Path) -> Piece:
     table = open_table(path, "file")
-    beside = path.with_name(f"{path.stem}.trust.npy")
-    trusted = getattr(table, "has_trust", False) or (path.suffix == ".npy" and beside.is_file())
+    trusted = getattr(table, "has_trust", False) or (path.suffix == ".npy" and trust_file(path).is_file())
     kind = type(table.id_of(0)).__name__
     about = {
         "rows": len(table),

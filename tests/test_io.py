@@ -10,16 +10,37 @@ import time
 import pytest
 import torch
 
-from relgraph.errors import DataError
+from relgraph.errors import DataError, InputError
 from relgraph.io import (
     atomic_path,
     cache_folder,
+    check_not_read,
     digest,
     load_record,
     output_folder,
     save_record,
     write_atomic,
 )
+
+
+def test_a_file_that_is_read_is_not_written_by_whatever_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path, other = tmp_path / "a.npy", tmp_path / "b.npy"
+    path.write_text("a")
+    other.write_text("b")
+    (tmp_path / "link.npy").symlink_to(path)
+    (tmp_path / "hard.npy").hardlink_to(path)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "open").symlink_to("nowhere")
+    for name in ("a.npy", "./folder/../a.npy", "link.npy", "hard.npy", str(path)):
+        for read in ("a.npy", str(path), "link.npy"):
+            with pytest.raises(InputError, match="'--json' must not replace a file that is read .got '"):
+                check_not_read(["b.npy", name], ["c.npy", read], "--json")
+    check_not_read(["b.npy", "c.npy", "open"], ["c.npy", "a.npy", "open"])
+    with pytest.raises(
+        InputError, match="'out' must not .* .got 'link.npy', which is the file 'a.npy'.; choose another"
+    ):
+        check_not_read(["link.npy"], ["a.npy"])
 
 
 def test_a_write_replaces_the_whole_file_and_leaves_no_other(tmp_path):

@@ -116,7 +116,7 @@ class AnchorSet(AnchorValues):
 
         Raises:
             InputError: If ``z`` is not finite or has not one row per node, ``data`` has no anchors or repeated ids, or
-                ``center_over`` names no row or a missing one.
+                ``center_over`` names no row, a missing one, or one more than once.
 
         Example:
             >>> from torch_geometric.data import Data

@@ -65,11 +65,13 @@ def as_tensor(argument: str, value: object) -> Tensor:
         raise InputError(argument, f"must be a tensor, or an array or list of numbers {found}") from error
 
 
-def row_numbers(argument: str, rows: object, count: int) -> Tensor:
-    """Row numbers from a mask ``(count,)`` or from row numbers.
+def row_numbers(argument: str, rows: object, count: int, *, fewest: int = 1) -> Tensor:
+    """Row numbers from a mask ``(count,)`` or from row numbers, none of them twice.
+
+    A mask of integers, 0 and 1, would pass as the rows 0 and 1, if rows could repeat.
 
     Raises:
-        InputError: If it is neither, or names no row or a missing one.
+        InputError: If it is neither, or names fewer than ``fewest`` rows, a missing one, or one more than once.
 
     Example:
         >>> row_numbers("among", torch.tensor([True, False, True]), 3)
@@ -84,11 +86,14 @@ def row_numbers(argument: str, rows: object, count: int) -> Tensor:
             f"{tuple(rows.shape)}); pass data.train_mask, for example",
         )
     numbers = rows.nonzero().view(-1) if mask else rows.long()
-    if not numbers.numel() or not bool(((numbers >= 0) & (numbers < count)).all()):
+    if numbers.numel() < fewest or not bool(((numbers >= 0) & (numbers < count)).all()):
         got = f"rows {int(numbers.min())} to {int(numbers.max())}" if numbers.numel() else "none"
         raise InputError(
             argument, f"must name rows from 0 to {count - 1}, at least one (got {got}); pass rows of the same graph"
         )
+    if not mask and (repeated := repeated_id(numbers)) is not None:
+        found = f"(got {repeated} more than once)"
+        raise InputError(argument, f"must not repeat a row {found}; pass a boolean mask or every row once")
     return numbers
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from relgraph.anchors.coverage import checked_features, shares
-from relgraph.anchors.matching import as_tensor, repeated_id, row_numbers
+from relgraph.anchors.matching import as_tensor, row_numbers
 from relgraph.errors import InputError
 from relgraph.graph import check_edges, graph_edges, node_ids, num_nodes
 from relgraph.registry import ANCHOR_FEATURES, STRATEGIES
@@ -80,8 +80,6 @@ def choose_weighted(
     source = data_or_x if hasattr(data_or_x, "num_nodes") else as_tensor("data_or_x", data_or_x)
     size, weights = _size(source), None
     allowed = torch.arange(size) if among is None else row_numbers("among", among, size).cpu()
-    if (repeated := repeated_id(allowed)) is not None:
-        raise InputError("among", f"must not repeat a row (got {repeated} more than once); give every row once")
     if not 1 <= num_anchors <= allowed.numel():
         raise InputError(
             "num_anchors",

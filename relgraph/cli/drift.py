@@ -49,8 +49,12 @@ def drift(
     place = check_json_path(document)
     with progress() as tell:
         tell("compare", 0, 0)
-        from relgraph.io import write_atomic
+        from relgraph.io import check_not_read, write_atomic
+        from relgraph.tables.reading import read_files
         from relgraph.versions import drift as compare
+
+        if place is not None:
+            check_not_read([place], read_files(old, new, *(null or []), *(also or [])), "--json")
 
         found = compare(old, [new, *(also or [])], null or [], out, key=key, level=level)
     text = json.dumps(found.to_dict(), indent=2) + "\n"

@@ -14,7 +14,7 @@ from relgraph.cli.console import console
 from relgraph.cli.options import Debug, JsonPath
 from relgraph.cli.results import check_json_path
 from relgraph.errors import DataError
-from relgraph.io import write_atomic
+from relgraph.io import check_not_read, write_atomic
 
 SUMMARY = "Show what a file says that relgraph wrote, and how a second one is related to it."
 HELP = "\n\n".join(
@@ -36,9 +36,12 @@ def show(
 ) -> None:
     """Show one or two pieces; see :data:`HELP`."""
     target = check_json_path(json_path)
-    from relgraph.pieces import open_piece, relate
+    from relgraph.pieces import open_piece, piece_files, relate
 
-    pieces = [open_piece(path) for path in (file, other) if path is not None]
+    paths = [path for path in (file, other) if path is not None]
+    if target is not None:
+        check_not_read([target], [read for path in paths for read in piece_files(path)], "--json")
+    pieces = [open_piece(path) for path in paths]
     relation = relate(*pieces) if len(pieces) == 2 else None
     found: dict[str, Any] = {"pieces": [piece.to_dict() for piece in pieces]}
     if relation is not None:

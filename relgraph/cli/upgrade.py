@@ -16,7 +16,7 @@ from relgraph.cli.console import console, progress
 from relgraph.cli.options import Debug, JsonPath, listed, option
 from relgraph.cli.results import check_json_path
 from relgraph.errors import DataError, InputError, RelgraphWarning
-from relgraph.io import write_atomic
+from relgraph.io import check_not_read, write_atomic
 
 SUMMARY = "Bring an old head or table to a new version, with a verdict: convert, keep or retrain."
 HELP = "\n\n".join(
@@ -67,9 +67,12 @@ def upgrade(
             raise InputError(name, f"must be a file in a folder that exists (got '{place}'); make the folder first")
     with progress() as tell:
         tell("load", 0, 0)
-        from relgraph.versions.files import upgrade_files
+        from relgraph.versions.files import files_read, upgrade_files
 
         given: dict[str, Any] = {"rows": rows, "old_rows": old_rows, "kept": kept, "labels": labels, "edges": edges}
+        for name, place in (("--report", report), ("--json", target)):
+            if place is not None:
+                check_not_read([place], files_read(old, new, *given.values()), name)
         try:
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always")

@@ -13,7 +13,7 @@ from relgraph.errors import DataError, InputError
 from relgraph.io import PathLike
 from relgraph.studies.runs import Array, PredictionRuns, prediction
 from relgraph.tables.frames import read_frame
-from relgraph.tables.ids import check_unique, comparable_ids, matching_rows, shown
+from relgraph.tables.ids import check_unique, comparable_ids, in_kind_of, matching_rows, shown
 
 SUFFIXES = (".npy", ".parquet")
 RESERVED = ("labels", "ids")
@@ -192,10 +192,10 @@ def _labels(folder: Path, given: PathLike | None, rows: Array) -> Array | None:
     if path.suffix == ".npy":
         found = _read_npy(path)
     elif path.suffix in (".csv", ".parquet"):
-        frame = read_frame(path, ["label"])
+        frame = read_frame(path, ["label"], ids=ID_COLUMNS)
         found = frame["label"].to_numpy()
         if key := next((name for name in ID_COLUMNS if name in frame.columns), None):
-            here, there = matching_rows(rows, comparable_ids(_plain_ids(frame[key]), "labels"))
+            here, there = matching_rows(rows, comparable_ids(in_kind_of(_plain_ids(frame[key]), rows), "labels"))
             y = np.full(len(rows), np.nan)
             y[here] = found[there]
             return y

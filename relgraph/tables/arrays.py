@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relgraph.errors import DataError, InputError, import_extra
-from relgraph.tables.ids import Ids, comparable_ids
+from relgraph.tables.ids import Ids, comparable_ids, read_ids
 
 BLOCK = 1 << 15
 """Rows that are read at once."""
@@ -158,13 +158,15 @@ def _load_npy(path: Path, argument: str) -> NDArray[Any]:
     return loaded
 
 
+def id_files(path: Path) -> tuple[Path, Path]:
+    """Where the ids of a table may be beside it: an array, and a text."""
+    return path.with_name(f"{path.stem}.ids.npy"), path.with_name(f"{path.stem}.ids.txt")
+
+
 def _ids_beside(path: Path, argument: str) -> Ids | None:
-    array, text = (path.with_name(f"{path.stem}.ids{suffix}") for suffix in (".npy", ".txt"))
+    array, text = id_files(path)
     if array.exists():
         return np.asarray(_load_npy(array, argument))
     if text.exists():
-        try:
-            return np.array(text.read_text(encoding="utf-8").splitlines())
-        except (OSError, UnicodeError) as error:
-            raise DataError(f"'{text}' must be a readable text of one id a line ({error}); save it again") from error
+        return read_ids(text)
     return None

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from relgraph.errors import InputError
+from relgraph.errors import DataError, InputError
 
 Ids = NDArray[Any]
 _TEXT = 20  # digits of the largest 64-bit integer
+_DECIMAL = re.compile(rf"0|-?[1-9][0-9]{{0,{_TEXT - 1}}}")
 
 
 def comparable_ids(values: Ids, argument: str) -> Ids:
@@ -36,6 +40,51 @@ def comparable_ids(values: Ids, argument: str) -> Ids:
     if values.dtype.kind == "U":
         return np.char.encode(values, "utf-8")
     return values.view(f"S{values.dtype.itemsize}") if values.dtype.kind == "V" else values
+
+
+def read_ids(path: Path, like: Ids | None = None) -> Ids:
+    """Ids in a file of their own: an ``.npy`` file, or a text of one id a line (:func:`text_ids`).
+
+    Args:
+        path: The file.
+        like: Ids that they are compared with; as of :func:`in_kind_of`.
+
+    Raises:
+        DataError: If the file is missing or damaged.
+    """
+    try:
+        if path.suffix == ".npy":
+            found = np.asarray(np.load(path, allow_pickle=False))
+        else:
+            found = text_ids(path.read_text(encoding="utf-8").rstrip("\n").split("\n"))
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"'{path}' must be an .npy file of ids, or a text of one id a line ({error})") from error
+    return found if like is None else in_kind_of(found, like)
+
+
+def text_ids(texts: Sequence[str]) -> Ids:
+    """Ids that were written as text: integers if all are decimal numbers without a leading zero, else as they are.
+
+    Example:
+        >>> text_ids(["7", "-12"]), text_ids(["007", "12"]), text_ids(["New York", "3"])
+        (array([  7, -12]), array(['007', '12'], dtype='<U3'), array(['New York', '3'], dtype='<U8'))
+    """
+    if texts and all(_DECIMAL.fullmatch(text.strip()) for text in texts):
+        numbers = list(map(int, texts))
+        for kind in (np.int64, np.uint64):
+            if np.iinfo(kind).min <= min(numbers) and max(numbers) <= np.iinfo(kind).max:
+                return np.array(numbers, dtype=kind)
+    return np.array(texts, dtype=str)
+
+
+def in_kind_of(ids: Ids, like: Ids) -> Ids:
+    """Ids of a text file that look like integers as text again, if those that they are compared with are text.
+
+    Example:
+        >>> in_kind_of(np.array([7, 12]), np.array(["7", "b"])), in_kind_of(np.array([7, 12]), np.array([7]))
+        (array(['7', '12'], dtype='<U21'), array([ 7, 12]))
+    """
+    return ids.astype(str) if ids.dtype.kind in "iu" and like.dtype.kind not in "iu" else ids
 
 
 def matching_rows(source: Ids, target: Ids) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from relgraph.errors import InputError
-from relgraph.io import PathLike, digest
+from relgraph.io import PathLike, check_not_read, digest
 from relgraph.maps import MatchedAnchors, fit_map, fold_translation
 from relgraph.registry import MAPS
 from relgraph.tables.measuring import HeldOut, build_report
-from relgraph.tables.reading import Table, open_table
+from relgraph.tables.reading import Table, open_table, read_files
 from relgraph.tables.sample import Sample, refuse_row
 from relgraph.tables.trust import Trust, principal_axes
-from relgraph.tables.writing import Progress, check_output, write_table
+from relgraph.tables.writing import Progress, check_output, write_table, written_files
 
 STEP = 2048
 """Rows that are translated at once: so few that what is computed of them stays in the cache of a core."""
@@ -43,8 +43,9 @@ def plan_translation(
     if place is not None:
         check_output(place)
     new, old = open_table(source, "source", key), open_table(target, "target", key)
-    if place is not None and place.absolute() in (Path(os.fspath(one)).absolute() for one in (source, target)):
-        raise InputError("out", f"must be another file than both tables (got '{place}'); choose another")
+    if place is not None:
+        others = [anchors] if isinstance(anchors, (str, os.PathLike)) else []
+        check_not_read(written_files(place), read_files(source, target, *others))
     sample = Sample.read(new, old, anchors)
     fitted, matched = fit_map(sample.space(sample.x), sample.space(sample.y), method)
     return TablePlan(new, old, place, fitted, sample, matched, method)

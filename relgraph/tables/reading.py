@@ -7,7 +7,7 @@ from pathlib import Path
 
 from relgraph.errors import DataError, InputError
 from relgraph.io import PathLike
-from relgraph.tables.arrays import ArrayTable, read_npy, read_safetensors, read_word2vec
+from relgraph.tables.arrays import ArrayTable, id_files, read_npy, read_safetensors, read_word2vec
 from relgraph.tables.arrow import ArrowTable
 
 Table = ArrayTable | ArrowTable
@@ -20,6 +20,12 @@ _ARRAYS = {
 }
 ARROW = (".parquet", ".arrow", ".feather")
 READABLE = (*ARROW, *_ARRAYS)
+
+
+def read_files(*paths: PathLike | None) -> list[Path]:
+    """Files of tables, and those beside them that their ids may be in."""
+    found = [Path(os.fspath(path)).expanduser() for path in paths if path is not None]
+    return [file for path in found for file in (path, *id_files(path))]
 
 
 def open_table(path: PathLike, argument: str = "source", key: str | None = None) -> Table:

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from relgraph.anchors.values import AnchorSet
-from relgraph.errors import DataError, InputError
+from relgraph.errors import InputError
 from relgraph.io import PathLike
-from relgraph.tables.ids import Ids, check_unique, comparable_ids, matching_rows, shown
+from relgraph.tables.ids import Ids, check_unique, comparable_ids, matching_rows, read_ids, shown
 from relgraph.tables.reading import Table
 
 SAMPLE = 4096
@@ -83,15 +83,7 @@ def _drawn(common: int, count: int | None, cheap: NDArray[np.int64]) -> NDArray[
 
 def _ids_of_file(path: Path, like: Ids) -> Ids:
     """The ids of a file, in the form of those of the tables."""
-    try:
-        if path.suffix == ".npy":
-            found = np.load(path, allow_pickle=False)
-        else:
-            lines = path.read_text(encoding="utf-8").split()
-            found = np.array(lines if like.dtype.kind == "S" else [int(line) for line in lines])
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"'{path}' must be an .npy file of ids, or a text of one id a line ({error})") from error
-    ids = comparable_ids(found, "anchors")
+    ids = comparable_ids(read_ids(path, like), "anchors")
     check_unique(ids, "anchors")
     return ids
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from relgraph.errors import InputError
 from relgraph.io import atomic_path, unwritable
-from relgraph.tables.arrays import BLOCK
+from relgraph.tables.arrays import BLOCK, id_files
 from relgraph.tables.arrow import pyarrow
 from relgraph.tables.reading import ARROW, Table
 from relgraph.tables.trust import COLUMNS
@@ -42,6 +42,16 @@ def check_output(path: Path, kinds: Sequence[str] = OUTPUTS) -> None:
         pyarrow()
     if path.is_dir() or not path.absolute().parent.is_dir():
         raise InputError("out", f"must be a file in a folder that exists (got '{path}'); make the folder first")
+
+
+def written_files(path: Path) -> list[Path]:
+    """A table that is written, and the files beside it."""
+    return [path, id_files(path)[0], trust_file(path)] if path.suffix == ".npy" else [path]
+
+
+def trust_file(path: Path) -> Path:
+    """Where the trust of a table is, if it is no column."""
+    return path.with_name(f"{path.stem}.trust.npy")
 
 
 def partial_folder(path: Path) -> Path:
@@ -71,10 +81,10 @@ def write_table(
         vectors, trust = _translated(folder, source, target, translate, plan, tell)
         if path.suffix == ".npy":
             del vectors, trust
-            ids = path.with_name(f"{path.stem}.ids.npy")
+            ids = id_files(path)[0]
             with atomic_path(ids) as temporary, temporary.open("wb") as file:
                 np.save(file, source.plain_ids(), allow_pickle=False)
-            for name, place in (("trust", path.with_name(f"{path.stem}.trust.npy")), ("vectors", path)):
+            for name, place in (("trust", trust_file(path)), ("vectors", path)):
                 with (folder / f"{name}.npy").open("rb+") as file:
                     os.fsync(file.fileno())
                 (folder / f"{name}.npy").replace(place)

@@ -9,16 +9,23 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from relgraph.errors import InputError
 from relgraph.maps.modules import frozen_linear
 from relgraph.threads import thread_pools
 
 STRENGTHS = (0.1, 1.0, 10.0, 100.0, 1000.0)
 MOST_ROWS = 20_000
 """More training rows are sampled down to this number; a head for 170,000 nodes would otherwise take minutes."""
+FOLDS = 5
 
 
 def fit_linear_head(
-    r: Tensor, y: Tensor, train: Tensor, validation: Tensor, num_classes: int, strengths: Sequence[float] = STRENGTHS
+    r: Tensor,
+    y: Tensor,
+    train: Tensor,
+    validation: Tensor | None,
+    num_classes: int,
+    strengths: Sequence[float] = STRENGTHS,
 ) -> nn.Linear:
     """Frozen head by multinomial logistic regression on fixed vectors, with the penalty best on validation rows.
 
@@ -26,38 +33,87 @@ def fit_linear_head(
         r, y: Vectors ``(N, K)`` and classes ``(N,)`` of all rows.
         train: Rows to train on; more than :data:`MOST_ROWS` are sampled, with at least one of each class and always the
             same sample of the same rows.
-        validation: Rows to choose the penalty on; ties go to the stronger one.
+        validation: Rows to choose the penalty on; ties go to the stronger one. ``None`` chooses it by cross-validation
+            within ``train``: the share of rows answered correctly by heads that are fitted without them, in five folds
+            that are stratified by class. Then nothing but ``train`` is learned from, and any other label can measure
+            the head.
         num_classes: Number of classes; one without training rows is never predicted.
         strengths: Inverse penalties to choose from, ascending: scikit-learn's ``C``.
+
+    Raises:
+        InputError: If a training row has a class that is not below ``num_classes``, or negative.
 
     Example:
         >>> r = torch.tensor([[0.0], [0.2], [0.9], [1.0]])
         >>> y, rows = torch.tensor([0, 0, 1, 1]), torch.arange(4)
         >>> fit_linear_head(r, y, rows, rows, num_classes=2)(r).argmax(-1)
         tensor([0, 0, 1, 1])
+        >>> fit_linear_head(r, y, rows, None, num_classes=2)(r).argmax(-1)
+        tensor([0, 0, 1, 1])
     """
+    values, labels = r.detach().cpu().double(), y.cpu().long()
+    train = _sample(train.cpu(), labels)
+    _check_classes(labels[train], num_classes)
+    if validation is None:
+        correct = _cross_validated(values, labels, train, num_classes, strengths)
+        return _fitted(values, labels, train, num_classes, strengths[int(np.argmax(correct))]).to(r)
+    heads = [_fitted(values, labels, train, num_classes, strength) for strength in strengths]
+    correct = [_correct(head, values, labels, validation.cpu()) for head in heads]
+    return heads[int(np.argmax(correct))].to(r)
+
+
+def _cross_validated(
+    values: Tensor, labels: Tensor, train: Tensor, num_classes: int, strengths: Sequence[float]
+) -> list[int]:
+    """Rows that are answered correctly by heads fitted without them, for each strength; fewer folds for few rows."""
+    from sklearn.model_selection import StratifiedKFold
+
+    correct, counts = [0] * len(strengths), torch.bincount(labels[train])
+    if int((counts > 0).sum()) < 2 or len(strengths) < 2:
+        return correct
+    folds = min(FOLDS, int(counts.max()))
+    if folds < 2:  # one row of each class: a head without it cannot answer it
+        return correct
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # a class of fewer rows than folds is in some of them only
+        splits = list(StratifiedKFold(folds, shuffle=True, random_state=0).split(train.numpy(), labels[train].numpy()))
+    for fitted, left in splits:
+        rows, others = train[torch.from_numpy(fitted)], train[torch.from_numpy(left)]
+        for place, strength in enumerate(strengths):
+            correct[place] += _correct(_fitted(values, labels, rows, num_classes, strength), values, labels, others)
+    return correct
+
+
+def _correct(head: nn.Linear, values: Tensor, labels: Tensor, rows: Tensor) -> int:
+    return int((head(values[rows]).argmax(-1) == labels[rows]).sum())
+
+
+def _fitted(values: Tensor, labels: Tensor, train: Tensor, num_classes: int, strength: float) -> nn.Linear:
+    """The head of one penalty; of a single class, the constant one."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
-    values, labels = r.detach().cpu().double(), y.cpu()
-    train, validation = _sample(train.cpu(), labels), validation.cpu()
     classes = torch.bincount(labels[train], minlength=num_classes).nonzero().view(-1)
-    heads = []
-    for strength in strengths if classes.numel() > 1 else ():
-        model = LogisticRegression(C=strength, max_iter=1000)
-        # The problem is too small for a second thread of the linear algebra.
-        with warnings.catch_warnings(), thread_pools("sklearn").limit(limits=1):
-            # Weak penalties may stop at the last iteration; the validation accuracy then decides.
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            model.fit(values[train].numpy(), labels[train].numpy())
-        weight, bias = torch.from_numpy(model.coef_), torch.from_numpy(model.intercept_)
-        if classes.numel() == 2:  # scikit-learn returns only the difference of the two
-            weight, bias = torch.cat([-weight / 2, weight / 2]), torch.cat([-bias / 2, bias / 2])
-        heads.append(_linear(weight, bias, classes, num_classes))
-    if not heads:  # a single class
-        return _linear(values.new_zeros(1, values.size(1)), values.new_zeros(1), classes, num_classes).to(r)
-    correct = [float((head(values[validation]).argmax(-1) == labels[validation]).double().mean()) for head in heads]
-    return heads[int(np.argmax(correct))].to(r)
+    if classes.numel() < 2:
+        return _linear(values.new_zeros(1, values.size(1)), values.new_zeros(1), classes, num_classes)
+    model = LogisticRegression(C=strength, max_iter=1000)
+    # The problem is too small for a second thread of the linear algebra.
+    with warnings.catch_warnings(), thread_pools("sklearn").limit(limits=1):
+        # Weak penalties may stop at the last iteration; the accuracy on other rows then decides.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.fit(values[train].numpy(), labels[train].numpy())
+    weight, bias = torch.from_numpy(model.coef_), torch.from_numpy(model.intercept_)
+    if classes.numel() == 2:  # scikit-learn returns only the difference of the two
+        weight, bias = torch.cat([-weight / 2, weight / 2]), torch.cat([-bias / 2, bias / 2])
+    return _linear(weight, bias, classes, num_classes)
+
+
+def _check_classes(labels: Tensor, num_classes: int) -> None:
+    wrong = labels[(labels < 0) | (labels >= num_classes)]
+    if wrong.numel():
+        classes = f"classes from 0 to {num_classes - 1}, one for each of {num_classes} outputs"
+        found = f"(got {int(wrong[0])}); leave the rows of other classes out of 'train'"
+        raise InputError("y", f"must have {classes}, in the rows to train on {found}")
 
 
 def _sample(rows: Tensor, labels: Tensor) -> Tensor:

@@ -8,9 +8,11 @@ from relgraph.versions.drift import Drift, drift
 from relgraph.versions.expectation import Calibration, Expectation
 from relgraph.versions.mixing import mixed_head
 from relgraph.versions.result import Expected, Upgrade
+from relgraph.versions.rows import AnchorsMovedWarning
 from relgraph.versions.upgrade import upgrade
 
 __all__ = [
+    "AnchorsMovedWarning",
     "Calibration",
     "Drift",
     "Expectation",

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
-from relgraph.anchors.matching import row_numbers
+from relgraph.anchors.matching import as_tensor, row_numbers
 from relgraph.anchors.values import check_rows
 from relgraph.errors import InputError
 from relgraph.graph import check_edges
@@ -62,8 +64,7 @@ def adjust_priors(
         [True, True]
     """
     outputs = check_rows("outputs", outputs)
-    if not inverse_temperature > 0:
-        raise InputError("inverse_temperature", f"must be above 0 (got {inverse_temperature}); the default is 2")
+    check_temperature(inverse_temperature)
     if not prior_strength >= 0:
         raise InputError("prior_strength", f"must not be negative (got {prior_strength}); 0 trusts the rows alone")
     chosen = row_numbers("rows", rows, len(outputs)).to(outputs.device)
@@ -112,7 +113,7 @@ def smooth(
         Logits, whose softmax at the same temperature is the average; those of a row without neighbors do not change.
 
     Raises:
-        InputError: If shapes do not fit, or ``share`` is not between 0 and 1.
+        InputError: If shapes do not fit, ``share`` is not between 0 and 1, or the temperature is not positive.
 
     Example:
         >>> logits = torch.tensor([[2.0, 0.0], [2.0, 0.0], [0.0, 0.1]])
@@ -120,6 +121,7 @@ def smooth(
         tensor([0, 0, 0])
     """
     outputs = check_rows("outputs", outputs)
+    edge_index = as_tensor("edge_index", edge_index)
     check_edges(edge_index, len(outputs))
     own = _probabilities(outputs, share, inverse_temperature)
     answers = own
@@ -158,7 +160,7 @@ def blend(
         Logits, whose softmax at the same temperature is the average.
 
     Raises:
-        InputError: If shapes do not fit, or ``share`` is not between 0 and 1.
+        InputError: If shapes do not fit, ``share`` is not between 0 and 1, or the temperature is not positive.
 
     Example:
         >>> outputs = torch.tensor([[0.0, 0.1], [0.0, 2.0], [0.0, 0.1]])
@@ -171,10 +173,18 @@ def blend(
     return _logits((1 - share) * own + share * answers, outputs, inverse_temperature)
 
 
+def check_temperature(inverse_temperature: float) -> None:
+    """Refuse an inverse temperature that is not positive, or not finite."""
+    if not 0 < inverse_temperature < math.inf:
+        found = f"(got {inverse_temperature}); the default is {INVERSE_TEMPERATURE:g}"
+        raise InputError("inverse_temperature", f"must be above 0 and finite {found}")
+
+
 def _probabilities(outputs: Tensor, share: float, inverse_temperature: float) -> Tensor:
     """Probabilities of the rows' own answers, of which ``share`` will be replaced, in float64."""
     if not 0 <= share <= 1:
         raise InputError("share", f"must be between 0 and 1 (got {share}); 0 leaves the outputs as they are")
+    check_temperature(inverse_temperature)
     return (inverse_temperature * outputs.double()).softmax(dim=1)
 
 

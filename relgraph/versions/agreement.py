@@ -7,11 +7,12 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from relgraph.anchors.matching import row_numbers
+from relgraph.anchors.matching import as_tensor, row_numbers
 from relgraph.anchors.values import check_rows
 from relgraph.errors import InputError
 from relgraph.graph import check_edges
 from relgraph.maps.divergence import INVERSE_TEMPERATURE
+from relgraph.versions.adjustment import check_temperature
 
 
 def neighbor_agreement(
@@ -45,7 +46,7 @@ def neighbor_agreement(
         if no row has a neighbor.
 
     Raises:
-        InputError: If there are no ways, or shapes do not fit.
+        InputError: If there are no ways, shapes do not fit, or the temperature is not positive.
 
     Example:
         >>> edges = torch.tensor([[0, 1, 2, 1, 2, 0], [1, 2, 0, 0, 1, 2]])
@@ -57,6 +58,7 @@ def neighbor_agreement(
     """
     if not answers:
         raise InputError("answers", "must hold the logits of one way at least (got none); pass a dictionary")
+    check_temperature(inverse_temperature)
     device = next(iter(answers.values())).device
     logits = {name: check_rows("answers", one).to(device, torch.float64) for name, one in answers.items()}
     shape = next(iter(logits.values())).shape
@@ -65,6 +67,7 @@ def neighbor_agreement(
             found = f"(got {tuple(one.shape)} for '{name}'); answer the same rows"
             raise InputError("answers", f"must all have the shape {tuple(shape)} of the first {found}")
     count = shape[0]
+    edge_index = as_tensor("edge_index", edge_index)
     check_edges(edge_index, count)
     believed = torch.stack([(inverse_temperature * one).softmax(dim=1) for one in logits.values()]).mean(dim=0)
     source, target = edge_index[:, edge_index[0] != edge_index[1]].to(believed.device)

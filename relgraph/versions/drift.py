@@ -13,14 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relgraph.errors import InputError
-from relgraph.io import PathLike
+from relgraph.io import PathLike, check_not_read
 from relgraph.tables import open_table
 from relgraph.tables.arrays import ArrayTable
 from relgraph.tables.ids import Ids, matching_rows, shown
-from relgraph.tables.reading import Table
+from relgraph.tables.reading import Table, read_files
 from relgraph.tables.sample import finite_rows
 from relgraph.versions.movement import Floats, movement
-from relgraph.versions.writing import check_drift_output, write_drift
+from relgraph.versions.writing import check_drift_output, write_drift, written_files
 
 LEVEL = 0.05
 FEWEST_ROWS = 50
@@ -161,7 +161,9 @@ def drift(
         raise InputError("new", "must name at least one table (got none)")
     first = _table(old, "old", key)
     tables = [first, *(_table(one, "null", key) for one in others), *(_table(one, "new", key) for one in newer)]
-    _check_different(tables, place)
+    _check_different(tables)
+    if place is not None:
+        check_not_read(written_files(place), read_files(*(one for one in (old, *others, *newer) if _is_path(one))))
     ids, rows = _common_rows(tables)
     width = max(table.width for table in tables)
     fewest = max(FEWEST_ROWS, ROWS_PER_DIMENSION * width)
@@ -194,8 +196,12 @@ def _several(given: Any) -> list[Any]:
     return list(given) if isinstance(given, (list, tuple)) else [given]
 
 
+def _is_path(given: Any) -> bool:
+    return isinstance(given, (str, os.PathLike))
+
+
 def _table(given: Any, argument: str, key: str | None) -> Table:
-    if isinstance(given, (str, os.PathLike)):
+    if _is_path(given):
         return open_table(given, argument, key)
     array = np.asarray(given.detach().cpu() if hasattr(given, "detach") else given)
     return ArrayTable(array, None, argument, f"the array '{argument}'", array.dtype)
@@ -218,14 +224,12 @@ def _matching(common: Ids, ids: Ids, table: Table) -> tuple[NDArray[np.int64], N
         raise InputError(argument, error.message) from error
 
 
-def _check_different(tables: Sequence[Table], out: Path | None) -> None:
-    """Refuse a file that is given twice among the old runs, or that would be overwritten."""
+def _check_different(tables: Sequence[Table]) -> None:
+    """Refuse a file that is given twice."""
     names = [table.name for table in tables if table.stamp]
     repeated = next((name for name in names if names.count(name) > 1), None)
     if repeated is not None:
         raise InputError("null", f"must hold other files than 'old' and 'new' (got {repeated} twice); name each once")
-    if out is not None and f"'{out}'" in names:
-        raise InputError("out", f"must be another file than the tables (got '{out}'); choose another")
 
 
 def _notes(tables: Sequence[Table], common: int, old: int) -> list[str]:

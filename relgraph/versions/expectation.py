@@ -42,13 +42,13 @@ class Expectation:
 
     @classmethod
     def of(cls, value: float, drawn: Floats, allowance: float = 0.0, most: float = 1.0) -> Expectation:
-        """From a value and bootstrap values, at most ``most``; ``allowance`` is a further standard deviation."""
+        """From a value and bootstrap values, from 0 to ``most``; ``allowance`` is a further standard deviation."""
         tail = (1 - LEVEL) / 2
         value, low, high = float(value), *map(float, np.quantile(drawn, [tail, 1 - tail]))
         further = 1.645 * allowance
         return cls(
             value,
-            value - float(np.hypot(max(value - low, 0), further)),
+            max(value - float(np.hypot(max(value - low, 0), further)), min(0.0, value)),
             min(value + float(np.hypot(max(high - value, 0), further)), max(most, value)),
         )
 

@@ -16,18 +16,20 @@ from relgraph.anchors.matching import repeated_id
 from relgraph.bundle import load_bundle
 from relgraph.errors import DataError, InputError
 from relgraph.graph import integer_ids
-from relgraph.io import PathLike
+from relgraph.io import PathLike, check_not_read
 from relgraph.maps.saved import save_linear
-from relgraph.pieces import Piece, open_piece
+from relgraph.pieces import Piece, open_piece, piece_files
 from relgraph.tables import open_table, plan_translation
 from relgraph.tables.frames import read_frame
-from relgraph.tables.ids import matching_rows
-from relgraph.tables.reading import Table
+from relgraph.tables.ids import Ids, in_kind_of, matching_rows, read_ids
+from relgraph.tables.reading import Table, read_files
+from relgraph.tables.writing import written_files
 from relgraph.versions.result import Upgrade, Verdict
 from relgraph.versions.upgrade import upgrade
 
 VERDICTS: Mapping[str, Verdict] = {"good": "convert", "doubtful": "keep", "useless": "retrain"}
 """The verdict of an upgrade by that of a translation."""
+FLAGS = {"true": True, "1": True, "false": False, "0": False}
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,12 +71,12 @@ def upgrade_files(
         old: A published head, a bundle with one, or a table of embeddings of the old version.
         new: An anchor set, a bundle, or a table of the new version. Of two tables, the new one is translated into the
             coordinates of the old one (:func:`relgraph.translate_table`), and nothing else is given.
-        out: Where :attr:`FileUpgrade.write` writes.
+        out: Where :attr:`FileUpgrade.write` writes; none of the files that are read.
         rows: Table of new embeddings of the rows to be answered.
         old_rows: Rows that the old version has: a table, whose ids are used, or a file of ids (``.npy``, ``.txt``).
         kept: Table of old answers, logits, with a row for each of ``rows``.
-        labels: CSV or Parquet file with the columns ``id`` and ``label``, and optionally ``train``, which is true
-            where the old head was trained on the label.
+        labels: CSV or Parquet file with the columns ``id`` and ``label``, and optionally ``train``: true or false in
+            every row, true where the old head was trained on the label.
         edges: CSV or Parquet file with the columns ``source`` and ``target``: ids of neighbors, and of rows beside
             them. Edges with an id that ``rows`` has not are left out.
         method: The map.
@@ -84,6 +86,10 @@ def upgrade_files(
         DataError: If a file is missing or damaged.
     """
     before, after = open_piece(old), open_piece(new)
+    if out is not None:
+        place = Path(out).expanduser()
+        written = written_files(place) if before.kind == "table" else [place]
+        check_not_read(written, files_read(old, new, rows, old_rows, kept, labels, edges))
     if "table" in (before.kind, after.kind):
         others = {"rows": rows, "old_rows": old_rows, "kept": kept, "labels": labels, "edges": edges}
         return _tables(before, after, out, method, **others)
@@ -97,6 +103,11 @@ def upgrade_files(
 
     value = None if fidelity is None else fidelity.value
     return FileUpgrade(found.verdict, found.reason, value, found.lines(), found.to_dict(), write)
+
+
+def files_read(old: PathLike, new: PathLike, *tables: PathLike | None) -> list[Path]:
+    """The files that :func:`upgrade_files` reads."""
+    return [*piece_files(old), *piece_files(new), *read_files(*tables)]
 
 
 def _head(piece: Piece) -> PublishedHead:
@@ -144,10 +155,10 @@ def _rows(rows: PathLike | None, **others: PathLike | None) -> dict[str, Any]:
                 raise InputError(name, f"must be left out without 'rows' (got '{value}'); pass the new embeddings")
         return {}
     table = open_table(rows, "rows")
-    ids = table.plain_ids()
+    ids: Ids = np.asarray(table.plain_ids())
     given: dict[str, Any] = {"z": _all(table), "ids": integer_ids(ids, "rows")}
     if (place := others["old_rows"]) is not None:
-        known = _ids(place)
+        known = _old_ids(Path(place).expanduser(), ids)
         found = torch.isin(given["ids"], known)
         if not bool(found.any()):
             raise InputError("old_rows", f"must have ids in common with 'rows' (got none of {len(known)}); check them")
@@ -162,28 +173,28 @@ def _rows(rows: PathLike | None, **others: PathLike | None) -> dict[str, Any]:
         kept[torch.from_numpy(here)] = torch.from_numpy(answers.take(there)).float()
         given["kept"] = kept
     if (place := others["labels"]) is not None:
-        given |= _labels(Path(place).expanduser(), given["ids"])
+        given |= _labels(Path(place).expanduser(), given["ids"], ids)
     if (place := others["edges"]) is not None:
-        given["edge_index"] = _edges(Path(place).expanduser(), given["ids"])
+        given["edge_index"] = _edges(Path(place).expanduser(), given["ids"], ids)
     return given
 
 
 def _all(table: Table) -> Tensor:
-    return torch.from_numpy(table.take(np.arange(len(table)))).float()
+    return torch.from_numpy(table.take(np.arange(len(table))))
 
 
-def _ids(place: PathLike) -> Tensor:
-    path = Path(place).expanduser()
+def _old_ids(path: Path, like: Ids) -> Tensor:
     if not path.is_file():
         raise DataError(f"'{path}' does not exist; give a table, or a file of ids")
-    if path.suffix == ".txt":
-        lines = path.read_text(encoding="utf-8").split()
-        return integer_ids([int(line) for line in lines] if all(line.isdecimal() for line in lines) else lines)
-    if path.suffix == ".npy":
-        found = np.load(path, allow_pickle=False)
-        if found.ndim == 1:
-            return integer_ids(found, "old_rows")
-    return integer_ids(open_table(path, "old_rows").plain_ids(), "old_rows")
+    found = read_ids(path, like) if path.suffix in (".txt", ".npy") else None
+    if found is None or found.ndim != 1:
+        found = open_table(path, "old_rows").plain_ids()
+    return integer_ids(found, "old_rows")
+
+
+def _named(column: Any, like: Ids, argument: str) -> Tensor:
+    """Ids in a column of a frame, in the form of those of the rows."""
+    return integer_ids(in_kind_of(column.to_numpy(), like), argument)
 
 
 def _places(known: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:
@@ -193,31 +204,41 @@ def _places(known: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:
     return order[place], known[order][place] == ids
 
 
-def _edges(path: Path, ids: Tensor) -> Tensor:
+def _edges(path: Path, ids: Tensor, like: Ids) -> Tensor:
     """Edges ``(2, E)`` between rows."""
-    frame = read_frame(path, ("source", "target"), "edges")
-    ends = [_places(ids, integer_ids(frame[name].tolist(), "edges")) for name in ("source", "target")]
+    columns = ("source", "target")
+    frame = read_frame(path, columns, "edges", columns)
+    ends = [_places(ids, _named(frame[name], like, "edges")) for name in columns]
     known = ends[0][1] & ends[1][1]
     if not bool(known.any()):
         raise InputError("edges", f"must join ids of 'rows' (got none of {len(frame)} edges); check the ids")
     return torch.stack([place[known] for place, _ in ends])
 
 
-def _labels(path: Path, ids: Tensor) -> dict[str, Tensor]:
+def _labels(path: Path, ids: Tensor, like: Ids) -> dict[str, Tensor]:
     """Classes of the rows, and which of them the old head was trained on."""
-    frame = read_frame(path, ("id", "label"))
+    frame = read_frame(path, ("id", "label"), ids=("id",))
     classes = frame["label"].to_numpy()
     if classes.dtype.kind not in "iu":
         raise InputError("labels", f"must hold integer classes (got {classes.dtype}); number them as the head does")
-    labeled = integer_ids(frame["id"].tolist(), "labels")
+    labeled = _named(frame["id"], like, "labels")
     if (repeated := repeated_id(labeled)) is not None:
         found = f"(got {frame['id'][int((labeled == repeated).nonzero()[0])]} more than once)"
         raise InputError("labels", f"must not repeat an id {found}; give every row one label")
     row, known = _places(labeled, ids)
+    if not bool(known.any()):
+        raise InputError("labels", f"must label ids of 'rows' (got none of {len(frame)} labels); check the ids")
     y = torch.where(known, torch.tensor(classes.tolist())[row], -1)
     given = {"y": y}
     if "train" in frame.columns:
-        trained = torch.tensor(frame["train"].tolist(), dtype=torch.bool)[row] & known
-        if bool(trained.any()):
-            given["train"] = trained
+        given["train"] = _flags(frame["train"], "train")[row] & known
     return given
+
+
+def _flags(column: Any, name: str) -> Tensor:
+    """True and false, also as text or as 1 and 0; anything else, such as an empty cell, is an error."""
+    texts = [str(one).strip().lower() for one in column.tolist()]
+    if (wrong := next((place for place, text in enumerate(texts) if text not in FLAGS), None)) is not None:
+        found = f"(got {column.tolist()[wrong]!r} in row {wrong})"
+        raise InputError("labels", f"must have true or false in every row of the column '{name}' {found}; fill it")
+    return torch.tensor([FLAGS[text] for text in texts], dtype=torch.bool)

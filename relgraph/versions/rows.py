@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from relgraph.anchors.matching import as_tensor, row_numbers
+from relgraph.anchors.matching import as_tensor, repeated_id, row_numbers, shared_ids
 from relgraph.anchors.values import AnchorSet, PublishedHead, check_rows
-from relgraph.errors import InputError
+from relgraph.errors import InputError, RelgraphWarning
 from relgraph.graph import integer_ids
 
 FEWEST_LABELS = 50
+SAME = 1e-3
+"""A row this near to an anchor, relative to the spread of the anchors, is the anchor; rounding is added to it."""
+ROUNDINGS = 16
+OTHERS = 0.25
+"""Rows whose mean square distance to their anchors is this share of that of two different anchors are other rows.
+
+Rows that were embedded again, with sampled neighbors or on a later graph, are nearer.
+"""
+
+
+class AnchorsMovedWarning(RelgraphWarning):
+    """Rows with the ids of anchors are near the anchors' embeddings, but are not these."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,29 +62,27 @@ class AnsweredRows:
                 ("ids", ids), ("old", old), ("kept", kept), ("retrained", retrained), ("y", y), ("train", train),
             ):  # fmt: skip
                 if given is not None:
-                    raise InputError(name, "must be left out without 'z' (got both of it); pass the new embeddings")
+                    raise InputError(name, "must be left out without 'z' (got it alone); pass the new embeddings")
             return None
-        z = check_rows("z", z)
+        given_z = as_tensor("z", z)
+        z = checked_embeddings(space, given_z)
         count = len(z)
-        if z.size(1) != space.num_features:
-            raise InputError("z", f"must be {space.num_features} wide, as the anchors (got {z.size(1)}); embed anew")
-        names = torch.arange(count) if ids is None else integer_ids(ids).cpu()
-        if names.shape != (count,):
-            raise InputError("ids", f"must have shape ({count},), one id per row of 'z' (got {tuple(names.shape)})")
-        before = torch.arange(count) if old is None else row_numbers("old", old, count).cpu()
+        names = torch.arange(count) if ids is None else _checked_ids(ids, count)
+        if ids is not None or kept is not None:  # nothing else is matched by ids
+            check_anchor_rows(space, names, given_z)
+        before = torch.arange(count) if old is None else row_numbers("old", old, count, fewest=0).cpu()
         after = torch.ones(count, dtype=torch.bool).index_fill_(0, before, False).nonzero().view(-1)
         kept, retrained = (
             _answers(name, given, (count, head.outputs.size(1)))
             for name, given in (("kept", kept), ("retrained", retrained))
         )
         known = torch.zeros(0, dtype=torch.int64)
-        fit = known if train is None else row_numbers("train", train, count).cpu()
+        fit = known if train is None else row_numbers("train", train, count, fewest=0).cpu()
         if y is not None:
             y = as_tensor("y", y).detach().cpu()
-            if y.shape != (count,) or y.is_floating_point():
-                raise InputError(
-                    "y", f"must hold one class per row of 'z', ({count},) (got {y.dtype} {tuple(y.shape)})"
-                )
+            if y.shape != (count,) or y.is_floating_point() or y.dtype == torch.bool:
+                found = f"(got {y.dtype} {tuple(y.shape)})"
+                raise InputError("y", f"must hold one class per row of 'z', integers ({count},) {found}")
             fit = fit[y[fit] >= 0]
             measured = (y >= 0).index_fill_(0, fit, False).nonzero().view(-1)
             if len(measured) < FEWEST_LABELS:
@@ -87,6 +98,56 @@ class AnsweredRows:
     def groups(self) -> dict[str, Tensor]:
         """Row numbers of the old and of the new rows, of those that there are."""
         return {name: rows for name, rows in (("old", self.old), ("new", self.new)) if len(rows)}
+
+
+def checked_embeddings(space: AnchorSet, z: object) -> Tensor:
+    """Embeddings of rows ``(N, F)`` in the type of the anchors, in which heads for the space are; checked."""
+    found = check_rows("z", z)
+    if found.size(1) != space.num_features:
+        raise InputError("z", f"must be {space.num_features} wide, as the anchors (got {found.size(1)}); embed anew")
+    return found.to(space.embeddings.dtype)
+
+
+def _checked_ids(ids: Tensor, count: int) -> Tensor:
+    names = integer_ids(ids).cpu()
+    if names.shape != (count,):
+        raise InputError("ids", f"must have shape ({count},), one id per row of 'z' (got {tuple(names.shape)})")
+    if (repeated := repeated_id(names)) is not None:
+        raise InputError("ids", f"must not repeat an id (got {repeated} more than once); give every row its own")
+    return names.to(torch.int64)
+
+
+def check_anchor_rows(space: AnchorSet, ids: Tensor, z: Tensor) -> None:
+    """Refuse ids whose rows of ``z`` are others than the anchors with the same ids; anchors without a row are fine.
+
+    ``z`` is as it was given, since its type tells how far it is rounded.
+
+    Raises:
+        InputError: If the rows are as far from their anchors as other rows.
+
+    Warns:
+        AnchorsMovedWarning: If some differ from their anchors by more than rounding, but all in all less.
+    """
+    here, there = shared_ids(space.ids.cpu(), ids)
+    if not len(here):
+        return
+    anchors, rows = space.embeddings.cpu(), z[there.to(z.device)].cpu()
+    kind = max((anchors.dtype, z.dtype), key=lambda one: torch.finfo(one).eps)
+    anchors, rows = anchors.double(), rows.double()
+    spread = float((anchors - anchors.mean(dim=0)).square().sum(dim=1).mean().sqrt())
+    distances = (rows - anchors[here]).norm(dim=1)
+    rounding = ROUNDINGS * torch.finfo(kind).eps * anchors[here].norm(dim=1)
+    moved = int((distances > SAME * spread + rounding).sum())
+    if not moved:
+        return
+    found = f"other embeddings in {moved} of {len(here)} rows with an anchor's id"
+    if float(distances.square().mean()) >= OTHERS * 2 * spread**2:
+        raise InputError("ids", f"must name the rows of 'z' as the anchors do (got {found}); pass data.node_id")
+    warnings.warn(
+        f"'z' has {found}, though near ones; publish the anchors from 'z', or check the ids",
+        AnchorsMovedWarning,
+        stacklevel=4,
+    )
 
 
 def _answers(name: str, given: Tensor | None, shape: tuple[int, int]) -> Tensor | None:

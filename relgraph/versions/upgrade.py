@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from relgraph.anchors.matching import GraphGrownWarning, shared_ids
-from relgraph.anchors.values import AnchorSet, PublishedHead, check_rows
+from relgraph.anchors.values import AnchorSet, PublishedHead
 from relgraph.diagnosis import distances_to_anchors
 from relgraph.errors import InputError
 from relgraph.fingerprints import compare_fingerprints
@@ -21,7 +21,7 @@ from relgraph.versions.adjustment import adjust_priors, blend, smooth
 from relgraph.versions.agreement import neighbor_agreement
 from relgraph.versions.expectation import Expectation
 from relgraph.versions.result import Expected, Upgrade
-from relgraph.versions.rows import AnsweredRows
+from relgraph.versions.rows import AnsweredRows, checked_embeddings
 from relgraph.versions.verdict import accuracies, expectations, judge, judge_fidelity
 
 FAR = 1.5
@@ -78,9 +78,11 @@ def upgrade(
     Args:
         space: Anchors of the new version.
         head: The head of the old version: its outputs then, or its outputs on the later graph.
-        z: New embeddings of the rows to be answered, shape ``(N, F)``.
-        ids: Their ids, shape ``(N,)``; by default the row numbers.
-        old: Rows that the old version has: a mask ``(N,)`` or row numbers; by default all. The others are new.
+        z: New embeddings of the rows to be answered, shape ``(N, F)``; they are used in the type of the anchors.
+        ids: Their ids, shape ``(N,)``, without repeats; by default the row numbers. A row with the id of an anchor must
+            be that anchor; anchors without a row have disappeared.
+        old: Rows that the old version has: a mask ``(N,)`` or row numbers; by default all. The others are
+            new; they may be all.
         kept: Old answers on these rows, logits ``(N, C)``: of the old model on the later graph, or of stale embeddings,
             for new rows for example of the mean of their neighbors.
         retrained: Answers on these rows of a head that was trained on the new embeddings, logits ``(N, C)``; by default
@@ -96,11 +98,13 @@ def upgrade(
 
     Raises:
         InputError: If the two share fewer than ``F + 1`` anchors, shapes do not fit, fewer than 50 labels are left to
-            measure on, or the head is a regression or of labels and more than the anchors are given.
+            measure on, rows with anchors' ids are others than the anchors, or the head is a regression or of labels and
+            more than the anchors are given.
 
     Warns:
         GraphChangedWarning: If both were made on graphs of which the one did not grow from the other.
         NoCorrespondenceWarning: If the anchors' ids do not name the same rows in both; the verdict is then *retrain*.
+        AnchorsMovedWarning: If rows with anchors' ids are near these, but not the same.
 
     Example:
         >>> generator = torch.Generator().manual_seed(0)
@@ -139,7 +143,7 @@ def upgrade(
         value = expected_fidelity(matched, estimator)
         fidelity = None if value is None else Expectation(value.value, value.low, value.high)
         ways = {"anchors": {"convert": Expected(fidelity)}}
-        outputs = None if z is None else converted(check_rows("z", z))
+        outputs = None if z is None else converted(checked_embeddings(space, z))
         verdict, reason = judge_fidelity(fidelity, unrelated)
         return Upgrade(
             converted, outputs, verdict, reason, ways, estimator.name, len(matched), {}, _notes(space, head, {})
@@ -163,8 +167,9 @@ def upgrade(
     if rows is not None and rows.kept is not None and edge_index is not None:
         compared = "old" if not len(rows.new) or _stored(matched, rows) else "new"
         judged = {way: answers[way] for way in ("convert", "keep")}
-        agreement = neighbor_agreement(judged, edge_index, rows.groups[compared])
-        if np.isnan(agreement["keep"]):  # no such row has a neighbor
+        if compared in rows.groups:
+            agreement = neighbor_agreement(judged, edge_index, rows.groups[compared])
+        if np.isnan(agreement.get("keep", 0.0)):  # no such row has a neighbor
             agreement = {}
     verdict, reason = judge(expected, rows, right, unrelated, agreement, compared)
     outputs = None
@@ -213,7 +218,7 @@ def _retrained(rows: AnsweredRows, head: PublishedHead) -> Tensor:
     from relgraph.training.linear_probe import fit_linear_head  # imports PyG, which no other way needs
 
     assert rows.y is not None
-    found = fit_linear_head(rows.z, rows.y, rows.train, rows.check, head.outputs.size(1))
+    found = fit_linear_head(rows.z, rows.y, rows.train, None, head.outputs.size(1))
     return torch.as_tensor(found(rows.z))
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relgraph.io import atomic_path
+from relgraph.tables.arrays import id_files
 from relgraph.tables.arrow import pyarrow
 from relgraph.tables.ids import Ids
 from relgraph.tables.writing import OUTPUTS, check_output
@@ -23,6 +24,11 @@ def check_drift_output(path: Path) -> None:
     check_output(path, KINDS)
 
 
+def written_files(path: Path) -> list[Path]:
+    """A comparison that is written, and its ids beside an npy file."""
+    return [path, id_files(path)[0]] if path.suffix == ".npy" else [path]
+
+
 def write_drift(path: Path, ids: Ids, columns: Columns) -> None:
     """Write ids and columns, one row for each id.
 
@@ -32,7 +38,7 @@ def write_drift(path: Path, ids: Ids, columns: Columns) -> None:
         DataError: If the file cannot be written.
     """
     if path.suffix == ".npy":
-        for place, content in ((path.with_name(f"{path.stem}.ids.npy"), ids), (path, np.stack([*columns.values()], 1))):
+        for place, content in zip(reversed(written_files(path)), (ids, np.stack([*columns.values()], 1)), strict=True):
             with atomic_path(place) as temporary, temporary.open("wb") as file:
                 np.save(file, content, allow_pickle=False)
         return

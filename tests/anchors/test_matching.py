@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 
 import pytest
 import torch
+from torch import Tensor
 from torch_geometric.data import Data
 
 import relgraph as rg
 from relgraph.anchors import AnchorSet, GraphChangedWarning, GraphGrownWarning, aligned_rows
-from relgraph.anchors.matching import graph_warning
+from relgraph.anchors.matching import graph_warning, row_numbers
+from relgraph.errors import InputError
 from relgraph.graph import fingerprint
+from relgraph.versions import adjust_priors, neighbor_agreement
 from tests.spaces import head, normal, ring
 
 IDS = torch.arange(4)
@@ -68,3 +72,30 @@ def test_a_conversion_onto_a_grown_graph_can_be_silenced_alone() -> None:
         rg.convert(here, rg.publish(head(3, 2), there))
         with pytest.raises(GraphChangedWarning):
             rg.convert(moved, rg.publish(head(3, 2), there))
+
+
+MASK = torch.arange(60) < 40
+OUTPUTS = normal(60, 3)
+TAKES_ROWS: dict[str, Callable[[Tensor], object]] = {
+    "rows of from_rows": lambda rows: AnchorSet.from_rows(normal(60, 3), rows),
+    "center_over": lambda rows: AnchorSet.from_rows(normal(60, 3), torch.arange(20), center_over=rows),
+    "among": lambda rows: rg.select_anchors(normal(60, 3), 5, among=rows),
+    "rows of adjust_priors": lambda rows: adjust_priors(OUTPUTS, rows),
+    "rows of neighbor_agreement": lambda rows: neighbor_agreement({"one": OUTPUTS}, ring(60), rows),
+}
+
+
+@pytest.mark.parametrize("name", TAKES_ROWS)
+def test_a_mask_of_integers_is_not_taken_for_the_rows_0_and_1(name: str) -> None:
+    TAKES_ROWS[name](MASK)
+    TAKES_ROWS[name](MASK.nonzero().view(-1))
+    for wrong, got in ((MASK.int(), "got 0"), (torch.tensor([15, 15, 16]), "got 15")):
+        with pytest.raises(InputError, match=f"must not repeat a row .{got} more than once.; pass a boolean mask or"):
+            TAKES_ROWS[name](wrong)
+
+
+def test_row_numbers_keep_their_order_and_may_be_none_where_that_is_asked_for() -> None:
+    assert row_numbers("rows", [4, 0, 3], 5).tolist() == [4, 0, 3]
+    assert row_numbers("rows", torch.zeros(5, dtype=torch.bool), 5, fewest=0).tolist() == []
+    with pytest.raises(InputError, match="at least one .got none"):
+        row_numbers("rows", torch.zeros(5, dtype=torch.bool), 5)

@@ -291,7 +291,7 @@ def test_rows_and_ids_that_do_not_fit_are_refused() -> None:
     z = torch.randn(6, 3)
     for rows, ids, message in (
         (torch.tensor([6]), None, "'rows' must name rows from 0 to 5"),
-        (torch.tensor([2, 2]), None, "'ids' must not repeat an id .got 2 more than once"),
+        (torch.tensor([2, 2]), None, "'rows' must not repeat a row .got 2 more than once"),
         (torch.tensor([2]), torch.arange(5), "'ids' must have shape .6,., one id per row of 'z'"),
         (torch.tensor([2]), torch.rand(6), "'ids' must hold integers"),
     ):

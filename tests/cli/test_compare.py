@@ -62,6 +62,7 @@ USAGE = {
     "--measures ,": "'--measures' must name at least one of",
     "--measures disagreement": "'--measures' must compare embeddings unless the tables are outputs",
     "--outputs": "must have one column for each class, two or more (got 6 and 4)",
+    "--json a.npy": "'--json' must not replace a file that is read (got 'a.npy'); choose another",
     "--matrix pairs.pdf": "'--matrix' must be a .png or a .csv file",
     "--permutations -1": "--permutations",
     "other.npy": "'--key' must name ids that both tables have",

@@ -50,6 +50,8 @@ USAGE = {
     "--null copy.npy": "'--null' must hold other seeds",
     "--null seed-1.npy --level 2": "'--level' must be between 0 and 1",
     "--null seed-1.npy --out out.txt": "'--out' must be a file of one of the kinds",
+    "--null seed-1.npy --json seed-1.npy": "'--json' must not replace a file that is read (got 'seed-1.npy'); choose",
+    "--null seed-1.npy --out ./old.npy": "'--out' must not replace a file that is read",
     "--null few.npy": "'OLD' must share 50 rows or more",
     "--null seed-1.npy --also other.npy": "'--key' must name ids that both tables have",
     "--null seed-1.npy --also broken.npy": "'NEW' must hold finite numbers (got NaN in the row with id 7",

@@ -89,7 +89,11 @@ def test_a_run_of_stitch_is_shown_as_stitch_shows_it(finished: Finished, capsys:
     assert json.loads(shown(capsys, str(run), "--json", "-"))["pieces"][0]["document"] == json.loads(finished[1].stdout)
 
 
-USAGE = {"": "Missing argument", "table.npy --json no/out.json x y": "unexpected extra argument"}
+USAGE = {
+    "": "Missing argument",
+    "table.npy --json no/out.json x y": "unexpected extra argument",
+    "table.npy --json table.npy": "'--json' must not replace a file that is read (got 'table.npy'); choose another",
+}
 FAILURE = {
     "none.npy": "'none.npy' does not exist; give the path of an anchor set",
     "damaged.safetensors": "'damaged.safetensors' is damaged or no safetensors file",

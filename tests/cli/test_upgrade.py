@@ -46,6 +46,16 @@ def test_a_head_is_judged_and_written(files: Path, capsys: pytest.CaptureFixture
     assert float((answers == truth).float().mean()) > 0.95
 
 
+def test_rows_of_another_type_than_the_anchors_are_converted(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given = [str(files / name) for name in ("head.safetensors", "space.safetensors")]
+    documents = []
+    for kind in (np.float32, np.float64):
+        np.save(files / "typed.npy", np.load(files / "rows.npy").astype(kind))
+        assert main(["upgrade", *given, "--rows", str(files / "typed.npy"), "--json", "-"]) == 0
+        documents.append(json.loads(capsys.readouterr().out))
+    assert documents[0] == documents[1]
+
+
 def test_labels_and_old_answers_are_read_by_id(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
     given = [str(files / name) for name in ("head.safetensors", "space.safetensors")]
     more = ["--rows", "rows.npy", "--kept", "kept.npy", "--labels", "labels.csv"]
@@ -88,11 +98,120 @@ def test_edges_that_fit_no_row_are_refused(
     assert sentence in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "names", [range(ROWS), [f"{i:03d}" for i in range(ROWS)], [f"a node {i}" for i in range(ROWS)]]
+)
+def test_ids_in_files_of_text_are_those_of_other_files(
+    names: list[object], files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The same ids beside an array, in a CSV file and in a file of their own, and hashed in the pieces."""
+    from relgraph.graph import integer_ids
+
+    ids = integer_ids(np.array(names))
+    for name, kind in (("head", rg.PublishedHead), ("space", rg.AnchorSet)):
+        piece = kind.load(files / f"{name}.safetensors")
+        kind(ids[:150], piece.values, piece.mean).save(files / f"{name}.safetensors")
+    texts = list(map(str, names))
+    (files / "rows.ids.txt").write_text("\n".join(texts))
+    (files / "kept.ids.txt").write_text("\n".join(texts))
+    (files / "old.txt").write_text("\n".join(texts[:OLD]) + "\n")
+    labels = np.load(files / "answers.npy").argmax(axis=1)
+    lines = [f"{texts[i]},{labels[i]},{i < 100}" for i in range(300)]
+    (files / "labels.csv").write_text("\n".join(["id,label,train", *lines]))
+    edges = [f"{texts[i]},{texts[(i + 1) % ROWS]}" for i in range(ROWS)]
+    (files / "edges.csv").write_text("\n".join(["source,target", *edges]))
+    given = ["head.safetensors", "space.safetensors", "--rows", "rows.npy", "--kept", "kept.npy", "--edges"]
+    given += ["edges.csv", "--old-rows", "old.txt", "--labels", "labels.csv", "--json", "-"]
+    assert main(["upgrade", *(str(files / word) if "." in word else word for word in given)]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["num_rows"] == {"old": OLD, "new": ROWS - OLD} and document["agreement"]
+    assert document["expected"]["old"]["keep"]["accuracy"]["value"] > 0.95
+    assert document["expected"]["old"]["keep"]["fidelity"]["value"] > 0.95
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("id,label\n9999,1\n", "'--labels' must label ids of 'rows' (got none of 1 labels)"),
+        ("id,label\n1,1\n,2\n", "'--labels' must have an id in every row (got an empty cell in the column 'id')"),
+        ("id,label,train\n1,1,true\n2,2,\n", "column 'train' (got nan in row 1); fill it"),
+        ("id,label,train\n1,1,yes\n2,2,no\n", "column 'train' (got 'yes' in row 0); fill it"),
+        ("id,label,train\n1,1,2\n2,2,0\n", "column 'train' (got 2 in row 0); fill it"),
+    ],
+)
+def test_labels_that_cannot_be_read_are_refused(
+    text: str, sentence: str, files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (files / "labels.csv").write_text(text)
+    given = [str(files / name) for name in ("head.safetensors", "space.safetensors")]
+    assert main(["upgrade", *given, "--rows", str(files / "rows.npy"), "--labels", str(files / "labels.csv")]) == 2
+    assert sentence in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("values", [("True", "False"), ("true", "FALSE"), ("1", "0")])
+def test_the_column_train_may_be_written_in_several_ways(
+    values: tuple[str, str], files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labels = np.load(files / "answers.npy").argmax(axis=1)
+    lines = [f"{i},{labels[i]},{values[i >= 100]}" for i in range(300)]
+    (files / "labels.csv").write_text("\n".join(["id,label,train", *lines]))
+    given = [str(files / name) for name in ("head.safetensors", "space.safetensors")]
+    given += ["--rows", str(files / "rows.npy"), "--labels", str(files / "labels.csv"), "--json", "-"]
+    assert main(["upgrade", *given]) == 0
+    assert "retrain" in json.loads(capsys.readouterr().out)["expected"]["old"]
+
+
 def test_labels_that_repeat_an_id_are_refused(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pd.DataFrame({"id": [5, 7, 5], "label": [0, 1, 2]}).to_csv(files / "labels.csv", index=False)
     given = [str(files / name) for name in ("head.safetensors", "space.safetensors")]
     assert main(["upgrade", *given, "--rows", str(files / "rows.npy"), "--labels", str(files / "labels.csv")]) == 2
     assert "must not repeat an id (got 5 more than once)" in capsys.readouterr().err
+
+
+OUTPUTS = [
+    ("--out", "head.safetensors"),
+    ("--out", "space.safetensors"),
+    ("--out", "rows.npy"),
+    ("--out", "link.safetensors"),
+    ("--out", "old.npy"),
+    ("--out", "kept.npy"),
+    ("--out", "labels.csv"),
+    ("--out", "edges.csv"),
+    ("--report", "labels.csv"),
+    ("--report", "head.safetensors"),
+    ("--json", "edges.csv"),
+    ("--json", "rows.ids.txt"),
+]
+
+
+@pytest.mark.parametrize(("option", "name"), OUTPUTS)
+def test_no_file_that_is_read_is_replaced(
+    option: str, name: str, files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pd.DataFrame({"source": [0], "target": [1]}).to_csv(files / "edges.csv", index=False)
+    (files / "rows.ids.txt").write_text("\n".join(map(str, range(ROWS))))
+    (files / "link.safetensors").symlink_to(files / "head.safetensors")
+    before = {path: path.read_bytes() for path in files.iterdir()}
+    given = ["head.safetensors", "space.safetensors", "--rows", "rows.npy", "--old-rows", "old.npy", "--kept"]
+    given += ["kept.npy", "--labels", "labels.csv", "--edges", "edges.csv", option, name, "--anyway"]
+    assert main(["upgrade", *(str(files / word) if "." in word else word for word in given)]) == 2
+    assert f"'{option}' must not replace a file that is read" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in files.iterdir()} == before
+
+
+def test_files_of_a_bundle_and_tables_are_not_replaced(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = rg.AddAnchors(100)(rg.load_dataset("digits"))
+    model = rg.fit(data, "gcn", seed=0, epochs=2)
+    rg.save_bundle(files / "bundle", model, rg.AnchorSet.from_embeddings(model.embed(data), data))
+    bundle, names = str(files / "bundle"), sorted(path.name for path in (files / "bundle").iterdir())
+    for name in names:
+        for old in (bundle, f"{bundle}/manifest.json"):
+            assert main(["upgrade", old, bundle, "--out", f"{bundle}/{name}", "--anyway"]) == 2
+            assert "'--out' must not replace a file that is read" in capsys.readouterr().err
+    (files / "link.npy").symlink_to(files / "old.npy")
+    for name in ("old.npy", "rows.npy", "link.npy"):
+        assert main(["upgrade", str(files / "old.npy"), str(files / "rows.npy"), "--out", str(files / name)]) == 2
+        assert "'--out' must not replace a file that is read" in capsys.readouterr().err
 
 
 def test_nothing_is_written_below_the_least_fidelity(files: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -65,6 +65,15 @@ def test_predictions_and_npy_files_with_ids_go_together(tmp_path):
     assert runs.y.tolist() == [0, -1, 2]
 
 
+@pytest.mark.parametrize("names", [["001", "002", "010"], ["1", "2", "10"], ["NA", "a b", "3"]])
+def test_ids_of_text_are_found_in_a_csv_file_of_labels(names, tmp_path):
+    np.save(tmp_path / "ids.npy", np.array(names))
+    for run in "ab":
+        np.save(tmp_path / f"{run}.npy", np.array([0, 1, 2]))
+    (tmp_path / "labels.csv").write_text(f"id,label\n{names[2]},2\n{names[0]},0\n")
+    assert read_runs(tmp_path).y.tolist() == [0, -1, 2]
+
+
 def test_labels_without_ids_are_in_the_order_of_the_rows(npy):
     pd.DataFrame({"label": Y[::-1]}).to_csv(npy / "others.csv", index=False)
     assert read_runs(npy, npy / "others.csv").y.tolist() == Y[::-1].tolist()

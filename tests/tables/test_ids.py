@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 import uuid
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relgraph.errors import InputError
-from relgraph.tables.ids import check_unique, comparable_ids, matching_rows, shown
+from relgraph.errors import DataError, InputError
+from relgraph.tables.frames import read_frame
+from relgraph.tables.ids import check_unique, comparable_ids, in_kind_of, matching_rows, read_ids, shown, text_ids
 
 KINDS = {
     "int32": lambda numbers: np.array(numbers, dtype=np.int32),
@@ -61,3 +63,63 @@ def test_a_repeated_id_is_named() -> None:
 
 def test_ids_are_shown_as_text_or_digits() -> None:
     assert [shown(one) for one in (np.int64(3), b"a", bytes([0, 255]))] == ["3", "'a'", "00ff"]
+
+
+TEXTS: dict[str, tuple[list[str], str]] = {
+    "integers": (["3", "-12", "0"], "i"),
+    "with blanks": ([" 3", "4 "], "i"),
+    "unsigned": (["3", str(2**63 + 1)], "u"),
+    "too large": (["3", str(2**64)], "U"),
+    "leading zero": (["001", "2"], "U"),
+    "sign": (["+1", "2"], "U"),
+    "minus zero": (["-0", "2"], "U"),
+    "other digits": (["\u0663", "2"], "U"),
+    "number": (["1.0", "2"], "U"),
+    "spaces": (["New York", "Rome"], "U"),
+    "one text": (["1", "2", "b"], "U"),
+}
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_texts_are_integers_if_all_are_decimal_numbers(name: str, tmp_path: Path) -> None:
+    texts, kind = TEXTS[name]
+    (tmp_path / "ids.txt").write_text("\n".join(texts) + "\n", encoding="utf-8")
+    for found in (text_ids(texts), read_ids(tmp_path / "ids.txt")):
+        assert found.dtype.kind == kind
+        assert found.tolist() == (texts if kind == "U" else list(map(int, texts)))
+
+
+@given(st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1))
+@settings(max_examples=50, deadline=None)
+def test_integers_are_written_as_text_and_back(numbers: list[int]) -> None:
+    texts = [str(number) for number in numbers]
+    found = text_ids(texts)
+    assert found.dtype == np.int64 and found.tolist() == numbers
+    assert in_kind_of(found, np.array(["a"])).tolist() == in_kind_of(found, np.array([b"a"])).tolist() == texts
+    assert in_kind_of(found, np.array([7], dtype=np.uint8)).tolist() == numbers
+
+
+def test_one_id_a_line_is_read_as_it_is_written(tmp_path: Path) -> None:
+    (tmp_path / "ids.txt").write_bytes("New York\r\n\u2028x\r\n".encode())
+    assert read_ids(tmp_path / "ids.txt").tolist() == ["New York", "\u2028x"]
+    np.save(tmp_path / "ids.npy", np.array([5, 7]))
+    assert read_ids(tmp_path / "ids.npy").tolist() == [5, 7]
+    assert read_ids(tmp_path / "ids.npy", np.array(["5"])).tolist() == ["5", "7"]
+    (tmp_path / "bad.txt").write_bytes(b"\xff\xfe")
+    for name in ("none.txt", "bad.txt", "none.npy"):
+        with pytest.raises(DataError, match=f"{name}' must be an .npy file of ids, or a text of one id a line"):
+            read_ids(tmp_path / name)
+
+
+def test_columns_of_ids_of_a_csv_file_follow_the_same_rule(tmp_path: Path) -> None:
+    path = tmp_path / "labels.csv"
+    for texts, kind in TEXTS.values():
+        path.write_text("\n".join(["id,label", *(f"{text},1" for text in texts)]), encoding="utf-8")
+        found = read_frame(path, ("id", "label"), ids=("id", "source"))
+        assert found["id"].tolist() == (texts if kind == "U" else list(map(int, texts)))
+        assert found["label"].tolist() == [1] * len(texts)
+    path.write_text("label,id\n1,NA\n2,null\n")
+    assert read_frame(path, ids=("id",))["id"].tolist() == ["NA", "null"]
+    path.write_text("label,id\n1,5\n2,\n")
+    with pytest.raises(InputError, match="'labels' must have an id in every row .got an empty cell in the column 'id'"):
+        read_frame(path, ids=("id",))

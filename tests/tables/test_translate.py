@@ -45,6 +45,32 @@ def test_every_row_is_that_of_the_map_from_the_common_rows(suffix: str, out: str
     assert (trust[:, 1] <= trust[:, 2]).all() and not [*tmp_path.glob(".*")]
 
 
+def test_ids_of_anchors_are_one_a_line_in_the_kind_of_the_tables(tmp_path: Path) -> None:
+    names = [f"node {i}" for i in range(400)]
+    tables_of = {"spaces": names, "numbers": [str(i) for i in range(400)]}
+    for name, ids in tables_of.items():
+        source, target = (save(tmp_path / f"{one}.parquet", ids, z) for one, z in (("new", X), ("old", Y)))
+        (tmp_path / f"{name}.txt").write_text("\n".join(ids[:60]) + "\n")
+        plan = plan_translation(source, target, anchors=tmp_path / f"{name}.txt")
+        assert plan.report.anchors == 60, name
+
+
+def test_no_file_that_is_read_is_replaced(tmp_path: Path) -> None:
+    source, target = tables(tmp_path, ".npy")
+    (tmp_path / "link.npy").symlink_to(target)
+    (tmp_path / "nodes.npy").symlink_to(source)
+    np.save(tmp_path / "x.trust.npy", np.array(IDS)[ORDER[:100]])  # ids of anchors where the trust would be written
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    for out, anchors in (("link.npy", None), ("nodes.npy", None), ("x.npy", tmp_path / "x.trust.npy")):
+        with pytest.raises(InputError, match="'out' must not replace a file that is read"):
+            rg.translate_table(source, target, tmp_path / out, anchors=anchors)
+    (tmp_path / "y.ids.npy").symlink_to(source.with_name("new.ids.npy"))
+    with pytest.raises(InputError, match=r"'out' must not replace .*y\.ids\.npy.*new\.ids\.npy"):
+        rg.translate_table(source, target, tmp_path / "y.npy")
+    (tmp_path / "y.ids.npy").unlink()
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
 @pytest.mark.parametrize("method", ["kernel-ridge", "procrustes", "orthogonal"])
 def test_other_methods(method: str, tmp_path: Path) -> None:
     rg.translate_table(*tables(tmp_path), tmp_path / "out.parquet", method=method)
@@ -162,7 +188,7 @@ def test_wrong_arguments_are_one_sentence(tmp_path: Path) -> None:
         ({"method": "rige"}, InputError, "did you mean 'ridge'"),
         ({"out": tmp_path / "a.csv"}, InputError, "'out' must be a file of one of the kinds"),
         ({"out": tmp_path / "no" / "a.npy"}, InputError, "in a folder that exists"),
-        ({"out": source}, InputError, "another file than both tables"),
+        ({"out": source}, InputError, "must not replace a file that is read"),
         ({"key": "node"}, InputError, "one of id, vector (got 'node')"),
         ({"target": save(tmp_path / "x.npy", range(1000, 1400), Y)}, InputError, "ids of one kind"),
         ({"target": save(tmp_path / "y.parquet", [f"m{i}" for i in range(400)], Y)}, InputError, "none in common"),

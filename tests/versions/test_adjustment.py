@@ -86,6 +86,7 @@ def test_smoothing_is_that_of_the_reference(share: float) -> None:
     ("arguments", "sentence"),
     [
         ({"share": 1.5}, "'share' must be between 0 and 1"),
+        ({"inverse_temperature": -1.0}, "'inverse_temperature' must be above 0 and finite .got -1.0"),
         ({"known": torch.zeros(9, 2)}, "'known' must have at most 3 rows of 2 outputs"),
         ({"known": torch.zeros(2, 5)}, "'known' must have at most 3 rows of 2 outputs"),
         ({"edge_index": torch.tensor([[0], [7]])}, "'edge_index' must name nodes from 0 to 2"),
@@ -121,6 +122,8 @@ def test_a_blend_changes_fewer_answers_and_none_with_a_share_of_one() -> None:
     ("arguments", "sentence"),
     [
         ({"share": -0.1}, "'share' must be between 0 and 1"),
+        ({"inverse_temperature": 0.0}, "'inverse_temperature' must be above 0 and finite .got 0.0"),
+        ({"inverse_temperature": float("nan")}, "'inverse_temperature' must be above 0 and finite .got nan"),
         ({"known": torch.zeros(9, 2)}, "'known' must have at most 3 rows of 2 outputs"),
         ({"known": torch.full((3, 2), torch.nan)}, "'known'"),
     ],
@@ -135,6 +138,7 @@ def test_wrong_arguments_of_a_blend_are_one_sentence(arguments: dict[str, object
     ("arguments", "sentence"),
     [
         ({"inverse_temperature": 0.0}, "'inverse_temperature' must be above 0"),
+        ({"inverse_temperature": float("inf")}, "'inverse_temperature' must be above 0"),
         ({"prior_strength": -1.0}, "'prior_strength' must not be negative"),
         ({"rows": torch.tensor([3])}, "'rows' must name rows from 0 to 2"),
         ({"rows": torch.zeros(3, dtype=torch.bool)}, "'rows' must name rows from 0 to 2"),

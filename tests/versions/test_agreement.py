@@ -127,6 +127,7 @@ def test_neighbors_of_other_classes_do_not_judge() -> None:
         ({"answers": {"one": torch.full((3, 2), torch.nan)}}, "'answers'"),
         ({"edge_index": torch.tensor([[0], [7]])}, "'edge_index' must name nodes from 0 to 2"),
         ({"rows": torch.tensor([3])}, "'rows' must name rows from 0 to 2"),
+        ({"inverse_temperature": 0.0}, "'inverse_temperature' must be above 0"),
     ],
 )
 def test_wrong_arguments_are_one_sentence(arguments: dict[str, object], sentence: str) -> None:

@@ -138,7 +138,16 @@ def test_wrong_files_are_one_sentence(tables: Path) -> None:
         rg.drift(old, tables / "repeated.npy", null)
     with pytest.raises(InputError, match="'null' must hold other files"):
         rg.drift(old, new, [null, null])
-    with pytest.raises(InputError, match="'out' must be another file"):
+    with pytest.raises(InputError, match="'out' must not replace a file that is read"):
         rg.drift(old, new, null, new)
+    link = tables / "link.npy"
+    link.symlink_to(null)
+    for given in ((old, new, null, link), (OLD[0], [NEW[0], new], [null], new.parent / "." / "new.npy")):
+        with pytest.raises(InputError, match="'out' must not replace a file that is read"):
+            rg.drift(*given)
+    np.save(tables / "out.ids.npy", np.arange(ROWS))  # may be the ids of a table beside it
+    save(tables / "out.safetensors", range(ROWS), NEW[0].numpy())
+    with pytest.raises(InputError, match=r"'out' must not replace .*out\.ids\.npy"):
+        rg.drift(old, tables / "out.safetensors", null, tables / "out.npy")
     with pytest.raises(DataError, match="does not exist"):
         rg.drift(old, new, tables / "none.npy")

@@ -72,3 +72,12 @@ def test_an_allowance_widens_the_interval_only() -> None:
     assert Expectation.of(0.9, values, 0.2, most=2.0).high > 1.2
     assert narrow.value == wide.value
     assert wide.high - wide.low > 3 * (narrow.high - narrow.low)
+
+
+@pytest.mark.parametrize("allowance", [0.0, 0.02])
+def test_the_interval_of_a_share_stays_between_its_ends(allowance: float) -> None:
+    low = Expectation.of(0.01, np.array([0.005, 0.01, 0.015]), allowance)
+    high = Expectation.of(0.99, np.array([0.985, 0.99, 0.995]), allowance)
+    assert 0.0 <= low.low < 0.01 < low.high and high.low < 0.99 < high.high <= 1.0
+    assert low.low == pytest.approx(1 - high.high) and low.high == pytest.approx(1 - high.low)
+    assert Expectation.of(0.99, np.array([0.985, 0.99, 0.995]), 0.02, most=np.inf).high > 1.0

@@ -1,6 +1,7 @@
 import json
 import warnings
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -11,6 +12,8 @@ from relgraph.anchors.matching import GraphChangedWarning
 from relgraph.errors import InputError
 from relgraph.graph import fingerprint
 from relgraph.maps import NoCorrespondenceWarning
+from relgraph.training import fit_linear_head
+from relgraph.versions import AnchorsMovedWarning
 
 ROWS, OLD, WIDTH, CLASSES = 1200, 800, 8, 4
 
@@ -111,6 +114,33 @@ def test_the_labels_of_other_rows_do_not_matter() -> None:
     assert one.expected["old"]["convert"].accuracy == other.expected["old"]["convert"].accuracy
 
 
+def test_the_retrained_head_is_not_chosen_on_the_labels_that_measure_it() -> None:
+    before, after, _, head = world()
+    pieces, train, check = published(before, after, head), torch.arange(100), torch.arange(ROWS - 50, ROWS)
+    differ = 0
+    for seed in range(3):  # random labels: every penalty is as good as the others, whatever looks best on 50 labels
+        y = torch.randint(0, CLASSES, (ROWS,), generator=torch.Generator().manual_seed(seed))
+        y[100:-50] = -1
+        found = rg.upgrade(*pieces, after, y=y, train=train)
+        own, peeked = (fit_linear_head(after, y, train, rows, CLASSES)(after) for rows in (None, check))
+        elsewhere = rg.upgrade(*pieces, after, y=y, train=train, retrained=own)
+        assert found.expected["old"]["retrain"] == elsewhere.expected["old"]["retrain"]
+        differ += not torch.equal(own, peeked)
+    assert differ
+
+
+def test_a_new_class_is_refused_in_training_rows_and_is_wrong_elsewhere() -> None:
+    before, after, y, head = world()
+    pieces, train = published(before, after, head), torch.arange(200)
+    later = torch.where(torch.arange(ROWS) >= ROWS - 300, CLASSES, y)
+    share = {}
+    for name, labels in (("before", y), ("later", later)):
+        share[name] = rg.upgrade(*pieces, after, y=labels, train=train).expected["old"]["convert"].accuracy.value
+    assert share["later"] < share["before"] - 0.2
+    with pytest.raises(InputError, match="'y' must have classes from 0 to 3, .* to train on .got 4"):
+        rg.upgrade(*pieces, after, y=later, train=torch.arange(ROWS - 200))
+
+
 def test_a_head_that_was_retrained_elsewhere_is_judged_as_well() -> None:
     before, after, y, head = world(noise=2.0)
     known = torch.where(torch.arange(ROWS) < 600, y, -1)
@@ -160,19 +190,72 @@ def test_ids_name_the_rows() -> None:
         assert one.expected["old"][way].fidelity.value == pytest.approx(other.expected["old"][way].fidelity.value)
 
 
+def test_ids_that_name_other_rows_than_the_anchors_are_refused() -> None:
+    before, after, _, head = world()
+    rows, names = torch.arange(200), torch.arange(ROWS) + 10
+    space = rg.AnchorSet.from_rows(after, rows, ids=names)
+    published_head = rg.PublishedHead(names[:200], head(before[:200]), head(before).mean(dim=0))
+    kept = head(before)
+    words = r"'ids' must name the rows of 'z' as the anchors do .got other embeddings in 200 of 200 rows"
+    for given in ({"kept": kept}, {"ids": torch.arange(ROWS)}, {"kept": kept, "ids": names.roll(1)}):
+        with pytest.raises(InputError, match=words):
+            rg.upgrade(space, published_head, after, **given)
+    assert rg.upgrade(space, published_head, after, kept=kept, ids=names).expected["old"]["keep"].fidelity.value > 0.95
+    assert rg.upgrade(space, published_head, after).verdict == "convert"  # nothing is matched by ids
+    with pytest.raises(InputError, match="'ids' must not repeat an id .got 7 more than once"):
+        rg.upgrade(space, published_head, after, ids=torch.full((ROWS,), 7))
+
+
+def test_rows_that_are_the_anchors_up_to_rounding_or_that_are_none_pass() -> None:
+    before, after, _, head = world()
+    space, published_head = published(before, after + 100, head)
+    given = {"kept": head(before)}
+    for kind in (torch.float16, torch.bfloat16):
+        coarse = rg.AnchorSet(space.ids, space.embeddings.to(kind), space.center.to(kind))
+        rg.upgrade(space, published_head, (after + 100).to(kind), **given)
+        rg.upgrade(coarse, published_head, after + 100, **given)
+    gone = torch.arange(150, ROWS)  # some anchors have disappeared
+    found = rg.upgrade(space, published_head, after[gone] + 100, ids=gone, kept=given["kept"][gone])
+    assert found.expected["old"]["keep"].fidelity.value > 0.95
+    late = torch.arange(OLD, ROWS)  # all of them have
+    assert (
+        "keep"
+        in rg.upgrade(space, published_head, after[late] + 100, ids=late, kept=given["kept"][late]).expected["old"]
+    )
+
+
+def test_rows_that_were_embedded_again_are_a_warning() -> None:
+    before, after, _, head = world()
+    pieces, noise = published(before, after, head), torch.randn(after.shape, generator=torch.Generator().manual_seed(5))
+    with pytest.warns(AnchorsMovedWarning, match="other embeddings in 200 of 200 rows .* near ones") as caught:
+        found = rg.upgrade(*pieces, after + 0.2 * noise, kept=head(before))
+    assert caught[0].filename == __file__
+    assert found.verdict == "convert"
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
         ({"kept": torch.zeros(3, CLASSES)}, "'kept' must have shape"),
         ({"ids": torch.arange(3)}, "'ids' must have shape"),
         ({"old": torch.tensor([ROWS])}, "'old' must name rows"),
+        ({"z": None, "kept": torch.zeros(3, 4)}, "'kept' must be left out without 'z' .got it alone"),
+        ({"old": (torch.arange(ROWS) < OLD).int()}, "'old' must not repeat a row .got 0 more than once"),
+        (
+            {"y": torch.zeros(ROWS, dtype=torch.long), "train": (torch.arange(ROWS) < 300).int()},
+            "'train' must not repeat a row .got 0 more than once",
+        ),
         ({"y": torch.full((ROWS,), -1)}, "'y' must have 50 labels"),
         ({"y": torch.zeros(3, dtype=torch.long)}, "'y' must hold one class per row"),
+        (
+            {"y": torch.ones(ROWS, dtype=torch.bool)},
+            "'y' must hold one class per row of 'z', integers .* .got torch.bool",
+        ),
         ({"train": torch.arange(3)}, "'train' must be left out without 'y'"),
         ({"retrained": torch.zeros(ROWS, CLASSES)}, "'retrained' must be left out without 'y'"),
         ({"retrained": torch.zeros(ROWS, 2)}, "'retrained' must have shape"),
         ({"z": torch.zeros(ROWS, 3)}, "'z' must be 8 wide"),
-        ({"z": None, "old": torch.arange(3)}, "'old' must be left out without 'z'"),
+        ({"z": None, "old": torch.arange(3)}, "'old' must be left out without 'z' .got it alone"),
         ({"method": "nearest"}, "'method' must be one of"),
         ({"kept_share": 0.5}, "'kept_share' must be 0 without 'kept'"),
         ({"kept_share": 1.5, "kept": torch.zeros(ROWS, CLASSES)}, "'kept_share' must be between 0 and 1"),
@@ -230,3 +313,53 @@ def test_far_new_rows_are_noted() -> None:
     assert any("times as far" in note for note in found.notes) == (
         found.distances["new"] > 1.5 * found.distances["old"]
     )
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.float64])
+@pytest.mark.parametrize("pieces_kind", [torch.float32, torch.float64])
+def test_embeddings_are_used_in_the_type_of_the_pieces(kind: torch.dtype, pieces_kind: torch.dtype) -> None:
+    before, after, y, head = world(noise=0.5)
+    space, published_head = published(before, after, head)
+    space = rg.AnchorSet(space.ids, space.embeddings.to(pieces_kind), space.center.to(pieces_kind))
+    given = {"old": torch.arange(OLD), "y": y, "train": torch.arange(200), "kept": head(before)}
+    expected = rg.upgrade(space, published_head, after, **given)
+    found = rg.upgrade(space, published_head, after.to(kind), **given)
+    assert found.outputs.dtype == expected.outputs.dtype == pieces_kind
+    torch.testing.assert_close(found.outputs, expected.outputs, atol=0.05, rtol=0.01)
+    values = rg.PublishedHead(published_head.ids, published_head.outputs[:, :1], torch.zeros(1), "regression")
+    assert rg.upgrade(space, values, after.to(kind)).outputs.dtype == pieces_kind
+    with pytest.raises(InputError, match="'z' must be 8 wide, as the anchors .got 3"):
+        rg.upgrade(space, values, after[:, :3])
+
+
+def test_arrays_give_what_tensors_give() -> None:
+    before, after, y, head = world(noise=1.0)
+    edges = torch.randint(0, ROWS, (2, 4 * ROWS), generator=torch.Generator().manual_seed(0))
+    given = {"ids": torch.arange(ROWS), "old": torch.arange(OLD), "kept": head(before), "y": y}
+    given |= {"train": torch.arange(200), "edge_index": edges}
+    pieces = published(before, after, head)
+    expected = rg.upgrade(*pieces, after, **given)
+    found = rg.upgrade(*pieces, after.numpy().astype(float), **{name: one.numpy() for name, one in given.items()})
+    assert found.to_dict() == expected.to_dict()
+    assert torch.equal(found.outputs, expected.outputs)
+
+
+def test_every_row_may_be_new() -> None:
+    before, after, _, head = world(noise=0.5)
+    pieces = published(before[:OLD], after[:OLD], head)
+    later, edges = after[OLD:], torch.randint(0, ROWS - OLD, (2, 2000), generator=torch.Generator().manual_seed(0))
+    none = torch.zeros(ROWS - OLD, dtype=torch.bool)
+    found = rg.upgrade(*pieces, later, ids=torch.arange(OLD, ROWS), old=none, edge_index=edges)
+    assert set(found.expected) == {"anchors", "new"} and found.num_rows == {"new": ROWS - OLD}
+    same = (found.head(later).argmax(dim=1) == head(before[OLD:]).argmax(dim=1)).float().mean()
+    expected = found.expected["new"]["convert"].fidelity
+    assert expected.low - 0.03 <= float(same) <= expected.high + 0.03
+    assert "convert, new rows" in str(found)
+
+
+def test_stored_answers_of_rows_that_are_all_new_are_not_compared_with_the_neighbors() -> None:
+    before, after, _, head = world()
+    edges = torch.stack([torch.arange(ROWS), torch.arange(ROWS).roll(1)])
+    none = np.zeros(ROWS, dtype=bool)
+    found = rg.upgrade(*published(before, after, head), after, old=none, kept=head(before), edge_index=edges)
+    assert found.verdict == "convert" and not found.agreement
