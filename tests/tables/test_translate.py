@@ -150,6 +150,24 @@ def test_a_row_that_is_not_finite_is_named_and_leaves_nothing(tmp_path: Path) ->
         rg.translate_table(source, target)
 
 
+@pytest.mark.parametrize("suffix", [".npy", ".parquet"])
+def test_a_translation_too_large_for_the_type_of_the_target_is_named_and_leaves_nothing(
+    tmp_path: Path, suffix: str
+) -> None:
+    x = X.copy()
+    x[399] *= 1000
+    source = save(tmp_path / "new.npy", None, x)
+    target = save(tmp_path / "old.npy", None, (X[:399] * 1000).astype(np.float16))
+    out = tmp_path / f"out{suffix}"
+    for _ in range(2):
+        with pytest.raises(InputError, match=r"float16, whose largest number is 65504, too small for .* id 399 of"):
+            rg.translate_table(source, target, out)
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["new.npy", "old.npy"]
+    save(target, None, X[:399] * 1000)
+    rg.translate_table(source, target, out)
+    np.testing.assert_allclose(read(out)[1], x * 1000, rtol=1e-3, atol=1)
+
+
 def test_wrong_arguments_are_one_sentence(tmp_path: Path) -> None:
     source, target = tables(tmp_path)
     (tmp_path / "some.txt").write_text("n1\nnobody")
