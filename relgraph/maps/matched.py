@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from relgraph.anchors.matching import aligned_rows
 from relgraph.anchors.values import AnchorSet, PublishedHead
 from relgraph.maps.leave_one_out import Shrinkage, resolve_shrinkage
-from relgraph.maps.modules import AffineMap, frozen_linear
+from relgraph.maps.modules import AffineMap, FittedLinear, frozen_linear
 from relgraph.maps.weights import cauchy_weights
 from relgraph.similarity import is_rounding
 from relgraph.task import Mode, Task
@@ -137,7 +137,7 @@ class MatchedAnchors:
         if self.mode is None:
             return AffineMap(weight.to(self.like), self.center.to(self.like), (bias + self.origin).to(self.like)).eval()
         constant = (bias - self.center @ weight).to(self.like)
-        return frozen_linear(nn.Linear, weight.mT.to(constant), constant).eval()
+        return frozen_linear(FittedLinear, weight.mT.to(constant), constant).eval()
 
 
 def centered(anchors: AnchorSet, rows: Tensor) -> Tensor:

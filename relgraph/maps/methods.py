@@ -44,7 +44,7 @@ def convert(
 
     Returns:
         Frozen module in the type and on the device of the source, an ``nn.Linear`` for ``"ridge"`` and ``"kl"``;
-        fitted in float64.
+        fitted in float64. Its outputs are in the type of the rows it is called with.
 
     Raises:
         InputError: If the method is unknown or does not fit the head, the two share too few anchors, or ``shrinkage``

@@ -34,7 +34,7 @@ class NodeProblem(Problem):
     Args:
         data: The graph, with features ``x`` ``(N, D)``, edges and classes ``y`` ``(N,)``, -1 where unknown, or
             labels 0 and 1 ``(N, T)``, NaN where unknown; ``(N, 1)`` in floating point is one label, whose metric is
-            ROC-AUC. It is not changed.
+            ROC-AUC. It is not changed; features of another floating-point type are trained on in float32.
         split: A name in :data:`relgraph.registry.SPLITS`; see :func:`relgraph.problems.splits.apply_split`.
         seed: Seed of a split that is drawn.
 
@@ -131,7 +131,7 @@ class NodeProblem(Problem):
 
 
 def checked_graph(data: Data) -> Data:
-    """A graph whose features and edges can be trained on; edges in ``adj_t`` are turned into ``edge_index``."""
+    """A graph whose features and edges can be trained on, with ``x`` in float32 and ``adj_t`` as ``edge_index``."""
     if hasattr(data, "graphs"):
         raise InputError("task", "must be 'graph' for a set of graphs (got one of a single graph); leave it out")
     if not isinstance(data, Data):
@@ -146,6 +146,9 @@ def checked_graph(data: Data) -> Data:
     if x.layout != torch.strided or x.dim() != 2 or not x.is_floating_point():
         kind = "a sparse tensor" if x.layout != torch.strided else f"{x.dtype} of shape {tuple(x.shape)}"
         raise InputError("x", f"must be a dense floating-point matrix (N, D) (got {kind}); try x.to_dense().float()")
+    if x.dtype != torch.float32:  # what encoders are initialized in
+        data = copy.copy(data)
+        data.x = x = x.to(torch.float32)
     bad = (~x.isfinite().all(dim=1)).nonzero().view(-1)
     if bad.numel():
         found = f"{'NaN' if bool(x[bad[0]].isnan().any()) else 'infinity'} in row {int(bad[0])}"
