@@ -29,7 +29,7 @@ class AnchorSet(AnchorValues):
 
     Together with a :class:`relgraph.PublishedHead` it is all that passes between two runs for the head of one to be
     used on the embeddings of the other. The center is the mean over *all* rows, because the mean of a few anchors is a
-    rough estimate of it.
+    rough estimate of it. All tensors are copied, so that the space stays what its id says.
 
     Args:
         ids: Stable ids of the anchors, shape ``(K,)``, integers without repeats.
@@ -83,7 +83,7 @@ class AnchorSet(AnchorValues):
         weights = torch.full((len(self),), 1 / len(self)) if given is None else as_tensor("weights", given).detach()
         # In half precision the share of one of many millions of rows would be 0.
         wide = torch.promote_types(self.values.dtype, torch.float32)
-        weights = weights.to(self.values.device, wide)
+        weights = weights.to(self.values.device, wide, copy=True)
         allowed = (weights > 0) & weights.isfinite()
         if weights.shape != self.ids.shape or not bool(allowed.all()):
             found = f"got {int(allowed.sum())} of shape {tuple(weights.shape)}"

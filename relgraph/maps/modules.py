@@ -39,10 +39,10 @@ class AffineMap(nn.Module):
 
     def __init__(self, weight: Tensor, source_center: Tensor, target_center: Tensor) -> None:
         super().__init__()
-        # Buffers: a map is never trained after its fit, but moves with the module it is part of.
-        self.register_buffer("weight", weight)
-        self.register_buffer("source_center", source_center)
-        self.register_buffer("target_center", target_center)
+        # Buffers: a map is never trained after its fit, but moves with the module it is part of. Copies, so that the
+        # map and the spaces it was made of do not change together.
+        for name, value in (("weight", weight), ("source_center", source_center), ("target_center", target_center)):
+            self.register_buffer(name, value.detach().clone())
 
     def forward(self, x: Tensor) -> Tensor:
         """Map rows of the source space, shape ``(N, F)``, to the target space, ``(N, G)``, in their own type.
@@ -93,12 +93,10 @@ class KernelMap(nn.Module):
         super().__init__()
         if similarity not in KERNELS:
             raise unknown_name("similarity", similarity, KERNELS)
-        self.register_buffer("center", center)
         # With the dot product the sum is one linear layer, without large terms that nearly cancel.
         self.register_buffer("weight", anchors.mT @ coefficients if similarity == "dot" else None)
-        self.register_buffer("anchors", anchors)
-        self.register_buffer("coefficients", coefficients)
-        self.register_buffer("bias", bias)
+        for name, value in (("center", center), ("anchors", anchors), ("coefficients", coefficients), ("bias", bias)):
+            self.register_buffer(name, value.detach().clone())
         self.similarity, self.width, self.shrinkage = similarity, width, shrinkage
 
     def forward(self, x: Tensor) -> Tensor:
