@@ -90,9 +90,25 @@ def _given_ids(data: GraphLike) -> Tensor | None:
 
 def num_nodes(data: GraphLike) -> int:
     """Number of nodes, or an error if it is unknown."""
+    if lost_graph(data):
+        hint = "keep the graph in a variable, as in graph = transform(data), and pass graph[node_type]"
+        raise InputError("data", f"must be of a graph that still exists (got a part of one that was deleted); {hint}")
     if (count := data.num_nodes) is None:
         raise InputError("data", "must have a number of nodes (got a graph without features); set data.num_nodes")
     return int(count)
+
+
+def lost_graph(data: Any) -> bool:
+    """Whether this is the storage of a node type whose graph is gone: storages refer to their graphs weakly.
+
+    Example:
+        >>> from torch_geometric.data import HeteroData
+        >>> graph = HeteroData()
+        >>> lost_graph(graph["paper"]), lost_graph(HeteroData()["paper"])
+        (False, True)
+    """
+    parent = getattr(data, "__dict__", {}).get("_parent")
+    return callable(parent) and parent() is None
 
 
 def graph_edges(data: GraphLike) -> tuple[Tensor | None, Tensor | None]:
@@ -190,7 +206,10 @@ def _computed(ids: Tensor, edge_index: Tensor | None, edge_weight: Tensor | None
 
 
 def anchored_nodes(data: Any) -> Any:
-    """The nodes that may be anchors: the graph itself, or the one node type of a heterogeneous graph with anchors."""
+    """The nodes that may be anchors: the graph itself, or the one node type of a heterogeneous graph with anchors.
+
+    The caller must keep the graph: its parts refer to it weakly.
+    """
     if not hasattr(data, "node_types"):
         return data
     types = [name for name in data.node_types if "anchor_rank" in data[name]]
@@ -218,15 +237,15 @@ def anchor_index(data: GraphLike) -> Tensor:
         >>> anchor_index(data)
         tensor([2, 0])
     """
-    data = anchored_nodes(data)
-    if "anchor_rank" not in data:
+    nodes = anchored_nodes(data)
+    if "anchor_rank" not in nodes:
         raise InputError("data", "must carry anchors (got no 'anchor_rank'); apply relgraph.AddAnchors first")
-    rank: Tensor = data.anchor_rank
+    rank: Tensor = nodes.anchor_rank
     rows = (rank >= 0).nonzero().view(-1)
     found = rank[rows]
     order = found.argsort()
     rows, found = rows[order], found[order]
-    expected = int(torch.as_tensor(data.num_anchors).max()) if "num_anchors" in data else found.numel()
+    expected = int(torch.as_tensor(nodes.num_anchors).max()) if "num_anchors" in nodes else found.numel()
     if expected == 0:
         raise InputError("anchor_rank", "must mark at least one anchor (got none); apply relgraph.AddAnchors first")
     if found.numel() == expected and torch.equal(found, torch.arange(expected, device=found.device)):

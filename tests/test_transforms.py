@@ -279,3 +279,21 @@ def test_a_graph_of_networkx_gets_anchors() -> None:
     assert made.node_id[anchor_index(made)].tolist() == [10, 20]
     assert "anchor_rank" not in graph.nodes[10]
     assert anchor_index(AddAnchors.from_ids(torch.tensor([30, 40]))(graph)).tolist() == [3, 0]
+
+
+def test_a_heterogeneous_graph_may_be_passed_without_a_name() -> None:
+    transform, z = AddAnchors(2, node_type="paper"), torch.randn(20, 4, generator=torch.Generator().manual_seed(0))
+    kept = transform(hetero())
+    assert AnchorSet.from_embeddings(z, transform(hetero())).id == AnchorSet.from_embeddings(z, kept).id
+    assert torch.equal(anchor_index(transform(hetero())), anchor_index(kept))
+
+
+def test_a_part_of_a_graph_that_is_gone_is_refused_by_name() -> None:
+    refused = pytest.raises(InputError, match="'data' must be of a graph that still exists .*keep the graph")
+    with refused:
+        choose_weighted(hetero()["paper"], 2)
+    with refused:
+        select_anchors(hetero()["paper"], 2)
+    gone = AddAnchors(2, node_type="paper")(hetero())["paper"]
+    with refused:
+        AnchorSet.from_embeddings(torch.zeros(20, 4), gone)

@@ -126,18 +126,19 @@ class AnchorSet(AnchorValues):
             >>> anchors.ids, anchors.embeddings, anchors.center
             (tensor([2]), tensor([[5.]]), tensor([2.]))
         """
-        z, data = check_rows("z", z), anchored_nodes(data)
-        if z.size(0) != num_nodes(data):
+        # 'data' keeps its name: a heterogeneous graph is gone with its last reference, and its parts need it.
+        z, nodes = check_rows("z", z), anchored_nodes(data)
+        if z.size(0) != num_nodes(nodes):
             raise InputError(
                 "z",
-                f"must hold one row per node (got {z.size(0)} rows for {num_nodes(data)} nodes); "
+                f"must hold one row per node (got {z.size(0)} rows for {num_nodes(nodes)} nodes); "
                 "encode the graph that is passed as 'data'",
             )
         if fingerprint is None:
-            fingerprint = graph_fingerprint(data) if hasattr(data, "edge_index") else ""
-        rows, ids, weights = anchor_index(data), node_ids(data), data.get("anchor_weight")
+            fingerprint = graph_fingerprint(nodes) if hasattr(nodes, "edge_index") else ""
+        rows, ids, weights = anchor_index(nodes), node_ids(nodes), nodes.get("anchor_weight")
         if (repeated := repeated_id(ids[rows])) is not None:
-            name = "node_id" if data.get("node_id") is not None else "n_id"
+            name = "node_id" if nodes.get("node_id") is not None else "n_id"
             found = f"got {repeated} for several anchors"
             raise InputError(name, f"must not repeat an id ({found}); give every node of the graph an id of its own")
         if weights is not None:
