@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.weak import WeakIdKeyDictionary, WeakIdRef
 
+from relgraph.arrays import plain
 from relgraph.errors import InputError
 from relgraph.fingerprints import compare_fingerprints as compare_fingerprints
 from relgraph.fingerprints import format_fingerprint, sketch_edges, sketch_nodes
@@ -44,7 +45,7 @@ def integer_ids(ids: Any, argument: str = "ids") -> Tensor:
         elif array.size and array.dtype.kind in "OT" and all(isinstance(one, (str, UUID)) for one in array.flat):
             found = _hashed([str(one) for one in array.tolist()])
         else:
-            found = torch.zeros(0) if array.dtype.kind not in "iub" else torch.from_numpy(array.copy())
+            found = torch.zeros(0) if array.dtype.kind not in "iub" else torch.from_numpy(plain(array).copy())
     if found.is_floating_point() or found.is_complex() or found.dtype == torch.bool:
         got = found.dtype if isinstance(ids, Tensor) else type(ids).__name__
         raise InputError(argument, f"must hold integers, strings or UUIDs (got {got}); give every row an id")

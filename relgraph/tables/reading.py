@@ -26,7 +26,8 @@ def open_table(path: PathLike, argument: str = "source", key: str | None = None)
     """Open a table: ids, and vectors of floating-point numbers.
 
     * Parquet, Arrow and Feather: an id column (``key``), and vectors in one column of lists or one column a dimension.
-    * npy: a matrix; ids in ``NAME.ids.npy`` or ``NAME.ids.txt`` (one a line) beside it, else the row numbers.
+    * npy: a matrix; ids in ``NAME.ids.npy`` or ``NAME.ids.txt`` (one a line) beside it, else the row numbers;
+      in any byte order, and long doubles as float64.
     * safetensors: one matrix; ids in a tensor ``ids``, else as of npy.
     * word2vec, as text (``.txt``, ``.vec``) or binary (``.bin``): the words are the ids.
 
