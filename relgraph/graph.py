@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import MutableMapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 from uuid import UUID
@@ -146,6 +147,26 @@ def check_edges(edge_index: Tensor, count: int) -> None:
     first, last = (int(edge_index.min()), int(edge_index.max())) if edge_index.numel() else (0, 0)
     if edge_index.numel() and (first < 0 or last >= count):
         raise InputError("edge_index", f"must name nodes from 0 to {count - 1} (got {first} to {last})")
+
+
+def check_weights(weights: Tensor, reader: str = "") -> None:
+    """Refuse edge weights that are not finite, or that are negative where something reads them as a share.
+
+    Args:
+        weights: Weights of the edges, ``(E,)`` or ``(E, 1)``.
+        reader: What must have no negative weights, such as ``"PageRank"``; empty if they are allowed.
+
+    Raises:
+        InputError: If there is one; the first edge is named.
+    """
+    least = 0 if reader else -math.inf
+    bad = (~(weights.isfinite() & (weights >= least))).nonzero()
+    if len(bad):
+        edge, rule = int(bad[0, 0]), f"finite and not negative for {reader}" if reader else "finite"
+        way_out = f"drop the edge, or do without {reader}" if reader else "drop the edge"
+        raise InputError(
+            "edge_weight", f"must be {rule} (got {float(weights.flatten()[edge]):g} at edge {edge}); {way_out}"
+        )
 
 
 def fingerprint(data: Data) -> str:

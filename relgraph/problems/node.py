@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -14,7 +13,7 @@ from torch_geometric.data import Data
 
 from relgraph.anchors import choose_weighted
 from relgraph.errors import InputError
-from relgraph.graph import anchor_index, check_edges, fingerprint, graph_edges, node_ids, num_nodes
+from relgraph.graph import anchor_index, check_edges, check_weights, fingerprint, graph_edges, node_ids, num_nodes
 from relgraph.nn.encoders import make_encoder
 from relgraph.nn.encoders.base import normalized_edges
 from relgraph.nn.model import Model, RelativeModel, cut_model, head_arguments
@@ -117,7 +116,9 @@ class NodeProblem(Problem):
         fields = ("num_layers", "hidden_channels", "dropout", "input_dropout")
         module = make_encoder(name, self.data.x.size(1), **{field: getattr(settings, field) for field in fields})
         if module.shared is normalized_edges and self.data.get("edge_weight") is not None:
-            _check_weights(self.data.edge_weight, least=0)  # the root of a negative degree is NaN
+            check_weights(
+                self.data.edge_weight, f"the encoder '{name}', which normalizes"
+            )  # the root of a negative degree is NaN
         return module
 
     def _sample(self, model: Model) -> tuple[Tensor, int]:
@@ -155,14 +156,5 @@ def checked_graph(data: Data) -> Data:
         raise InputError("data", f"must have finite features 'x' (got {found}); fill it in or drop the node")
     check_edges(edge_index, num_nodes(data))
     if data.get("edge_weight") is not None:
-        _check_weights(data.edge_weight)
+        check_weights(data.edge_weight)
     return data
-
-
-def _check_weights(weights: Tensor, *, least: float = -math.inf) -> None:
-    """Refuse edge weights that are not finite, or below the least value, and name the first edge."""
-    bad = (~(weights.isfinite() & (weights >= least))).nonzero()
-    if len(bad):
-        edge, rule = int(bad[0, 0]), "finite" if least < 0 else "finite and not negative for an encoder that normalizes"
-        found = f"got {float(weights.flatten()[edge]):g} at edge {edge}"
-        raise InputError("edge_weight", f"must be {rule} ({found}); drop the edge, or take another encoder")
