@@ -11,13 +11,13 @@ from torch import Tensor
 
 from relgraph.anchors.matching import as_tensor, shared_ids
 from relgraph.anchors.values import AnchorSet, PublishedHead, check_rows, shortened
-from relgraph.errors import InputError
+from relgraph.errors import InputError, require
 from relgraph.graph import integer_ids
 from relgraph.maps.correspondence import Correspondence, correspondence, misfits
 from relgraph.maps.expected import expected_fidelity
 from relgraph.maps.leave_one_out import Shrinkage, Smoother, resolve_shrinkage
 from relgraph.maps.matched import MatchedAnchors, centered
-from relgraph.maps.methods import estimator_for, require
+from relgraph.maps.methods import estimator_for
 from relgraph.similarity import rounding_steps
 
 _LOW_FIDELITY = 0.8  # a lower expected fidelity is a warning

@@ -250,3 +250,12 @@ def test_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)  # type: ignore[arg-type]
     with pytest.raises(DataError, match=r"'huggingface_hub' must be installed .*: pip install 'relgraph\[hub\]'"):
         rg.from_pretrained("me/gcn")
+
+
+@pytest.mark.parametrize("relative", [False, True])
+def test_anchors_of_another_type_are_refused_before_anything_is_written(
+    tmp_path: Path, data: Data, relative: bool
+) -> None:
+    with pytest.raises(InputError, match="'anchors' must be an AnchorSet .got Tensor"):
+        rg.save_bundle(tmp_path / "b", model(relative), normal(NODES, 8))
+    assert not (tmp_path / "b").exists()

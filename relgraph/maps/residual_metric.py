@@ -6,12 +6,12 @@ import torch
 from torch import Tensor, nn
 
 from relgraph.anchors.values import AnchorSet
-from relgraph.errors import InputError
+from relgraph.errors import InputError, require
 from relgraph.maps.estimator import Estimator
 from relgraph.maps.folding import fold_translation
 from relgraph.maps.leave_one_out import SHRINKAGES, Shrinkage, Smoother, check_shrinkage
 from relgraph.maps.matched import MatchedAnchors
-from relgraph.maps.methods import fit_map, require
+from relgraph.maps.methods import fit_map
 from relgraph.maps.modules import AffineMap, KernelMap
 from relgraph.maps.scarcity import warn_if_scarce
 from relgraph.registry import MAPS

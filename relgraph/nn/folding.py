@@ -197,7 +197,7 @@ def relative_head(head: PublishedHead, anchors: AnchorSet | None = None) -> Rela
         RelativeHead(in_features=20, out_features=3, bias=True, similarity='whitened')
     """
     from relgraph.anchors import PublishedHead
-    from relgraph.maps.methods import require
+    from relgraph.errors import require
 
     require("head", head, PublishedHead, "make one with relgraph.publish")
     logits, ids = head.outputs, head.ids

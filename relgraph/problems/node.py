@@ -116,9 +116,8 @@ class NodeProblem(Problem):
         fields = ("num_layers", "hidden_channels", "dropout", "input_dropout")
         module = make_encoder(name, self.data.x.size(1), **{field: getattr(settings, field) for field in fields})
         if module.shared is normalized_edges and self.data.get("edge_weight") is not None:
-            check_weights(
-                self.data.edge_weight, f"the encoder '{name}', which normalizes"
-            )  # the root of a negative degree is NaN
+            # The root of a negative degree is NaN.
+            check_weights(self.data.edge_weight, f"the encoder '{name}', which normalizes")
         return module
 
     def _sample(self, model: Model) -> tuple[Tensor, int]:

@@ -44,3 +44,12 @@ def open_table(path: PathLike, argument: str = "source", key: str | None = None)
     table = ArrowTable(found, argument, key) if found.suffix in ARROW else _ARRAYS[found.suffix](found, argument)
     table.stamp = (found.stat().st_size, found.stat().st_mtime_ns)
     return table
+
+
+def unequal_rows(first: Table, second: Table) -> bool:
+    """Whether two tables without ids, whose rows are paired by their numbers, have different numbers of rows.
+
+    The rows of a translation may have more rows behind them, which are new, and it is noted; rows that are compared
+    must be the same, and others are refused.
+    """
+    return first.numbered and second.numbered and len(first) != len(second)

@@ -6,9 +6,8 @@ import torch
 from torch import nn
 
 from relgraph.anchors.values import AnchorSet, PublishedHead
-from relgraph.errors import InputError
+from relgraph.errors import InputError, require
 from relgraph.maps import convert, fold_translation, translate
-from relgraph.maps.methods import require
 from relgraph.maps.modules import FittedLinear, frozen_linear
 
 

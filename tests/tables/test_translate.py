@@ -124,6 +124,16 @@ def test_anchors_whose_rows_do_not_fit_are_named(tmp_path: Path) -> None:
     assert len(set(report.suspicious) & large) >= 3 and len(set(report.suspicious) - large) <= 3
 
 
+def test_rows_that_are_paired_by_number_in_tables_of_different_lengths_are_noted(tmp_path: Path) -> None:
+    source, short = save(tmp_path / "new.npy", None, X), save(tmp_path / "old.npy", None, Y[:300])
+    report = rg.translate_table(source, short)
+    (note,) = report.notes
+    assert note == "neither table has ids: the first 300 rows of both were paired by number, of 400 and 300"
+    assert report.common == 300
+    assert not rg.translate_table(source, save(tmp_path / "same.npy", None, Y)).notes
+    assert not rg.translate_table(source, save(tmp_path / "named.npy", range(300), Y[:300])).notes
+
+
 def test_constant_columns_are_noted(tmp_path: Path) -> None:
     x = X.copy()
     x[:, 2] = 5
@@ -174,6 +184,7 @@ def test_wrong_arguments_are_one_sentence(tmp_path: Path) -> None:
     cases: list[tuple[dict[str, Any], type[Exception], str]] = [
         ({"anchors": 0}, InputError, "'anchors' must be from 1 to the 350 ids"),
         ({"anchors": 351}, InputError, "(got 351)"),
+        ({"anchors": 2.5}, InputError, "'anchors' must be a whole number (got 2.5)"),
         ({"anchors": tmp_path / "none.txt"}, DataError, "must be an .npy file of ids"),
         ({"anchors": tmp_path / "some.txt"}, InputError, "'nobody'"),
         ({"method": "kl"}, InputError, "'method' must be one of ridge, kernel-ridge, procrustes, orthogonal"),
