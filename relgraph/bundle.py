@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 import relgraph
 from relgraph.anchors import AnchorSet, PublishedHead, publish
-from relgraph.errors import DataError, InputError, import_extra
+from relgraph.errors import DataError, InputError, import_extra, require
 from relgraph.fingerprints import short_fingerprint
 from relgraph.io import PathLike, load_record, output_folder, save_record, write_atomic
 from relgraph.nn.model import Model, RelativeModel
@@ -92,6 +92,7 @@ def save_bundle(folder: PathLike, model: nn.Module, anchors: AnchorSet, *, mode:
     if not isinstance(model, Model):
         hint = "use relgraph.Model(encoder, head)"
         raise InputError("model", f"must be a relgraph.Model (got {type(model).__name__}); {hint}")
+    require("anchors", anchors, AnchorSet, "make one with relgraph.AnchorSet.from_embeddings")
     layer = model.layer if isinstance(model, RelativeModel) else None
     reads_graph = bool(getattr(model.head, "graph_arguments", ()))
     head = None if layer is not None or reads_graph else publish(model.head, anchors, mode=mode)

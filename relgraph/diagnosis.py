@@ -11,13 +11,14 @@ from torch import Tensor
 
 from relgraph.anchors.matching import as_tensor, shared_ids
 from relgraph.anchors.values import AnchorSet, PublishedHead, check_rows, shortened
-from relgraph.errors import InputError
+from relgraph.errors import InputError, require
 from relgraph.graph import integer_ids
 from relgraph.maps.correspondence import Correspondence, correspondence, misfits
 from relgraph.maps.expected import expected_fidelity
 from relgraph.maps.leave_one_out import Shrinkage, Smoother, resolve_shrinkage
 from relgraph.maps.matched import MatchedAnchors, centered
-from relgraph.maps.methods import estimator_for, require
+from relgraph.maps.methods import estimator_for
+from relgraph.similarity import rounding_steps
 
 _LOW_FIDELITY = 0.8  # a lower expected fidelity is a warning
 _NO_BETTER = 0.95  # relative squared error of left-out anchors; with much shrinkage that of unrelated rows is about 1
@@ -174,8 +175,11 @@ def diagnose(
         number = matched.shrinkage(offsets, roots * matched.targets, "loo" if shrinkage is None else shrinkage)
     count, num_features = offsets.shape
     smoother = Smoother.of_rows(offsets)
-    # Rounding of the stored numbers changes no singular value by more than this.
-    rounding = 4 * torch.finfo(anchors.embeddings.dtype).eps * anchors.embeddings.cpu().to(torch.float64).norm()
+    # Rounding changes no singular value by more than this: 4 steps of what was computed, and the spectral norm of
+    # errors of half a step or less in numbers that were stored in half precision.
+    computed, stored = rounding_steps(anchors.embeddings.dtype)
+    spread = (count**0.5 + num_features**0.5) / (12 * count * num_features) ** 0.5
+    rounding = (4 * computed + stored * spread) * anchors.embeddings.cpu().to(torch.float64).norm()
     smoother = replace(smoother, values=torch.where(smoother.values.sqrt() > rounding, smoother.values, 0.0))
     variances = torch.zeros(num_features, dtype=torch.float64)
     variances[: len(smoother.values)] = smoother.values / count
@@ -233,7 +237,8 @@ def _distances(anchors: AnchorSet, embeddings: Tensor) -> tuple[float | None, fl
     """Mean and largest distance of rows to the nearest anchor, over the mean distance to the center."""
     embeddings = check_rows("embeddings", embeddings)
     nearest, size = distances_to_anchors(anchors, embeddings)
-    if size <= 4 * torch.finfo(embeddings.dtype).eps * float(anchors.center.norm()):
+    computed, stored = rounding_steps(embeddings.dtype)
+    if size <= (4 * computed + stored) * float(anchors.center.norm()):
         return None, None  # all rows coincide, up to rounding
     return float(nearest.mean()) / size, float(nearest.max()) / size
 

@@ -6,6 +6,7 @@ The command line prints the sentence alone and keeps tracebacks for unexpected e
 from __future__ import annotations
 
 import difflib
+import operator
 from collections.abc import Iterable
 from importlib import import_module
 from typing import Any
@@ -54,6 +55,34 @@ def import_extra(module: str, extra: str) -> Any:
     except ImportError as error:
         way_out = f"install it with: pip install 'relgraph[{extra}]'"
         raise DataError(f"the package '{module}' must be installed for this (got none); {way_out}") from error
+
+
+def require(argument: str, value: Any, kind: type, way_out: str) -> None:
+    """Refuse an argument of another type, such as one in the wrong place.
+
+    Example:
+        >>> require("rows", 3, list, "give several")
+        Traceback (most recent call last):
+        relgraph.errors.InputError: 'rows' must be a list (got int); give several
+    """
+    if not isinstance(value, kind):
+        article = "an" if kind.__name__[0] in "AEIOU" else "a"
+        raise InputError(argument, f"must be {article} {kind.__name__} (got {type(value).__name__}); {way_out}")
+
+
+def whole_number(argument: str, value: Any) -> int:
+    """An integer of Python or numpy as an ``int``; anything else, a fraction included, is refused.
+
+    Example:
+        >>> whole_number("count", 2.5)
+        Traceback (most recent call last):
+        relgraph.errors.InputError: 'count' must be a whole number (got 2.5); give an int
+    """
+    try:
+        return operator.index(value)
+    except TypeError as error:
+        got = repr(value) if isinstance(value, (float, str)) else type(value).__name__
+        raise InputError(argument, f"must be a whole number (got {got}); give an int") from error
 
 
 def unknown_name(argument: str, got: object, valid: Iterable[str]) -> InputError:

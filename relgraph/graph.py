@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import MutableMapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 from uuid import UUID
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils.weak import WeakIdKeyDictionary, WeakIdRef
 
+from relgraph.arrays import plain
 from relgraph.errors import InputError
 from relgraph.fingerprints import compare_fingerprints as compare_fingerprints
 from relgraph.fingerprints import format_fingerprint, sketch_edges, sketch_nodes
@@ -44,7 +46,7 @@ def integer_ids(ids: Any, argument: str = "ids") -> Tensor:
         elif array.size and array.dtype.kind in "OT" and all(isinstance(one, (str, UUID)) for one in array.flat):
             found = _hashed([str(one) for one in array.tolist()])
         else:
-            found = torch.zeros(0) if array.dtype.kind not in "iub" else torch.from_numpy(array.copy())
+            found = torch.zeros(0) if array.dtype.kind not in "iub" else torch.from_numpy(plain(array).copy())
     if found.is_floating_point() or found.is_complex() or found.dtype == torch.bool:
         got = found.dtype if isinstance(ids, Tensor) else type(ids).__name__
         raise InputError(argument, f"must hold integers, strings or UUIDs (got {got}); give every row an id")
@@ -90,9 +92,25 @@ def _given_ids(data: GraphLike) -> Tensor | None:
 
 def num_nodes(data: GraphLike) -> int:
     """Number of nodes, or an error if it is unknown."""
+    if lost_graph(data):
+        hint = "keep the graph in a variable, as in graph = transform(data), and pass graph[node_type]"
+        raise InputError("data", f"must be of a graph that still exists (got a part of one that was deleted); {hint}")
     if (count := data.num_nodes) is None:
         raise InputError("data", "must have a number of nodes (got a graph without features); set data.num_nodes")
     return int(count)
+
+
+def lost_graph(data: Any) -> bool:
+    """Whether this is the storage of a node type whose graph is gone: storages refer to their graphs weakly.
+
+    Example:
+        >>> from torch_geometric.data import HeteroData
+        >>> graph = HeteroData()
+        >>> lost_graph(graph["paper"]), lost_graph(HeteroData()["paper"])
+        (False, True)
+    """
+    parent = getattr(data, "__dict__", {}).get("_parent")
+    return callable(parent) and parent() is None
 
 
 def graph_edges(data: GraphLike) -> tuple[Tensor | None, Tensor | None]:
@@ -129,6 +147,26 @@ def check_edges(edge_index: Tensor, count: int) -> None:
     first, last = (int(edge_index.min()), int(edge_index.max())) if edge_index.numel() else (0, 0)
     if edge_index.numel() and (first < 0 or last >= count):
         raise InputError("edge_index", f"must name nodes from 0 to {count - 1} (got {first} to {last})")
+
+
+def check_weights(weights: Tensor, reader: str = "") -> None:
+    """Refuse edge weights that are not finite, or that are negative where something reads them as a share.
+
+    Args:
+        weights: Weights of the edges, ``(E,)`` or ``(E, 1)``.
+        reader: What must have no negative weights, such as ``"PageRank"``; empty if they are allowed.
+
+    Raises:
+        InputError: If there is one; the first edge is named.
+    """
+    least = 0 if reader else -math.inf
+    bad = (~(weights.isfinite() & (weights >= least))).nonzero()
+    if len(bad):
+        edge, rule = int(bad[0, 0]), f"finite and not negative for {reader}" if reader else "finite"
+        way_out = f"drop the edge, or do without {reader}" if reader else "drop the edge"
+        raise InputError(
+            "edge_weight", f"must be {rule} (got {float(weights.flatten()[edge]):g} at edge {edge}); {way_out}"
+        )
 
 
 def fingerprint(data: Data) -> str:
@@ -190,7 +228,10 @@ def _computed(ids: Tensor, edge_index: Tensor | None, edge_weight: Tensor | None
 
 
 def anchored_nodes(data: Any) -> Any:
-    """The nodes that may be anchors: the graph itself, or the one node type of a heterogeneous graph with anchors."""
+    """The nodes that may be anchors: the graph itself, or the one node type of a heterogeneous graph with anchors.
+
+    The caller must keep the graph: its parts refer to it weakly.
+    """
     if not hasattr(data, "node_types"):
         return data
     types = [name for name in data.node_types if "anchor_rank" in data[name]]
@@ -218,15 +259,15 @@ def anchor_index(data: GraphLike) -> Tensor:
         >>> anchor_index(data)
         tensor([2, 0])
     """
-    data = anchored_nodes(data)
-    if "anchor_rank" not in data:
+    nodes = anchored_nodes(data)
+    if "anchor_rank" not in nodes:
         raise InputError("data", "must carry anchors (got no 'anchor_rank'); apply relgraph.AddAnchors first")
-    rank: Tensor = data.anchor_rank
+    rank: Tensor = nodes.anchor_rank
     rows = (rank >= 0).nonzero().view(-1)
     found = rank[rows]
     order = found.argsort()
     rows, found = rows[order], found[order]
-    expected = int(torch.as_tensor(data.num_anchors).max()) if "num_anchors" in data else found.numel()
+    expected = int(torch.as_tensor(nodes.num_anchors).max()) if "num_anchors" in nodes else found.numel()
     if expected == 0:
         raise InputError("anchor_rank", "must mark at least one anchor (got none); apply relgraph.AddAnchors first")
     if found.numel() == expected and torch.equal(found, torch.arange(expected, device=found.device)):

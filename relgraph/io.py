@@ -181,16 +181,27 @@ def save_record(path: PathLike, kind: str, tensors: Mapping[str, Tensor], header
     Args:
         path: The file to write or to replace; its folder must exist.
         kind: What the file holds and the version of that, such as ``"relgraph.anchors/3"``.
-        tensors, header: By name.
+        tensors, header: By name. Tensors that share memory, such as tied weights, are each written in full.
 
     Raises:
         DataError: If the file cannot be written.
     """
     from safetensors.torch import save
 
-    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in sorted(tensors.items())}
+    plain = _apart({name: tensor.detach().cpu().contiguous() for name, tensor in sorted(tensors.items())})
     known = {**header, "format": kind}
     write_atomic(path, save(plain, metadata={**known, "digest": digest(*plain.values(), list(plain), known)}))
+
+
+def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors, those that share memory with one before as copies; safetensors writes no memory twice."""
+    seen: set[int] = set()
+    found = {}
+    for name, tensor in tensors.items():
+        place = tensor.untyped_storage().data_ptr()
+        found[name] = tensor.clone() if place in seen else tensor
+        seen.add(place)
+    return found
 
 
 def load_record(path: PathLike, kind: str, names: Sequence[str] = ()) -> tuple[dict[str, Tensor], dict[str, str]]:

@@ -17,7 +17,7 @@ from relgraph.anchors import choose_weighted, labels_used, lasting_nodes, shared
 from relgraph.anchors.matching import as_tensor
 from relgraph.anchors.select import AnchorFeatures, LabelsUsed
 from relgraph.anchors.values import checked_ids, shortened
-from relgraph.errors import InputError, RelgraphWarning, unknown_name
+from relgraph.errors import InputError, RelgraphWarning, unknown_name, whole_number
 from relgraph.graph import node_ids, num_nodes
 
 Missing = Literal["error", "drop"]
@@ -34,13 +34,13 @@ class AddAnchors(BaseTransform):  # type: ignore[misc]
     is none, and, where the strategy measures distances, ``anchor_weight`` (``(N,)``, the share of all nodes that an
     anchor stands for, 0 elsewhere). :func:`relgraph.anchor_index` reads the anchors back, in rank order. The graph
     passed in is not changed, and the same graph gets the same anchors at every call. A networkx graph is converted by
-    PyG's ``from_networkx`` first, with its node attributes.
+    PyG's ``from_networkx`` first, with its node attributes; it needs features ``x`` only where the strategy reads them.
 
     Args:
         num_anchors, strategy, seed: How many, a name in :data:`relgraph.registry.STRATEGIES`, and its seed.
         node_type: Node type of the anchors, for a heterogeneous graph. Strategies that read edges do not apply to it,
             and those that measure distances use that type's own features.
-        features: Where strategies that measure distances do so (:func:`relgraph.choose_weighted`): ``"propagated"``,
+        features: Where strategies that measure distances do so (:func:`relgraph.select_anchors`): ``"propagated"``,
             ``"input"``, or one run's embeddings of this graph, shape ``(N, F)``.
         among: Nodes that may become anchors: a mask ``(N,)``, rows, or the name of an attribute of the graph that holds
             one of these, such as ``"train_mask"``; by default all.
@@ -73,6 +73,7 @@ class AddAnchors(BaseTransform):  # type: ignore[misc]
     ) -> None:
         features = features if isinstance(features, str) else as_tensor("features", features)
         self.labels_used: LabelsUsed | None = labels_used(strategy, features)
+        num_anchors = whole_number("num_anchors", num_anchors)
         if num_anchors < 1:
             raise InputError("num_anchors", f"must be at least 1 (got {num_anchors})")
         self.num_anchors, self.strategy, self.seed = num_anchors, strategy, seed
@@ -258,9 +259,9 @@ def _converted(data: Any) -> Any:
     networkx = sys.modules.get("networkx")  # not imported yet: then no graph of it can be given
     if networkx is None or not isinstance(data, networkx.Graph):
         return data
-    from relgraph.datasets import load_dataset
+    from relgraph.datasets.from_file import from_networkx
 
-    return load_dataset(data)
+    return from_networkx(data, bare=True)
 
 
 def write_anchors(nodes: Data | NodeStorage, rows: Tensor, weights: Tensor | None = None) -> None:

@@ -70,6 +70,29 @@ def test_saved_is_loaded(bundle: Path, data: Data) -> None:
     assert card.startswith("---\nlibrary_name: relgraph\n") and "6 anchors in 8 dimensions" in card
 
 
+class _Tied(nn.Module):
+    """Two layers with the same weights, and a buffer that is a part of another."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = nn.Linear(5, 5), nn.Linear(5, 5)
+        self.b.weight = self.a.weight
+        self.register_buffer("whole", torch.arange(5.0))
+        self.register_buffer("part", self.whole[1:2])
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        out: torch.Tensor = self.b(torch.relu(self.a(x))) * self.whole + self.part
+        return out
+
+
+def test_tied_weights_are_saved_and_loaded(tmp_path: Path, data: Data) -> None:
+    made, other = (Model(_Tied(), nn.Linear(5, 3)).eval() for _ in range(2))
+    rg.save_bundle(tmp_path, made, rg.AnchorSet.from_embeddings(made.embed(data), data))
+    rg.load_bundle(tmp_path).load_into(other)
+    assert torch.equal(other.predict(data), made.predict(data))
+    assert other.encoder.b.weight is other.encoder.a.weight
+
+
 def test_a_relative_model_has_its_layer_and_no_published_head(tmp_path: Path, data: Data) -> None:
     made = model(relative=True)
     made.layer.freeze(rg.AnchorSet.from_embeddings(made.embed(data), data))
@@ -227,3 +250,12 @@ def test_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)  # type: ignore[arg-type]
     with pytest.raises(DataError, match=r"'huggingface_hub' must be installed .*: pip install 'relgraph\[hub\]'"):
         rg.from_pretrained("me/gcn")
+
+
+@pytest.mark.parametrize("relative", [False, True])
+def test_anchors_of_another_type_are_refused_before_anything_is_written(
+    tmp_path: Path, data: Data, relative: bool
+) -> None:
+    with pytest.raises(InputError, match="'anchors' must be an AnchorSet .got Tensor"):
+        rg.save_bundle(tmp_path / "b", model(relative), normal(NODES, 8))
+    assert not (tmp_path / "b").exists()

@@ -3,6 +3,7 @@ from __future__ import annotations
 import copy
 
 import networkx as nx
+import numpy as np
 import pytest
 import torch
 from torch_geometric.data import Batch, Data, HeteroData
@@ -10,6 +11,7 @@ from torch_geometric.transforms import Compose
 
 from relgraph.anchors import AnchorSet, choose_weighted, select_anchors
 from relgraph.anchors.coverage import shares
+from relgraph.datasets import load_dataset
 from relgraph.errors import InputError
 from relgraph.graph import anchor_index, node_ids
 from relgraph.registry import STRATEGIES
@@ -216,6 +218,14 @@ def test_settings_are_checked_at_once() -> None:
         AddAnchors(0)
     with pytest.raises(InputError, match="from 1 to 30"):
         AddAnchors(31)(graph())
+    for wrong, shown in ((2.5, "2.5"), ("2", "'2'"), (None, "NoneType")):
+        with pytest.raises(InputError, match=f"'num_anchors' must be a whole number .got {shown}"):
+            AddAnchors(wrong)  # type: ignore[arg-type]
+        with pytest.raises(InputError, match=f"'num_anchors' must be a whole number .got {shown}"):
+            select_anchors(graph(), wrong)  # type: ignore[arg-type]
+    assert len(anchor_index(AddAnchors(np.int64(3))(graph()))) == 3  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="at least one node to choose from"):
+        AddAnchors(1)(Data(x=torch.zeros(0, 3), edge_index=torch.zeros(2, 0, dtype=torch.int64)))
 
 
 @pytest.mark.parametrize("strategy", ["random", "farthest-point", "kmeans", "class-stratified"])
@@ -279,3 +289,39 @@ def test_a_graph_of_networkx_gets_anchors() -> None:
     assert made.node_id[anchor_index(made)].tolist() == [10, 20]
     assert "anchor_rank" not in graph.nodes[10]
     assert anchor_index(AddAnchors.from_ids(torch.tensor([30, 40]))(graph)).tolist() == [3, 0]
+
+
+def test_a_graph_of_networkx_needs_features_only_where_they_are_read() -> None:
+    graph = nx.path_graph([40, 10, 20, 30])
+    for strategy in ("degree", "pagerank", "random", "k-center"):
+        made = AddAnchors(2, strategy)(graph)
+        assert made.num_nodes == 4 and made.node_id.tolist() == [40, 10, 20, 30] and len(anchor_index(made)) == 2
+    assert AddAnchors(2, "degree")(graph).node_id[anchor_index(AddAnchors(2, "degree")(graph))].tolist() == [10, 20]
+    with pytest.raises(InputError, match="need node features 'x'"):
+        AddAnchors(2, "kmeans")(graph)
+    with pytest.raises(InputError, match="must have 'x'"):
+        load_dataset(graph)
+    graph.add_nodes_from([7, 8])
+    assert AddAnchors(6)(graph).num_nodes == 6
+    with pytest.raises(InputError, match="at least one node to choose from .got none"):
+        AddAnchors(2)(nx.Graph())
+
+
+def test_a_heterogeneous_graph_may_be_passed_without_a_name() -> None:
+    transform, z = AddAnchors(2, node_type="paper"), torch.randn(20, 4, generator=torch.Generator().manual_seed(0))
+    kept = transform(hetero())
+    # Outside of assertions, which keep the graph.
+    made = AnchorSet.from_embeddings(z, transform(hetero()))
+    rows = anchor_index(transform(hetero()))
+    assert made.id == AnchorSet.from_embeddings(z, kept).id and torch.equal(rows, anchor_index(kept))
+
+
+def test_a_part_of_a_graph_that_is_gone_is_refused_by_name() -> None:
+    refused = pytest.raises(InputError, match="'data' must be of a graph that still exists .*keep the graph")
+    with refused:
+        choose_weighted(hetero()["paper"], 2)
+    with refused:
+        select_anchors(hetero()["paper"], 2)
+    gone = AddAnchors(2, node_type="paper")(hetero())["paper"]
+    with refused:
+        AnchorSet.from_embeddings(torch.zeros(20, 4), gone)

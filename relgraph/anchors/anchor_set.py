@@ -29,7 +29,7 @@ class AnchorSet(AnchorValues):
 
     Together with a :class:`relgraph.PublishedHead` it is all that passes between two runs for the head of one to be
     used on the embeddings of the other. The center is the mean over *all* rows, because the mean of a few anchors is a
-    rough estimate of it.
+    rough estimate of it. All tensors are copied, so that the space stays what its id says.
 
     Args:
         ids: Stable ids of the anchors, shape ``(K,)``, integers without repeats.
@@ -83,7 +83,7 @@ class AnchorSet(AnchorValues):
         weights = torch.full((len(self),), 1 / len(self)) if given is None else as_tensor("weights", given).detach()
         # In half precision the share of one of many millions of rows would be 0.
         wide = torch.promote_types(self.values.dtype, torch.float32)
-        weights = weights.to(self.values.device, wide)
+        weights = weights.to(self.values.device, wide, copy=True)
         allowed = (weights > 0) & weights.isfinite()
         if weights.shape != self.ids.shape or not bool(allowed.all()):
             found = f"got {int(allowed.sum())} of shape {tuple(weights.shape)}"
@@ -126,18 +126,19 @@ class AnchorSet(AnchorValues):
             >>> anchors.ids, anchors.embeddings, anchors.center
             (tensor([2]), tensor([[5.]]), tensor([2.]))
         """
-        z, data = check_rows("z", z), anchored_nodes(data)
-        if z.size(0) != num_nodes(data):
+        # 'data' keeps its name: a heterogeneous graph is gone with its last reference, and its parts need it.
+        z, nodes = check_rows("z", z), anchored_nodes(data)
+        if z.size(0) != num_nodes(nodes):
             raise InputError(
                 "z",
-                f"must hold one row per node (got {z.size(0)} rows for {num_nodes(data)} nodes); "
+                f"must hold one row per node (got {z.size(0)} rows for {num_nodes(nodes)} nodes); "
                 "encode the graph that is passed as 'data'",
             )
         if fingerprint is None:
-            fingerprint = graph_fingerprint(data) if hasattr(data, "edge_index") else ""
-        rows, ids, weights = anchor_index(data), node_ids(data), data.get("anchor_weight")
+            fingerprint = graph_fingerprint(nodes) if hasattr(nodes, "edge_index") else ""
+        rows, ids, weights = anchor_index(nodes), node_ids(nodes), nodes.get("anchor_weight")
         if (repeated := repeated_id(ids[rows])) is not None:
-            name = "node_id" if data.get("node_id") is not None else "n_id"
+            name = "node_id" if nodes.get("node_id") is not None else "n_id"
             found = f"got {repeated} for several anchors"
             raise InputError(name, f"must not repeat an id ({found}); give every node of the graph an id of its own")
         if weights is not None:

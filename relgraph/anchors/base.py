@@ -23,6 +23,9 @@ LARGEST = 1e100
 class AnchorValues:
     """Values ``(K, D)`` of ``K`` anchors and their mean over all rows: the base of AnchorSet and PublishedHead.
 
+    Tensors are copied, so that a piece, which is known by a hash of its content, does not change with what it was made
+    of; the copy takes ``K D`` numbers, and for a moment stands beside what was given.
+
     Args:
         ids: Stable ids of the anchors, shape ``(K,)``, integers without repeats; stored as int64.
         values: Values of the anchors, shape ``(K, D)``, finite.
@@ -56,9 +59,9 @@ class AnchorValues:
         if average.shape != (width,):
             raise InputError(mean, f"must have shape ({width},), as wide as '{rows}' (got {tuple(average.shape)})")
         average = check_rows(mean, average.unsqueeze(0)).squeeze(0)
-        object.__setattr__(self, "ids", ids.to(values.device))
-        object.__setattr__(self, "values", values.detach())
-        object.__setattr__(self, "mean", average.detach().to(values))
+        object.__setattr__(self, "ids", ids.to(values.device, copy=True))
+        object.__setattr__(self, "values", values.detach().clone())
+        object.__setattr__(self, "mean", average.detach().to(values, copy=True))
         version: object = self.version
         if not isinstance(version, str):
             got = f"got {type(version).__name__}"

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from relgraph.errors import InputError
-from relgraph.graph import graph_edges, node_ids, num_nodes
+from relgraph.graph import check_weights, graph_edges, node_ids, num_nodes
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -69,8 +69,7 @@ def pagerank_score(data: Data, damping: float = 0.85) -> Tensor:
     edge_index, edge_weight = _edges(data)
     count = num_nodes(data)
     weight = torch.ones(edge_index.size(1)) if edge_weight is None else edge_weight.detach().view(-1).cpu()
-    if not bool((weight >= 0).all() & weight.isfinite().all()):
-        raise InputError("edge_weight", "must not be negative for PageRank (got a weight below 0 or not finite)")
+    check_weights(weight, "PageRank")
     source, target = edge_index.cpu().numpy()
     step = csr_array((weight.to(torch.float64).numpy(), (target, source)), shape=(count, count))
     leaving = np.asarray(step.sum(axis=0)).reshape(-1)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from relgraph.errors import InputError
-from relgraph.graph import graph_edges, num_nodes
+from relgraph.graph import check_weights, graph_edges, num_nodes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -58,7 +58,8 @@ def propagated_features(data: Data, hops: int = 2, dim: int = 64, generator: tor
         float32 on the CPU, shape ``(N, min(dim, N, F))``.
 
     Raises:
-        InputError: If the graph has no features, or one of them is not finite.
+        InputError: If the graph has no features, one of them is not finite, or an edge weight is negative or not
+            finite.
 
     Example:
         >>> from torch_geometric.data import Data
@@ -79,6 +80,8 @@ def propagated_features(data: Data, hops: int = 2, dim: int = 64, generator: tor
     adjacency: Any = None
     edge_index, edge_weight = graph_edges(data)
     if edge_index is not None:
+        if edge_weight is not None:
+            check_weights(edge_weight, "propagated features")  # the root of a negative degree is NaN
         weight = None if edge_weight is None else edge_weight.detach().cpu().to(torch.float32).view(-1)
         (source, target), norm = gcn_norm(edge_index.cpu(), weight, num_nodes(data), dtype=torch.float32)
         shape = (len(x), len(x))

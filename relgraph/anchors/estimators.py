@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from relgraph.arrays import as_array
 from relgraph.errors import InputError
 from relgraph.task import Mode
 
@@ -65,7 +66,7 @@ class EstimatorHead(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         """Outputs ``(N, C)`` in the type and on the device of the embeddings; no gradient passes."""
-        outputs = self._outputs(z.detach().cpu().numpy())
+        outputs = self._outputs(as_array(z))
         return torch.from_numpy(np.ascontiguousarray(outputs)).to(z)
 
     def _is_affine(self) -> bool:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from relgraph.arrays import plain
 from relgraph.errors import InputError, RelgraphWarning
 from relgraph.fingerprints import compare_fingerprints, graph_sizes, short_fingerprint
 
@@ -53,13 +54,11 @@ def repeated_id(ids: Tensor) -> int | None:
 
 
 def as_tensor(argument: str, value: object) -> Tensor:
-    """A tensor, array, or nested list of numbers as a tensor; anything else is an :class:`InputError`."""
+    """A tensor, array, data frame, or nested list of numbers as a tensor; anything else is an :class:`InputError`."""
     if isinstance(value, Tensor):
         return value
-    if isinstance(value, np.ndarray) and not value.flags.writeable:
-        value = value.copy()  # torch has no tensors that must not be written to
     try:
-        return torch.as_tensor(value)
+        return torch.as_tensor(plain(np.asarray(value)) if hasattr(value, "__array__") else value)
     except (TypeError, ValueError, RuntimeError) as error:
         found = f"(got {type(value).__name__})"
         raise InputError(argument, f"must be a tensor, or an array or list of numbers {found}") from error

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from relgraph.anchors.values import AnchorSet, MeanFrom, PublishedHead, check_rows
-from relgraph.errors import InputError
+from relgraph.errors import InputError, require
 from relgraph.modes import eval_mode
 from relgraph.task import Mode
 
@@ -41,6 +41,7 @@ def publish(
         >>> publish(torch.nn.Linear(2, 3), anchors)
         PublishedHead(2 anchors, 3 outputs, multiclass, mean from center, graph unknown, anchor set mine)
     """
+    require("anchors", anchors, AnchorSet, "make one with relgraph.AnchorSet.from_embeddings")
     if not isinstance(head, nn.Module):
         from relgraph.anchors.estimators import EstimatorHead  # scikit-learn is imported where it is used
 
@@ -63,6 +64,9 @@ def publish(
             mean, mean_from = head(anchors.center.to(home).unsqueeze(0)).squeeze(0), "center"
         elif embeddings is not None:
             rows = check_rows("embeddings", embeddings)
+            if rows.size(1) != anchors.num_features:
+                rule = f"must be {anchors.num_features} wide, as the anchors (got {rows.size(1)})"
+                raise InputError("embeddings", f"{rule}; pass those of the same run")
             mean, mean_from = head(rows.to(home)).mean(dim=0), "run-embeddings"
         else:
             mean, mean_from = outputs.mean(dim=0), "anchors"

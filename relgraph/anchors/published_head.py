@@ -37,7 +37,8 @@ class _MeanOfHeads:
 class PublishedHead(AnchorValues):
     """A published head: its outputs on the anchors of its own space, and their mean over all rows.
 
-    ``PublishedHead.mean(heads)`` is the mean of several heads (:func:`relgraph.anchors.mean_head`).
+    ``PublishedHead.mean(heads)`` is the mean of several heads (:func:`relgraph.anchors.mean_head`). All tensors are
+    copied.
 
     Args:
         ids: Stable ids of the anchors, shape ``(K,)``, integers without repeats.

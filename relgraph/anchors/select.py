@@ -9,8 +9,8 @@ from torch import Tensor
 
 from relgraph.anchors.coverage import checked_features, shares
 from relgraph.anchors.matching import as_tensor, row_numbers
-from relgraph.errors import InputError
-from relgraph.graph import check_edges, graph_edges, node_ids, num_nodes
+from relgraph.errors import InputError, whole_number
+from relgraph.graph import check_edges, graph_edges, lost_graph, node_ids, num_nodes
 from relgraph.registry import ANCHOR_FEATURES, STRATEGIES
 
 if TYPE_CHECKING:
@@ -77,8 +77,12 @@ def choose_weighted(
     """
     features = features if isinstance(features, str) else as_tensor("features", features)
     check_features(strategy, features)
-    source = data_or_x if hasattr(data_or_x, "num_nodes") else as_tensor("data_or_x", data_or_x)
+    graph = lost_graph(data_or_x) or hasattr(data_or_x, "num_nodes")
+    source = data_or_x if graph else as_tensor("data_or_x", data_or_x)
     size, weights = _size(source), None
+    if size == 0:
+        raise InputError("data_or_x", "must have at least one node to choose from (got none); pass another graph")
+    num_anchors = whole_number("num_anchors", num_anchors)
     allowed = torch.arange(size) if among is None else row_numbers("among", among, size).cpu()
     if not 1 <= num_anchors <= allowed.numel():
         raise InputError(

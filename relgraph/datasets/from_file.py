@@ -56,8 +56,10 @@ def load_file(path: Path) -> Data:
     return data
 
 
-def from_networkx(graph: Any) -> Data:
+def from_networkx(graph: Any, *, bare: bool = False) -> Data:
     """A graph of networkx with the node attribute ``x``, and optionally ``y`` and masks, as a PyG ``Data``.
+
+    With ``bare`` it may lack ``x`` as well.
 
     It is converted by PyG's ``from_networkx``. The edge attribute ``weight`` becomes ``edge_weight``; nodes that are
     integers become ``node_id``.
@@ -83,7 +85,9 @@ def from_networkx(graph: Any) -> Data:
         values["edge_weight"] = values.pop("weight")
     if "node_id" not in values and all(type(node) is int for node in graph.nodes):
         values["node_id"] = torch.tensor(list(graph.nodes))
-    data = _checked(values, "the graph given")
+    if bare and "x" not in values:
+        values["num_nodes"] = graph.number_of_nodes()
+    data = _checked(values, "the graph given", bare=bare)
     data.dataset_name, data.source = str(graph.name or "networkx"), "a graph of networkx"
     return data
 
@@ -119,23 +123,22 @@ def _read(path: Path) -> object:
         ) from error
 
 
-def _checked(given: dict[str, Any], graph: str) -> Data:
+def _checked(given: dict[str, Any], graph: str, *, bare: bool = False) -> Data:
     """The graph with x, edge_index, y, edge_weight and masks in their usual shapes and types, or an error."""
     from torch_geometric.data import Data
 
     values = {key: value for key, value in given.items() if value is not None}
-    x = _tensor(values, "x", graph)
-    x = x if x.layout == torch.strided else x.to_dense()
-    num_nodes = x.size(0) if x.dim() == 2 else 0
-    if num_nodes == 0 or x.is_complex():
-        raise _wrong(graph, "'x' of shape (N, F), real numbers, and at least one node", _looks(x))
-    _check_finite("x", x, graph)
+    if bare and "x" not in values:
+        num_nodes = int(values["num_nodes"])
+    else:
+        values["x"] = _features(values, graph)
+        num_nodes = values["x"].size(0)
     if values.get("num_nodes", num_nodes) != num_nodes:
         raise _wrong(graph, "one row of 'x' per node", f"{num_nodes} for {values['num_nodes']} nodes")
     if "edge_index" not in values and "adj_t" in values:
         values["edge_index"], weight = graph_edges(Data(adj_t=values.pop("adj_t"), num_nodes=num_nodes))
         values |= {} if weight is None else {"edge_weight": weight}
-    values |= {"x": x.to(torch.float32), "edge_index": _edges(_tensor(values, "edge_index", graph), num_nodes, graph)}
+    values["edge_index"] = _edges(_tensor(values, "edge_index", graph), num_nodes, graph)
     if "y" in values:
         values["y"] = _labels(_tensor(values, "y", graph, column=True), num_nodes, graph)
     if "edge_weight" in values:
@@ -149,7 +152,18 @@ def _checked(given: dict[str, Any], graph: str) -> Data:
     for name in _STRINGS:
         if not isinstance(values.get(name, ""), str):
             raise _wrong(graph, f"a string as '{name}'", f"a {type(values[name]).__name__}", "; rename it")
-    return Data.from_dict({**values, "features": values.pop("features", "raw")})
+    if "x" in values:
+        values["features"] = values.pop("features", "raw")
+    return Data.from_dict(values)
+
+
+def _features(values: dict[str, Any], graph: str) -> Tensor:
+    x = _tensor(values, "x", graph)
+    x = x if x.layout == torch.strided else x.to_dense()
+    if x.dim() != 2 or len(x) == 0 or x.is_complex():
+        raise _wrong(graph, "'x' of shape (N, F), real numbers, and at least one node", _looks(x))
+    _check_finite("x", x, graph)
+    return x.to(torch.float32)
 
 
 def _edges(edges: Tensor, num_nodes: int, graph: str) -> Tensor:

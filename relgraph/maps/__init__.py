@@ -16,7 +16,7 @@ from relgraph.maps.leave_one_out import SHRINKAGES, Shrinkage, choose_shrinkage,
 from relgraph.maps.matched import MatchedAnchors
 from relgraph.maps.mean_space import ConsensusEmbeddings, consensus_embeddings
 from relgraph.maps.methods import convert, default_map, fit_map, translate, translate_then
-from relgraph.maps.modules import AffineMap, KernelMap, TranslatedHead
+from relgraph.maps.modules import AffineMap, FittedLinear, KernelMap, TranslatedHead
 from relgraph.maps.residual_metric import ResidualMetric, residual_metric
 from relgraph.maps.ridge import ridge_coefficients
 from relgraph.maps.scarcity import FewAnchorsWarning
@@ -29,6 +29,7 @@ __all__ = [
     "Estimator",
     "ExpectedFidelity",
     "FewAnchorsWarning",
+    "FittedLinear",
     "KernelMap",
     "MatchedAnchors",
     "NoCorrespondenceWarning",

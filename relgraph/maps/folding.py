@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from relgraph.errors import InputError
-from relgraph.maps.modules import AffineMap, KernelMap, frozen_linear
+from relgraph.maps.modules import AffineMap, FittedLinear, KernelMap, frozen_linear
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -37,7 +37,7 @@ def fold_translation(translation: nn.Module) -> nn.Linear:
     steps = translation if isinstance(translation, nn.Sequential) else [translation]
     weight, bias = _merged(_affine(step) for step in steps)
     like = next((t for t in (*translation.buffers(), *translation.parameters()) if t.is_floating_point()), weight)
-    return frozen_linear(nn.Linear, weight.mT.to(like), bias.to(like)).eval()
+    return frozen_linear(FittedLinear, weight.mT.to(like), bias.to(like)).eval()
 
 
 def _merged(parts: Iterable[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:

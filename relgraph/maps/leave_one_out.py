@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from numbers import Real
 from typing import Literal
 
 import torch
@@ -150,7 +151,8 @@ def check_shrinkage(shrinkage: Shrinkage) -> Shrinkage:
     Raises:
         InputError: If it is not.
     """
-    number = isinstance(shrinkage, (int, float)) and not isinstance(shrinkage, bool)
+    given: object = shrinkage  # type checkers do not know that a float is a real number
+    number = isinstance(given, Real) and not isinstance(given, bool)
     if shrinkage != "loo" and not (number and 0 <= float(shrinkage) < float("inf")):
         raise InputError(
             "shrinkage", f"must be a number of at least 0, or 'loo' (got {shrinkage!r}); 0.01 is a good start"

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from relgraph.anchors.matching import aligned_rows
 from relgraph.anchors.values import AnchorSet, PublishedHead
 from relgraph.maps.leave_one_out import Shrinkage, resolve_shrinkage
-from relgraph.maps.modules import AffineMap, frozen_linear
+from relgraph.maps.modules import AffineMap, FittedLinear, frozen_linear
 from relgraph.maps.weights import cauchy_weights
+from relgraph.similarity import is_rounding
 from relgraph.task import Mode, Task
 
 
@@ -136,17 +137,16 @@ class MatchedAnchors:
         if self.mode is None:
             return AffineMap(weight.to(self.like), self.center.to(self.like), (bias + self.origin).to(self.like)).eval()
         constant = (bias - self.center @ weight).to(self.like)
-        return frozen_linear(nn.Linear, weight.mT.to(constant), constant).eval()
+        return frozen_linear(FittedLinear, weight.mT.to(constant), constant).eval()
 
 
 def centered(anchors: AnchorSet, rows: Tensor) -> Tensor:
     """Some embeddings of an anchor set around its center, in float64 on the CPU, shape ``(S, F)``.
 
-    They are set to 0 if they differ from the center by no more than rounding: a constant space has no direction, and
-    noise must not be amplified. On the CPU, because not every device supports float64 and the result must not depend on
-    the device.
+    They are set to 0 if they differ from the center by no more than rounding (:func:`relgraph.similarity.is_rounding`):
+    a constant space has no direction, and noise must not be amplified. On the CPU, because not every device supports
+    float64 and the result must not depend on the device.
     """
     embeddings = anchors.embeddings[rows].cpu().to(torch.float64)
     offset = embeddings - anchors.center.cpu().to(torch.float64)
-    rounding = 4 * torch.finfo(anchors.embeddings.dtype).eps * embeddings.norm()
-    return offset if offset.norm() > rounding else torch.zeros_like(offset)
+    return torch.zeros_like(offset) if is_rounding(offset, embeddings, anchors.embeddings.dtype) else offset

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import nn
 
 from relgraph.anchors.values import AnchorSet, PublishedHead
-from relgraph.errors import InputError
+from relgraph.errors import InputError, require
 from relgraph.maps.correspondence import warn_if_unrelated
 from relgraph.maps.estimator import Estimator
 from relgraph.maps.leave_one_out import Shrinkage
@@ -44,7 +42,7 @@ def convert(
 
     Returns:
         Frozen module in the type and on the device of the source, an ``nn.Linear`` for ``"ridge"`` and ``"kl"``;
-        fitted in float64.
+        fitted in float64. Its outputs are in the type of the rows it is called with.
 
     Raises:
         InputError: If the method is unknown or does not fit the head, the two share too few anchors, or ``shrinkage``
@@ -198,13 +196,6 @@ def default_map(target: AnchorSet | PublishedHead) -> str:
 def _estimator(method: str) -> Estimator:
     found: Estimator = MAPS.resolve(method)
     return found
-
-
-def require(argument: str, value: Any, kind: type, way_out: str) -> None:
-    """Refuse an argument of another type, such as one in the wrong place."""
-    if not isinstance(value, kind):
-        article = "an" if kind.__name__[0] in "AEIOU" else "a"
-        raise InputError(argument, f"must be {article} {kind.__name__} (got {type(value).__name__}); {way_out}")
 
 
 def _input_width(head: nn.Module) -> int | None:

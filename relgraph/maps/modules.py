@@ -39,15 +39,17 @@ class AffineMap(nn.Module):
 
     def __init__(self, weight: Tensor, source_center: Tensor, target_center: Tensor) -> None:
         super().__init__()
-        # Buffers: a map is never trained after its fit, but moves with the module it is part of.
-        self.register_buffer("weight", weight)
-        self.register_buffer("source_center", source_center)
-        self.register_buffer("target_center", target_center)
+        # Buffers: a map is never trained after its fit, but moves with the module it is part of. Copies, so that the
+        # map and the spaces it was made of do not change together.
+        for name, value in (("weight", weight), ("source_center", source_center), ("target_center", target_center)):
+            self.register_buffer(name, value.detach().clone())
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map rows of the source space, shape ``(N, F)``, to the target space, ``(N, G)``, in their own type."""
-        moved = (x.to(self.weight) - self.source_center) @ self.weight + self.target_center
-        return moved.to(x.dtype)
+        """Map rows of the source space, shape ``(N, F)``, to the target space, ``(N, G)``, in their own type.
+
+        Of integers the result is in the type of the map.
+        """
+        return in_type_of(x, (x.to(self.weight) - self.source_center) @ self.weight + self.target_center)
 
     def extra_repr(self) -> str:  # noqa: D102
         return f"{self.weight.size(0)} -> {self.weight.size(1)}"
@@ -91,25 +93,23 @@ class KernelMap(nn.Module):
         super().__init__()
         if similarity not in KERNELS:
             raise unknown_name("similarity", similarity, KERNELS)
-        self.register_buffer("center", center)
         # With the dot product the sum is one linear layer, without large terms that nearly cancel.
         self.register_buffer("weight", anchors.mT @ coefficients if similarity == "dot" else None)
-        self.register_buffer("anchors", anchors)
-        self.register_buffer("coefficients", coefficients)
-        self.register_buffer("bias", bias)
+        for name, value in (("center", center), ("anchors", anchors), ("coefficients", coefficients), ("bias", bias)):
+            self.register_buffer(name, value.detach().clone())
         self.similarity, self.width, self.shrinkage = similarity, width, shrinkage
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map rows, shape ``(N, F)``, to ``(N, G)``, in their own type."""
+        """Map rows, shape ``(N, F)``, to ``(N, G)``, in their own type; of integers in that of the map."""
         offset = x.to(self.center.dtype) - self.center
         if self.weight is not None:
-            return (offset @ self.weight + self.bias).to(x.dtype)
+            return in_type_of(x, offset @ self.weight + self.bias)
         rows = max(1, CHUNK // self.anchors.size(0))
         parts = [
             similarities(part, self.anchors, self.similarity, self.width) @ self.coefficients
             for part in torch.split(offset, rows)
         ]
-        return (torch.cat(parts) + self.bias).to(x.dtype)
+        return in_type_of(x, torch.cat(parts) + self.bias)
 
     def to_like(self, reference: Tensor) -> Self:
         """The module on the device of a tensor, and in its type if that is precise enough.
@@ -126,6 +126,32 @@ class KernelMap(nn.Module):
             f"{self.anchors.size(1)} -> {self.coefficients.size(1)}, {self.anchors.size(0)} anchors, "
             f"similarity={self.similarity}{width}, shrinkage={self.shrinkage:g}"
         )
+
+
+class FittedLinear(nn.Linear):
+    """A linear layer for rows of any type: computed in the type of its weight, with outputs in the type of the rows.
+
+    Of integers the outputs are in the type of the weight.
+
+    Example:
+        >>> layer = frozen_linear(FittedLinear, torch.tensor([[1.0, 2.0]]), torch.tensor([3.0]))
+        >>> layer(torch.ones(1, 2, dtype=torch.float64)), layer(torch.ones(1, 2, dtype=torch.int8))
+        (tensor([[6.]], dtype=torch.float64), tensor([[6.]]))
+    """
+
+    affine = True
+    """Its forward is that of ``nn.Linear``, up to the type: :func:`relgraph.publish` needs no embeddings."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Outputs ``(N, G)`` of rows ``(N, F)``."""
+        if input.dtype == self.weight.dtype:
+            return super().forward(input)
+        return in_type_of(input, super().forward(input.to(self.weight.dtype)))
+
+
+def in_type_of(rows: Tensor, result: Tensor) -> Tensor:
+    """A result in the type of the rows it was computed from, if that is a floating-point type."""
+    return result.to(rows.dtype) if rows.is_floating_point() else result
 
 
 def similarities(x: Tensor, anchors: Tensor, similarity: str, width: float) -> Tensor:

@@ -6,12 +6,12 @@ import torch
 from torch import Tensor, nn
 
 from relgraph.anchors.values import AnchorSet
-from relgraph.errors import InputError
+from relgraph.errors import InputError, require
 from relgraph.maps.estimator import Estimator
 from relgraph.maps.folding import fold_translation
-from relgraph.maps.leave_one_out import Smoother
+from relgraph.maps.leave_one_out import SHRINKAGES, Shrinkage, Smoother, check_shrinkage
 from relgraph.maps.matched import MatchedAnchors
-from relgraph.maps.methods import fit_map, require
+from relgraph.maps.methods import fit_map
 from relgraph.maps.modules import AffineMap, KernelMap
 from relgraph.maps.scarcity import warn_if_scarce
 from relgraph.registry import MAPS
@@ -49,7 +49,7 @@ class ResidualMetric(nn.Module):
 
 @torch.no_grad()
 def residual_metric(
-    source: AnchorSet, target: AnchorSet, method: str = "ridge", *, shrinkage: float = SHRINKAGE
+    source: AnchorSet, target: AnchorSet, method: str = "ridge", *, shrinkage: Shrinkage = SHRINKAGE
 ) -> ResidualMetric:
     r"""The metric of a translation's residuals, to search a table of one run for rows of another.
 
@@ -69,14 +69,14 @@ def residual_metric(
         source: The space of the table that is searched, width ``F``.
         target: The space of the queries, width ``G``.
         method: One of :data:`relgraph.registry.MAPS` that maps to embeddings.
-        shrinkage: ``g``, at least 0.
+        shrinkage: ``g``, a number of at least 0, or ``"loo"``, :func:`choose_metric_shrinkage`.
 
     Returns:
         The two maps in the type and on the device of ``source``; linear layers, if the translation is affine.
 
     Raises:
-        InputError: As :func:`relgraph.translate`, if ``shrinkage`` is negative, or if fewer than three anchors are
-            shared.
+        InputError: As :func:`relgraph.translate`, if ``shrinkage`` is negative or another word, or if fewer than three
+            anchors are shared.
 
     Example:
         >>> z = torch.randn(40, 3, generator=torch.Generator().manual_seed(0))
@@ -88,13 +88,14 @@ def residual_metric(
     """
     require("source", source, AnchorSet, "the order is residual_metric(source, target), the table first")
     require("target", target, AnchorSet, "publish the space of the queries")
-    if not 0 <= shrinkage < float("inf"):
-        raise InputError("shrinkage", f"must be a finite number of at least 0 (got {shrinkage!r}); 0.1 is the default")
+    check_shrinkage(shrinkage)
     translation, matched = fit_map(source, target, method, stacklevel=2)
     warn_if_scarce(matched, stacklevel=2)
     if len(matched) < MIN_ANCHORS:
         raise InputError("source", f"must share {MIN_ANCHORS} anchors or more with 'target' (got {len(matched)})")
-    weight = inverse_root(left_out_residuals(matched, method), shrinkage).to(source.embeddings)
+    residuals = left_out_residuals(matched, method)
+    number = choose_metric_shrinkage(residuals) if shrinkage == "loo" else float(shrinkage)
+    weight = inverse_root(residuals, number).to(source.embeddings)
     center = matched.origin.to(weight)
     whiten = AffineMap(weight, center, torch.zeros_like(center)).eval()
     first = nn.Sequential(translation, whiten)
@@ -122,6 +123,37 @@ def left_out_residuals(matched: MatchedAnchors, method: str = "ridge") -> Tensor
         fitted = estimator.fit(matched.take((~left).nonzero().view(-1)), "loo")
         found[left] = fitted(matched.offsets[left] + matched.center) - matched.origin - matched.values[left]
     return found
+
+
+def choose_metric_shrinkage(residuals: Tensor) -> float:
+    r"""The shrinkage ``g`` under which left-out residuals ``(K, G)`` are the most likely.
+
+    .. math:: \sum_k \log N\bigl(r_k \mid 0, C_{-k} + g \, \tfrac{t}{G} I\bigr), \qquad
+        C_{-k} = \tfrac{1}{K - 1} \textstyle\sum_{j \ne k} r_j' r_j
+
+    One of :data:`relgraph.maps.SHRINKAGES` by leave-one-out (`Hoffbeck and Landgrebe, 1996
+    <https://doi.org/10.1109/34.506799>`_), exactly and by one decomposition, since every ``C_{-k}`` differs from the
+    same matrix by one row.
+
+    Example:
+        >>> noise = torch.randn(2000, 3, generator=torch.Generator().manual_seed(0))
+        >>> choose_metric_shrinkage(noise * torch.tensor([1.0, 10.0, 100.0])), choose_metric_shrinkage(noise[:4])
+        (1e-05, 1.0)
+    """
+    count = len(residuals)
+    values, vectors = torch.linalg.eigh(residuals.mT @ residuals / count)
+    values = values.clamp(min=0)
+    if not bool(values.any()):
+        return SHRINKAGE  # without any error there is nothing to choose by
+    squares = (residuals @ vectors).square()
+
+    def likelihood(shrinkage: float) -> float:
+        variances = count / (count - 1) * values + shrinkage * values.mean()
+        sizes = squares @ variances.reciprocal()
+        left = 1 - sizes / (count - 1)  # by the Sherman-Morrison formula and the determinant lemma
+        return float(-(sizes / left + left.log()).mean() - variances.log().sum())
+
+    return max(SHRINKAGES, key=likelihood)
 
 
 def inverse_root(residuals: Tensor, shrinkage: float) -> Tensor:

@@ -7,7 +7,7 @@ from torch import nn
 
 from relgraph.errors import DataError, InputError
 from relgraph.io import PathLike, load_record, save_record
-from relgraph.maps.modules import frozen_linear
+from relgraph.maps.modules import FittedLinear, frozen_linear
 
 LINEAR = "relgraph.linear/1"
 
@@ -48,4 +48,4 @@ def load_linear(path: PathLike) -> nn.Linear:
     if weight.dim() != 2 or bias.shape != weight.shape[:1]:
         shapes = f"{tuple(weight.shape)} and {tuple(bias.shape)}"
         raise DataError(f"'{path}' holds no linear layer: weight and bias have shapes {shapes}; save it again")
-    return frozen_linear(nn.Linear, weight, bias).eval()
+    return frozen_linear(FittedLinear, weight, bias).eval()

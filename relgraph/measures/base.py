@@ -12,6 +12,7 @@ from torch import Tensor
 
 from relgraph.anchors.values import check_rows
 from relgraph.errors import InputError
+from relgraph.similarity import is_rounding
 
 Kind = Literal["representations", "outputs"]
 Draw = Callable[[torch.Generator], float]
@@ -143,7 +144,7 @@ def wide(rows: Tensor) -> Tensor:
 def same_rows(rows: Tensor, dtype: torch.dtype) -> bool:
     """Whether all rows ``(N, F)`` are one vector, up to the rounding of numbers that were given as ``dtype``."""
     offset = rows - rows.mean(dim=0)
-    return bool(offset.norm() <= 8 * torch.finfo(dtype).eps * rows.norm())
+    return is_rounding(offset, rows, dtype, factor=8)
 
 
 def clamp(value: float, low: float, high: float) -> float:

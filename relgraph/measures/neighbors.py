@@ -53,9 +53,7 @@ class SearchSpace:
         """Check and prepare both tables."""
         if metric not in METRICS:
             raise unknown_name("metric", metric, METRICS)
-        found = {"queries": torch.as_tensor(queries).detach(), "keys": torch.as_tensor(keys).detach()}
-        for name, rows in found.items():
-            check_rows(name, rows)
+        found = {name: check_rows(name, rows).detach() for name, rows in (("queries", queries), ("keys", keys))}
         q, x = (rows.to(torch.float64) for rows in found.values())
         if q.size(1) != x.size(1):
             hint = "translate the queries into the space of the keys first"

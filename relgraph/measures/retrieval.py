@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from relgraph.anchors.matching import as_tensor
 from relgraph.errors import InputError
 from relgraph.measures.neighbors import CHUNK, Metric, SearchSpace, check_count, neighbors, pair_distances, screened
 
@@ -117,7 +118,7 @@ def retrieval(
     if old is not None:
         check_count(k, len(space.keys) - 1)
         now = neighbors(queries, keys, k, metric=metric, exclude=truth, chunk=chunk).rows
-        before = torch.as_tensor(old)
+        before = as_tensor("old", old)
         if len(before) != len(now):
             raise InputError("old", f"must hold one row per query, {len(now)} (got {len(before)}); pass all")
         if before.is_floating_point():
@@ -147,7 +148,7 @@ def overlap_at(now: Tensor, before: Tensor, truth: Tensor, k: int) -> Tensor:
 
 
 def _true_rows(truth: Any, count: int, size: int) -> Tensor:
-    found = torch.arange(count) if truth is None else torch.as_tensor(truth).cpu()
+    found = torch.arange(count) if truth is None else as_tensor("truth", truth).cpu()
     if not count:
         raise InputError("queries", "must hold at least one row (got none); pass some")
     whole = found.dim() == 1 and not found.is_floating_point() and found.dtype != torch.bool

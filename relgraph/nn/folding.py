@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from relgraph.anchors import AnchorSet, PublishedHead, shared_ids
-from relgraph.errors import InputError
+from relgraph.errors import InputError, require
 from relgraph.maps import fold_translation
 from relgraph.maps.modules import frozen_linear
 from relgraph.nn.relative import RelativeLayer, given_anchors
@@ -196,9 +196,6 @@ def relative_head(head: PublishedHead, anchors: AnchorSet | None = None) -> Rela
         >>> relative_head(publish(nn.Linear(4, 3), space))
         RelativeHead(in_features=20, out_features=3, bias=True, similarity='whitened')
     """
-    from relgraph.anchors import PublishedHead
-    from relgraph.maps.methods import require
-
     require("head", head, PublishedHead, "make one with relgraph.publish")
     logits, ids = head.outputs, head.ids
     if anchors is not None:

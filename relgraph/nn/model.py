@@ -212,7 +212,8 @@ def call_with_graph(module: nn.Module, graph: Graph, node_type: str | None = Non
     name, as far as the graph has them; a required one that it lacks is an InputError. A first parameter of another name
     is given the features, and a required second one of another name the edges; ``*args`` is given both. Parts of a
     heterogeneous graph are dictionaries by type, under their own names (``x``) and those of PyG (``x_dict``); from the
-    dictionary that is returned, the element of ``node_type`` is taken.
+    dictionary that is returned, the element of ``node_type`` is taken. Features that are passed as an argument are
+    converted to the floating-point type of the module's parameters.
 
     Example:
         >>> import torch
@@ -240,7 +241,16 @@ def call_with_graph(module: nn.Module, graph: Graph, node_type: str | None = Non
                 placed.append(value)
             elif value is not None:
                 named[parameter.name] = value
+    placed[:1] = [_in_own_type(module, value) for value in placed[:1]]
     return _one_tensor(module(*placed, **named), node_type)
+
+
+def _in_own_type(module: nn.Module, features: Any) -> Any:
+    """Features in the floating-point type of the module's parameters; what is no such tensor, as it is."""
+    own = next((one.dtype for one in module.parameters() if one.is_floating_point()), None)
+    if own is None or not isinstance(features, Tensor) or not features.is_floating_point():
+        return features
+    return features.to(own)
 
 
 def head_arguments(head: nn.Module, graph: Graph) -> dict[str, Any]:

@@ -38,7 +38,7 @@ class LinkProblem(NodeProblem):
     :class:`relgraph.nn.PairHead`; anchors are nodes.
 
     Args:
-        data: The graph, with features ``x`` and edges; labels are not read.
+        data: The graph, with features ``x``, which are trained on in float32, and edges; labels are not read.
         split: ``None`` or ``"random"``.
         seed: Seed of the split and of the negative pairs.
         negatives: Of test pairs: ``"random"`` pairs without an edge, or ``"two-hop"`` pairs, which share a neighbor in

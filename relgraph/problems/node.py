@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -14,7 +13,7 @@ from torch_geometric.data import Data
 
 from relgraph.anchors import choose_weighted
 from relgraph.errors import InputError
-from relgraph.graph import anchor_index, check_edges, fingerprint, graph_edges, node_ids, num_nodes
+from relgraph.graph import anchor_index, check_edges, check_weights, fingerprint, graph_edges, node_ids, num_nodes
 from relgraph.nn.encoders import make_encoder
 from relgraph.nn.encoders.base import normalized_edges
 from relgraph.nn.model import Model, RelativeModel, cut_model, head_arguments
@@ -34,7 +33,7 @@ class NodeProblem(Problem):
     Args:
         data: The graph, with features ``x`` ``(N, D)``, edges and classes ``y`` ``(N,)``, -1 where unknown, or
             labels 0 and 1 ``(N, T)``, NaN where unknown; ``(N, 1)`` in floating point is one label, whose metric is
-            ROC-AUC. It is not changed.
+            ROC-AUC. It is not changed; features of another floating-point type are trained on in float32.
         split: A name in :data:`relgraph.registry.SPLITS`; see :func:`relgraph.problems.splits.apply_split`.
         seed: Seed of a split that is drawn.
 
@@ -117,7 +116,8 @@ class NodeProblem(Problem):
         fields = ("num_layers", "hidden_channels", "dropout", "input_dropout")
         module = make_encoder(name, self.data.x.size(1), **{field: getattr(settings, field) for field in fields})
         if module.shared is normalized_edges and self.data.get("edge_weight") is not None:
-            _check_weights(self.data.edge_weight, least=0)  # the root of a negative degree is NaN
+            # The root of a negative degree is NaN.
+            check_weights(self.data.edge_weight, f"the encoder '{name}', which normalizes")
         return module
 
     def _sample(self, model: Model) -> tuple[Tensor, int]:
@@ -131,7 +131,7 @@ class NodeProblem(Problem):
 
 
 def checked_graph(data: Data) -> Data:
-    """A graph whose features and edges can be trained on; edges in ``adj_t`` are turned into ``edge_index``."""
+    """A graph whose features and edges can be trained on, with ``x`` in float32 and ``adj_t`` as ``edge_index``."""
     if hasattr(data, "graphs"):
         raise InputError("task", "must be 'graph' for a set of graphs (got one of a single graph); leave it out")
     if not isinstance(data, Data):
@@ -146,20 +146,14 @@ def checked_graph(data: Data) -> Data:
     if x.layout != torch.strided or x.dim() != 2 or not x.is_floating_point():
         kind = "a sparse tensor" if x.layout != torch.strided else f"{x.dtype} of shape {tuple(x.shape)}"
         raise InputError("x", f"must be a dense floating-point matrix (N, D) (got {kind}); try x.to_dense().float()")
+    if x.dtype != torch.float32:  # what encoders are initialized in
+        data = copy.copy(data)
+        data.x = x = x.to(torch.float32)
     bad = (~x.isfinite().all(dim=1)).nonzero().view(-1)
     if bad.numel():
         found = f"{'NaN' if bool(x[bad[0]].isnan().any()) else 'infinity'} in row {int(bad[0])}"
         raise InputError("data", f"must have finite features 'x' (got {found}); fill it in or drop the node")
     check_edges(edge_index, num_nodes(data))
     if data.get("edge_weight") is not None:
-        _check_weights(data.edge_weight)
+        check_weights(data.edge_weight)
     return data
-
-
-def _check_weights(weights: Tensor, *, least: float = -math.inf) -> None:
-    """Refuse edge weights that are not finite, or below the least value, and name the first edge."""
-    bad = (~(weights.isfinite() & (weights >= least))).nonzero()
-    if len(bad):
-        edge, rule = int(bad[0, 0]), "finite" if least < 0 else "finite and not negative for an encoder that normalizes"
-        found = f"got {float(weights.flatten()[edge]):g} at edge {edge}"
-        raise InputError("edge_weight", f"must be {rule} ({found}); drop the edge, or take another encoder")

@@ -7,6 +7,8 @@ wider with autocast off, and return the precision of ``x``.
 from __future__ import annotations
 
 from relgraph.similarity.checks import check_shrinkage as check_shrinkage
+from relgraph.similarity.checks import is_rounding as is_rounding
+from relgraph.similarity.checks import rounding_steps as rounding_steps
 from relgraph.similarity.distances import euclidean_distance as euclidean_distance
 from relgraph.similarity.distances import l1_distance as l1_distance
 from relgraph.similarity.distances import linf_distance as linf_distance

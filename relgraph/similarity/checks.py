@@ -49,6 +49,45 @@ def wide(dtype: torch.dtype) -> torch.dtype:
     return torch.promote_types(dtype, torch.float32)
 
 
+def is_rounding(offset: Tensor, rows: Tensor, dtype: torch.dtype, factor: float = 4.0) -> bool:
+    r"""Whether rows ``(N, F)`` differ from one vector, by ``offset`` ``(N, F)``, by no more than rounding.
+
+    .. math:: \lVert (|o| - (\epsilon - \epsilon_w) \, |r|)_+ \rVert \le c \, \epsilon_w \lVert r \rVert
+
+    The errors of a computation are those of its precision, :math:`\epsilon_w` of float32 or wider (:func:`wide`), and
+    grow with the size of the rows, times a factor ``c``. In half precision each number has been rounded once more when
+    it was stored, by no more than one step to either side, :math:`\epsilon` of its own size; that is far more than the
+    first, and a space whose mean is large has few steps: what differs by more than one is no rounding.
+
+    Args:
+        offset: Rows minus their center, in float64.
+        rows: The rows, in float64.
+        dtype: Type in which they were given.
+        factor: ``c``.
+
+    Example:
+        >>> rows = torch.tensor([[40.0], [40.25], [41.5]])  # a step of bfloat16 is 0.25 here
+        >>> [is_rounding(some - 40, some, torch.bfloat16) for some in (rows[:2], rows)]
+        [True, False]
+        >>> is_rounding(rows[:2] - 40, rows[:2], torch.float32)
+        False
+    """
+    computed, stored = rounding_steps(dtype)
+    beyond = (offset.abs() - stored * rows.abs()).clamp(min=0)
+    return bool(beyond.norm() <= factor * computed * rows.norm())
+
+
+def rounding_steps(dtype: torch.dtype) -> tuple[float, float]:
+    """The step from 1 to the next number in the precision of computing, and what a step of this type is longer.
+
+    Example:
+        >>> rounding_steps(torch.float32)[1], rounding_steps(torch.bfloat16)[1] > 0.0078
+        (0.0, True)
+    """
+    computed = torch.finfo(wide(dtype)).eps
+    return computed, torch.finfo(dtype).eps - computed
+
+
 def exact(device: torch.device) -> torch.dtype:
     """The widest precision of a device: float64, but float32 on Apple's GPUs."""
     return torch.float32 if device.type == "mps" else torch.float64

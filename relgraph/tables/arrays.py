@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from relgraph.arrays import torch_type
 from relgraph.errors import DataError, InputError, import_extra
 from relgraph.tables.ids import Ids, comparable_ids, read_ids
 
@@ -25,7 +26,7 @@ class ArrayTable:
         raw_ids: Ids as they were given ``(N,)``; ``None`` for the row numbers.
         argument: ``"source"`` or ``"target"``, for errors.
         name: What the table is called.
-        dtype: Type of the vectors.
+        dtype: Type of the vectors; they are read in the one that torch has for it.
     """
 
     key = "id"
@@ -37,7 +38,8 @@ class ArrayTable:
         if len(vectors.shape) != 2 or dtype.kind != "f" or 0 in vectors.shape:
             got = f"{dtype} of shape {tuple(vectors.shape)} in {name}"
             raise InputError(argument, f"must be a matrix of floating-point numbers with rows (got {got}); convert it")
-        self._vectors, self._raw, self.argument, self.name, self.dtype = vectors, raw_ids, argument, name, dtype
+        self._vectors, self._raw, self.argument, self.name = vectors, raw_ids, argument, name
+        self.dtype = torch_type(dtype)
         if raw_ids is not None and raw_ids.shape != (len(self),):
             raise InputError(argument, f"must have one id per row, {len(self)} (got {raw_ids.shape} in {name})")
 
@@ -77,12 +79,12 @@ class ArrayTable:
     def blocks(self, start: int = 0, only: NDArray[np.int64] | None = None) -> Iterator[tuple[int, NDArray[Any]]]:
         """Rows from ``start`` on in blocks, each with the number of its first row; ``only`` is ignored."""
         for first in range(start, len(self), BLOCK):
-            yield first, np.ascontiguousarray(self._vectors[first : min(first + BLOCK, len(self))])
+            yield first, np.ascontiguousarray(self._vectors[first : min(first + BLOCK, len(self))], self.dtype)
 
     def take(self, rows: NDArray[np.int64]) -> NDArray[Any]:
         """Some rows, in the order asked for."""
         if isinstance(self._vectors, np.ndarray):
-            return np.asarray(self._vectors[rows])
+            return np.asarray(self._vectors[rows], self.dtype)
         return taken(self, rows)
 
 

@@ -15,7 +15,7 @@ from relgraph.io import PathLike
 from relgraph.measures import Pairwise, pairwise
 from relgraph.measures.compare import PERMUTATIONS, Nulls, resolve_measures
 from relgraph.tables.ids import check_unique, matching_rows
-from relgraph.tables.reading import Table, open_table
+from relgraph.tables.reading import Table, open_table, unequal_rows
 from relgraph.tables.sample import finite_rows
 
 
@@ -79,7 +79,7 @@ def _read(tables: Sequence[Table]) -> list[Tensor]:
     """The rows that all tables have, in the order of the first one."""
     first = tables[0]
     for table in tables[1:]:
-        if first.numbered and table.numbered and len(table) != len(first):
+        if unequal_rows(first, table):
             rule = f"must have as many rows as {first.name}, {len(first)}, because neither has ids"
             hint = "save the ids beside it in NAME.ids.npy"
             raise InputError(table.argument, f"{rule} (got {len(table)}); {hint}")

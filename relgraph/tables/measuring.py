@@ -17,7 +17,7 @@ from relgraph.maps.scarcity import scarcity
 from relgraph.measures import retrieval
 from relgraph.registry import MAPS
 from relgraph.tables.ids import shown
-from relgraph.tables.reading import Table
+from relgraph.tables.reading import Table, unequal_rows
 from relgraph.tables.report import Figure, TableReport, judge
 from relgraph.tables.sample import FEWEST_HELD_OUT, Sample
 
@@ -95,6 +95,11 @@ def build_report(
         misfits=len(bad),
     )
     notes = [note for table, rows in ((source, sample.x), (target, sample.y)) if (note := _constant(table, rows))]
+    if unequal_rows(source, target):
+        counts = f"{len(source):,} and {len(target):,}"
+        notes.append(
+            f"neither table has ids: the first {sample.common:,} rows of both were paired by number, of {counts}"
+        )
     if not calibrated:
         notes.append("too few rows are held out to calibrate trust, which is not a number then")
     return TableReport(

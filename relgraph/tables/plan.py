@@ -17,6 +17,7 @@ from relgraph.errors import InputError
 from relgraph.io import PathLike, check_not_read, digest
 from relgraph.maps import MatchedAnchors, fit_map, fold_translation
 from relgraph.registry import MAPS
+from relgraph.tables.ids import shown
 from relgraph.tables.measuring import HeldOut, build_report
 from relgraph.tables.reading import Table, open_table, read_files
 from relgraph.tables.sample import Sample, refuse_row
@@ -99,7 +100,20 @@ class TablePlan:
                     bad = low + int((~block[part].isfinite()).any(dim=1).nonzero()[0])
                     refuse_row(self._source, rows[bad], self._source.id_of(first + bad))
                 vectors[part], trust[part] = self._map(block[part])
+                # float32, because a sum in half precision is soon infinite.
+                if not vectors[part].sum(dtype=torch.float32).isfinite() and not vectors[part].isfinite().all():
+                    bad = low + int((~vectors[part].isfinite()).any(dim=1).nonzero()[0])
+                    self._refuse_result(self._source.id_of(first + bad))
         return out
+
+    def _refuse_result(self, one: Any) -> None:
+        """Raise the error for the row with this id, which is mapped to numbers that the target's type cannot hold."""
+        largest = f"{self._target.dtype}, whose largest number is {float(np.finfo(self._target.dtype).max):.5g}"
+        raise InputError(
+            self._target.argument,
+            f"must be of a type that holds the translated rows (got {largest}, too small for the row with id "
+            f"{shown(one)} of {self._source.name}); save {self._target.name} in a wider type, or drop the row",
+        )
 
     def write(self, progress: Progress | None = None) -> None:
         """Translate all rows and write them to ``out``; see :func:`relgraph.translate_table`."""

@@ -32,7 +32,8 @@ def open_table(path: PathLike, argument: str = "source", key: str | None = None)
     """Open a table: ids, and vectors of floating-point numbers.
 
     * Parquet, Arrow and Feather: an id column (``key``), and vectors in one column of lists or one column a dimension.
-    * npy: a matrix; ids in ``NAME.ids.npy`` or ``NAME.ids.txt`` (one a line) beside it, else the row numbers.
+    * npy: a matrix; ids in ``NAME.ids.npy`` or ``NAME.ids.txt`` (one a line) beside it, else the row numbers;
+      in any byte order, and long doubles as float64.
     * safetensors: one matrix; ids in a tensor ``ids``, else as of npy.
     * word2vec, as text (``.txt``, ``.vec``) or binary (``.bin``): the words are the ids.
 
@@ -49,3 +50,12 @@ def open_table(path: PathLike, argument: str = "source", key: str | None = None)
     table = ArrowTable(found, argument, key) if found.suffix in ARROW else _ARRAYS[found.suffix](found, argument)
     table.stamp = (found.stat().st_size, found.stat().st_mtime_ns)
     return table
+
+
+def unequal_rows(first: Table, second: Table) -> bool:
+    """Whether two tables without ids, whose rows are paired by their numbers, have different numbers of rows.
+
+    The rows of a translation may have more rows behind them, which are new, and it is noted; rows that are compared
+    must be the same, and others are refused.
+    """
+    return first.numbered and second.numbered and len(first) != len(second)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from relgraph.anchors.values import AnchorSet
-from relgraph.errors import InputError
+from relgraph.errors import InputError, whole_number
 from relgraph.io import PathLike
 from relgraph.tables.ids import Ids, check_unique, comparable_ids, matching_rows, read_ids, shown
 from relgraph.tables.reading import Table
@@ -75,7 +75,7 @@ class Sample:
 
 def _drawn(common: int, count: int | None, cheap: NDArray[np.int64]) -> NDArray[np.int64]:
     """Which of the common ids are anchors, of those that can be read quickly if these are enough."""
-    if count is not None and not 1 <= count <= common:
+    if count is not None and not 1 <= (count := whole_number("anchors", count)) <= common:
         raise InputError("anchors", f"must be from 1 to the {common} ids that both tables have (got {count}); lower it")
     wanted = min(common, SAMPLE) if count is None else count
     return np.sort(np.random.default_rng(0).choice(cheap if len(cheap) >= wanted else common, wanted, replace=False))

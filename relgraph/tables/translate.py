@@ -44,8 +44,8 @@ def translate_table(
         What was measured before anything was written.
 
     Raises:
-        InputError: If the tables have no common id, a repeated id, a row that is not finite, vectors of integers, or
-            ids of different kinds.
+        InputError: If the tables have no common id, a repeated id, a row that is not finite, vectors of integers, ids
+            of different kinds, or a row whose translation is too large for the type of the target; nothing is written.
         DataError: If a file is missing, damaged or cannot be written, or a package that reads it is missing.
 
     Example:

@@ -74,7 +74,7 @@ def write_table(
 
     Raises:
         DataError: If a file cannot be written.
-        InputError: If a row of the source is no vector of finite numbers; nothing is left behind.
+        InputError: If a row or its translation is no vector of finite numbers; nothing is left behind.
     """
     folder, tell = partial_folder(path), progress or (lambda *_: None)
     try:
@@ -104,12 +104,12 @@ def _translated(
 ) -> tuple[NDArray[Any], NDArray[np.float32]]:
     """Vectors and trust of all rows, in memory-mapped files; goes on where an earlier process stopped."""
     record, count = folder / "progress.json", len(source)
-    done = _rows_done(record, plan)
+    kinds = {"vectors": (target.dtype, (count, target.width)), "trust": (np.dtype(np.float32), (count, 3))}
+    done = _rows_done(record, plan, [folder / f"{name}.npy" for name in kinds])
     if done is None:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
     mode: Any = "w+" if done is None else "r+"
-    kinds = {"vectors": (target.dtype, (count, target.width)), "trust": (np.dtype(np.float32), (count, 3))}
     files = {name: np.lib.format.open_memmap(folder / f"{name}.npy", mode, *kind) for name, kind in kinds.items()}
     done = saved = done or 0
     _note(record, plan, done)
@@ -144,8 +144,13 @@ def _note(record: Path, plan: str, rows: int) -> None:
     temporary.replace(record)
 
 
-def _rows_done(record: Path, plan: str) -> int | None:
-    """Rows that an earlier process of the same plan wrote; ``None`` if there was none."""
+def _rows_done(record: Path, plan: str, files: Sequence[Path]) -> int | None:
+    """Rows that an earlier process of the same plan wrote to these files; ``None`` if there was none.
+
+    A process that was killed while it moved the files to their places has left some of them there, and not all here.
+    """
+    if not all(file.is_file() for file in files):
+        return None
     with suppress(OSError, ValueError, KeyError, TypeError):
         found = json.loads(record.read_text(encoding="utf-8"))
         same = found["plan"] == plan and found["started"] == int(psutil.boot_time())

@@ -41,7 +41,8 @@ def fit(
     call (20 nodes of each class for training, 30 for validation).
 
     Args:
-        data: A graph with features ``x`` ``(N, D)`` and labels ``y`` ``(N,)``, a set of graphs, or a problem.
+        data: A graph with features ``x`` ``(N, D)`` and labels ``y`` ``(N,)``, a set of graphs, or a problem. Features
+            of another floating-point type are trained on in float32, and the model takes them in any.
         encoder: Name of an encoder, a module from ``(x, edge_index)`` to ``(N, F)`` (a copy of it is trained, and reset
             if it has ``reset_parameters``), or a function that makes one.
         seed: Seed of initialization, dropout and mini-batches. The global generator is left as it was.

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from relgraph.arrays import as_array
 from relgraph.errors import InputError
 from relgraph.io import PathLike, check_not_read
 from relgraph.tables import open_table
@@ -203,7 +204,7 @@ def _is_path(given: Any) -> bool:
 def _table(given: Any, argument: str, key: str | None) -> Table:
     if _is_path(given):
         return open_table(given, argument, key)
-    array = np.asarray(given.detach().cpu() if hasattr(given, "detach") else given)
+    array = as_array(given)
     return ArrayTable(array, None, argument, f"the array '{argument}'", array.dtype)
 
 

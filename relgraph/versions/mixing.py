@@ -6,10 +6,9 @@ import torch
 from torch import nn
 
 from relgraph.anchors.values import AnchorSet, PublishedHead
-from relgraph.errors import InputError
+from relgraph.errors import InputError, require
 from relgraph.maps import convert, fold_translation, translate
-from relgraph.maps.methods import require
-from relgraph.maps.modules import frozen_linear
+from relgraph.maps.modules import FittedLinear, frozen_linear
 
 
 @torch.no_grad()
@@ -65,4 +64,4 @@ def mixed_head(
     weight, bias = (
         (getattr(converted, name) + getattr(rotated, name).to(converted.bias)) / 2 for name in ("weight", "bias")
     )
-    return frozen_linear(nn.Linear, weight, bias).eval()
+    return frozen_linear(FittedLinear, weight, bias).eval()

@@ -12,11 +12,11 @@ from torch import Tensor
 from relgraph.anchors.matching import GraphGrownWarning, shared_ids
 from relgraph.anchors.values import AnchorSet, PublishedHead
 from relgraph.diagnosis import distances_to_anchors
-from relgraph.errors import InputError
+from relgraph.errors import InputError, require
 from relgraph.fingerprints import compare_fingerprints
 from relgraph.maps import MatchedAnchors, NoCorrespondenceWarning, convert, expected_fidelity
 from relgraph.maps.expected import left_out_outputs
-from relgraph.maps.methods import estimator_for, require
+from relgraph.maps.methods import estimator_for
 from relgraph.versions.adjustment import adjust_priors, blend, smooth
 from relgraph.versions.agreement import neighbor_agreement
 from relgraph.versions.expectation import Expectation

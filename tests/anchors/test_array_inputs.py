@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch_geometric.data import Data
@@ -83,3 +84,40 @@ def test_nodes_to_choose_among_by_the_name_of_a_mask() -> None:
         rg.AddAnchors(5, among="train")(data)
     by_array = rg.AddAnchors(5, "kmeans", features=Z.numpy())(data)
     assert torch.equal(rg.anchor_index(by_array), rg.anchor_index(rg.AddAnchors(5, "kmeans", features=Z)(data)))
+
+
+FORMS = {
+    "frame": lambda x: pd.DataFrame(x),
+    "frame in half": lambda x: pd.DataFrame(x.astype(np.float32)),
+    "reversed": lambda x: x[::-1].copy()[::-1],
+    "columns first": np.asfortranarray,
+    "other byte order": lambda x: x.astype(x.dtype.newbyteorder()),
+    "long double": lambda x: x.astype(np.longdouble),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_of_numbers_is_taken(form: str) -> None:
+    given = FORMS[form](Z.numpy())
+    plain = torch.from_numpy(np.array(given, dtype=np.float32 if form == "frame in half" else np.float64))
+    rows = torch.arange(30)
+    found, expected = (AnchorSet.from_rows(one, rows) for one in (given, plain))
+    assert torch.equal(found.values, expected.values)
+    torch.testing.assert_close(found.center, expected.center)  # sums in another order of memory round otherwise
+    same(AnchorSet(rows, given[:30], np.asarray(given)[0]), AnchorSet(rows, plain[:30], plain[0]))
+    chosen = [rg.select_anchors(one, 5, "kmeans", generator=torch.Generator()) for one in (given, plain)]
+    assert torch.equal(*chosen)
+    assert linear_cka(given, plain) == pytest.approx(1)
+    assert rg.retrieval(given, plain, truth=torch.arange(40)).mrr == 1
+    before = np.array(given)
+    assert np.array_equal(np.array(given), before)
+
+
+def test_ids_of_the_other_byte_order_are_the_same_ids() -> None:
+    ids = np.arange(40) + 2**40
+    same(AnchorSet.from_rows(Z, range(9), ids=ids.astype(">i8")), AnchorSet.from_rows(Z, range(9), ids=ids))
+
+
+def test_text_is_no_number() -> None:
+    with pytest.raises(InputError, match="'z' must be a tensor, or an array or list of numbers .got DataFrame"):
+        AnchorSet.from_rows(pd.DataFrame({"a": ["x", "y"]}), [0])

@@ -56,6 +56,33 @@ def test_every_way_to_make_a_space_takes_them() -> None:
         assert (piece.version, piece.time, piece.datetime) == ("v7", "2026-03-01T12:00:00+00:00", NOON)
 
 
+def test_a_piece_does_not_change_with_what_it_was_made_of() -> None:
+    ids, rows, center, weights = torch.arange(4), normal(4, 3), normal(3, seed=1), torch.full((4,), 0.25)
+    weights = weights.double()
+    made = [
+        AnchorSet(ids, rows, center, weights=weights),
+        AnchorSet(ids, rows.numpy(), center.numpy()),
+        PublishedHead(ids, rows, center),
+    ]
+    copies = [one.to(rows.dtype) for one in made] + [one.take(ids) for one in made]
+    for one in (ids, rows, center, weights):
+        one.zero_()
+    for one in (*made, *copies):
+        assert one.ids.tolist() == [0, 1, 2, 3]
+        assert torch.equal(one.values, normal(4, 3)) and torch.equal(one.mean, normal(3, seed=1))
+    assert bool((made[0].weights == 0.25).all())
+    for one in made:
+        one.values.zero_()
+    assert all(torch.equal(one.values, normal(4, 3)) for one in copies)
+
+
+def test_parts_of_one_tensor_make_a_piece_that_can_be_saved(tmp_path: Path) -> None:
+    z = normal(4, 3)
+    for made in (AnchorSet(torch.arange(3), z[:3], z[0]), PublishedHead(torch.arange(3), z[:3], z[0])):
+        made.save(tmp_path / "piece")
+        assert torch.equal(type(made).load(tmp_path / "piece").mean, z[0])
+
+
 @given(st.datetimes(timezones=st.none() | st.timezones()), st.booleans())
 def test_a_datetime_comes_back(time: dt.datetime, as_text: bool) -> None:
     time = time.replace(fold=0)

@@ -57,7 +57,7 @@ def test_pagerank_prefers_heavy_edges_and_refuses_negative_ones() -> None:
     plain = Data(edge_index=edge_index, num_nodes=3)
     assert select_anchors(plain, 1, "pagerank").item() == 1  # ties by the lowest id
     data.edge_weight = -weight
-    with pytest.raises(InputError, match="must not be negative"):
+    with pytest.raises(InputError, match="'edge_weight' must be finite and not negative for PageRank .got"):
         select_anchors(data, 1, "pagerank")
 
 

@@ -14,6 +14,7 @@ from torch_geometric.utils import to_dense_adj
 
 from relgraph.anchors import choose_weighted, propagated_features, select_anchors
 from relgraph.anchors.coverage import farthest_point, kmeans_medoids, shares
+from relgraph.errors import InputError
 from relgraph.registry import STRATEGIES
 from tests.anchors.small import graph, seeded
 
@@ -215,3 +216,13 @@ def test_strategies_that_measure_no_distances_have_no_weights() -> None:
     for name, entry in STRATEGIES.items():
         weights = choose_weighted(graph(), 4, name, generator=seeded())[1]
         assert (weights is None) == (not entry.traits.get("points")), name
+
+
+@pytest.mark.parametrize("strategy", ["kmeans", "farthest-point"])
+@pytest.mark.parametrize(("weight", "shown"), [(-2.0, "-2"), (float("nan"), "nan")])
+def test_weights_that_no_propagation_has_are_refused_by_name(strategy: str, weight: float, shown: str) -> None:
+    edge_index = torch.tensor([[0, 1], [1, 2]])
+    data = Data(x=torch.eye(3), edge_index=edge_index, edge_weight=torch.tensor([1.0, weight]))
+    with pytest.raises(InputError, match=rf"'edge_weight' must be .*propagated features .got {shown} at edge 1"):
+        choose_weighted(data, 2, strategy)
+    assert len(choose_weighted(data, 2, strategy, features="input")[0]) == 2

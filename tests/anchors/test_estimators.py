@@ -132,3 +132,11 @@ def test_what_is_no_fitted_estimator_is_refused() -> None:
 def test_scikit_learn_is_imported_where_it_is_used() -> None:
     code = "import sys, relgraph.anchors.estimators; sys.exit('sklearn' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_an_estimator_is_published_on_anchors_in_half_precision(dtype: torch.dtype) -> None:
+    fitted, anchors = LogisticRegression().fit(Z.numpy(), MANY), space(Z, 40).to(dtype)
+    there, exact = publish(fitted, anchors), publish(fitted, space(Z, 40))
+    assert there.outputs.dtype == dtype
+    torch.testing.assert_close(there.outputs.double(), exact.outputs, rtol=0.05, atol=0.05)

@@ -110,3 +110,13 @@ def test_a_saved_head_is_read_back_bit_for_bit(tmp_path: Path) -> None:
     (tmp_path / "head").write_bytes((tmp_path / "head").read_bytes()[:-1])
     with pytest.raises(DataError, match="damaged"):
         PublishedHead.load(tmp_path / "head")
+
+
+def test_arguments_of_another_type_or_width_are_one_sentence() -> None:
+    z = normal(20, 5)
+    anchors = space(z, 8)
+    with pytest.raises(InputError, match="'anchors' must be an AnchorSet .got Tensor.; make one with"):
+        publish(head(5, 3), z)  # type: ignore[arg-type]
+    curved = nn.Sequential(head(5, 3), nn.ReLU())
+    with pytest.raises(InputError, match="'embeddings' must be 5 wide, as the anchors .got 4"):
+        publish(curved, anchors, embeddings=z[:, :4])

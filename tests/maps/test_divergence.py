@@ -101,7 +101,7 @@ def test_it_is_more_faithful_than_least_squares_for_large_logits() -> None:
         return float((module(z[200:]).argmax(1) == logits[200:].argmax(1)).double().mean())
 
     layer = convert(source, there, "kl")
-    assert type(layer) is nn.Linear
+    assert isinstance(layer, nn.Linear)
     assert fidelity(layer) > fidelity(convert(source, there, "ridge")) + 0.04
 
 

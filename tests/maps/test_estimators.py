@@ -142,8 +142,31 @@ def test_the_result_is_frozen_in_the_type_of_the_source(name: str, dtype: torch.
     assert outputs.dtype == dtype and outputs.shape == (200, 4) and outputs.isfinite().all()
     assert module(z[:0].to(dtype)).shape == (0, 4)
     assert not module.training and not any(part.requires_grad for part in module.parameters())
-    assert not ENTRIES[name].linear or type(module) is nn.Linear
+    assert not ENTRIES[name].linear or isinstance(module, nn.Linear)
     torch.testing.assert_close(outputs.double(), convert(source, there, name)(z), rtol=1e-3, atol=1e-3)
+
+
+@EVERY_CONVERSION
+def test_rows_of_every_type_give_outputs_in_their_type_and_integers_in_that_of_the_map(name: str) -> None:
+    z, source, there = two_runs(40)
+    source = source.to(torch.float32)
+    module = convert(source, there, name)
+    wanted = module(z.float())
+    for dtype, tolerance in ((F64, 1e-4), (torch.bfloat16, 0.3), (torch.float16, 0.05)):
+        found = module(z.to(dtype))
+        assert found.dtype == dtype
+        torch.testing.assert_close(found.float(), wanted, rtol=tolerance, atol=tolerance)
+    whole = (10 * z[:3]).to(torch.int8)
+    assert torch.equal(module(whole), module(whole.float()).to(module(whole).dtype))
+    assert module(whole).is_floating_point()
+
+
+@EVERY_TRANSLATION
+def test_integer_rows_are_translated_in_the_type_of_the_map(name: str) -> None:
+    z, source, _ = two_runs(40)
+    module = translate(source, source, name)
+    whole = (10 * z[:3]).to(torch.int8)
+    torch.testing.assert_close(module(whole), module(whole.double()))
 
 
 @EVERY_CONVERSION

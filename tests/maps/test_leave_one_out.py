@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from fractions import Fraction
+
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -123,4 +126,7 @@ def test_shrinkage_is_checked() -> None:
         with pytest.raises(InputError, match="'shrinkage' must be a number of at least 0, or 'loo' .got"):
             check_shrinkage(wrong)  # type: ignore[arg-type]
     a, b = normal(30, 3), normal(30, 1, seed=1)
+    for number in (np.float32(0.25), np.float64(0.25), np.float16(0.25), Fraction(1, 4)):
+        assert resolve_shrinkage(a, b, number) == 0.25  # type: ignore[arg-type]
+    assert resolve_shrinkage(a, b, np.int64(2)) == 2.0
     assert resolve_shrinkage(a, b, 0) == 0.0 and resolve_shrinkage(a, b, "loo") == choose_shrinkage(a, b)

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import warnings
+
 import pytest
 import torch
 from torch import nn
 
+import relgraph as rg
 from relgraph.anchors import AnchorSet, PublishedHead
 from relgraph.maps import AffineMap, MatchedAnchors
 from relgraph.maps.matched import centered
@@ -78,3 +81,37 @@ def test_offsets_that_are_rounding_errors_are_zero(value: float) -> None:
     z[::2] = torch.nextafter(z[::2], torch.tensor(torch.inf))
     assert not centered(space(z, 10), torch.arange(10)).any()
     assert centered(space(z + torch.arange(30)[:, None] * value * 1e-4, 10), torch.arange(10)).any()
+
+
+HALF = [(torch.bfloat16, 40.0), (torch.float16, 300.0)]
+
+
+@pytest.mark.parametrize(("dtype", "value"), HALF)
+def test_a_constant_space_in_half_precision_has_no_offsets(dtype: torch.dtype, value: float) -> None:
+    z = torch.full((30, 3), value).to(dtype)
+    z[::2] = torch.nextafter(z[::2], torch.tensor(torch.inf, dtype=dtype))
+    assert not centered(space(z, 10), torch.arange(10)).any()
+    exact = value * (1 + torch.arange(8) / 7) * torch.ones(30, 1)  # computed in float32, and rounded twice
+    noisy = (exact * (1 + 1e-7 * normal(30, 8).float())).to(dtype)
+    assert not centered(space(noisy, 10), torch.arange(10)).any()
+    assert not centered(space(exact, 10).to(dtype), torch.arange(10)).any()
+
+
+@pytest.mark.parametrize(("dtype", "value"), HALF)
+@pytest.mark.parametrize("size", [1.0, 0.3])
+def test_a_space_around_a_large_mean_is_one_in_half_precision_too(
+    dtype: torch.dtype, value: float, size: float
+) -> None:
+    z = normal(500, 8).float()
+    outputs = z @ normal(8, 4, seed=1).float()
+    ids, rows = torch.arange(200), (z * size + value).to(dtype)
+    there = PublishedHead(ids, outputs[ids], outputs.mean(0))
+    found = {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for kind in (dtype, torch.float32):
+            made = rg.convert(AnchorSet.from_rows(rows.to(kind), ids), there)(rows.to(kind))
+            found[kind] = float((made.argmax(1) == outputs.argmax(1)).float().mean())
+            about = rg.diagnose(AnchorSet.from_rows(rows.to(kind), ids), head=there, embeddings=rows.to(kind))
+            assert about.effective_rank > 7.5 and (size < 1 or about.mean_distance is not None)
+    assert found[dtype] > found[torch.float32] - 0.2 and found[dtype] > 0.6

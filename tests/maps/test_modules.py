@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch_geometric.nn import GCNConv
 
 from relgraph.errors import InputError
-from relgraph.maps import AffineMap, KernelMap, MatchedAnchors, TranslatedHead
+from relgraph.maps import AffineMap, KernelMap, MatchedAnchors, TranslatedHead, translate
 from relgraph.maps.kernel import kernel_ridge
 from relgraph.maps.modules import similarities
 from tests.spaces import F64, normal, space
@@ -76,3 +76,22 @@ def test_a_translated_head_names_the_further_arguments_of_its_head() -> None:
 
 def test_a_translated_head_uses_the_type_of_its_head() -> None:
     assert TranslatedHead(nn.Identity(), nn.Linear(4, 3).double())(torch.zeros(5, 4)).dtype == F64
+
+
+@pytest.mark.parametrize("method", ["ridge", "procrustes", "orthogonal", "kernel-ridge"])
+@pytest.mark.filterwarnings("ignore::relgraph.maps.FewAnchorsWarning")
+def test_a_map_shares_no_memory_with_the_spaces_it_was_made_of(method: str) -> None:
+    a, b = space(normal(20, 3), 20), space(normal(20, 3, seed=1), 20)
+    tensors = [one for piece in (a, b) for one in (piece.ids, piece.values, piece.mean, piece.weights)]
+    before = [one.clone() for one in tensors]
+    for one in translate(a, b, method).buffers():
+        one.zero_()
+    assert all(torch.equal(one, was) for one, was in zip(tensors, before, strict=True))
+
+
+def test_buffers_are_copies() -> None:
+    x = normal(3, 3)
+    made = [AffineMap(x, x[0], x[1]), KernelMap(x[0], x, x, x[1], "rbf")]
+    kept = [one(normal(2, 3, seed=1)) for one in made]
+    x.zero_()
+    assert all(torch.equal(one(normal(2, 3, seed=1)), was) for one, was in zip(made, kept, strict=True))

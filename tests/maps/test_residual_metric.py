@@ -1,13 +1,14 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 import relgraph as rg
 from relgraph.errors import InputError
-from relgraph.maps import FewAnchorsWarning, MatchedAnchors, choose_shrinkage, residual_metric
-from relgraph.maps.residual_metric import inverse_root, left_out_residuals
+from relgraph.maps import SHRINKAGES, FewAnchorsWarning, MatchedAnchors, choose_shrinkage, residual_metric
+from relgraph.maps.residual_metric import choose_metric_shrinkage, inverse_root, left_out_residuals
 from relgraph.registry import MAPS
 from tests.spaces import F64, normal, slow_ridge, slow_weights, space, two_spaces, weighted
 
@@ -75,13 +76,47 @@ def test_identical_spaces_and_directions_without_errors_give_finite_weights() ->
 
 @pytest.mark.parametrize(
     ("change", "words"),
-    [({"shrinkage": -1.0}, "'shrinkage'"), ({"method": "kl"}, "'method'"), ({"source": torch.eye(2)}, "AnchorSet")],
+    [
+        ({"shrinkage": -1.0}, "'shrinkage'"),
+        ({"shrinkage": "best"}, "'shrinkage' must be a number .*'best'"),
+        ({"method": "kl"}, "'method'"),
+        ({"source": torch.eye(2)}, "AnchorSet"),
+    ],
 )
 def test_wrong_input_is_one_sentence(change: dict[str, object], words: str) -> None:
     z, y = two_spaces()
     given: dict[str, object] = {"source": space(z, 40), "target": space(y, 40)} | change
     with pytest.raises(InputError, match=words):
         residual_metric(**given)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("count", [6, 12, 200])
+def test_the_shrinkage_of_left_out_residuals_is_that_of_the_definition(count: int) -> None:
+    residuals = normal(count, 5) * torch.tensor([0.1, 1, 1, 2, 5.0])
+    variance = residuals.square().sum() / count / 5
+    found = {}
+    for shrinkage in SHRINKAGES:
+        total = 0.0
+        for row in range(count):
+            others = residuals[torch.arange(count) != row]
+            covariance = others.mT @ others / (count - 1) + shrinkage * variance * torch.eye(5)
+            total += float(
+                torch.distributions.MultivariateNormal(torch.zeros(5, dtype=F64), covariance).log_prob(residuals[row])
+            )
+        found[shrinkage] = total
+    assert choose_metric_shrinkage(residuals) == max(found, key=lambda one: found[one])
+
+
+def test_the_shrinkage_may_be_left_out_or_any_number() -> None:
+    z, y = two_spaces()
+    spaces = space(z, 40), space(y, 40)
+    chosen = choose_metric_shrinkage(left_out_residuals(MatchedAnchors.match(*spaces)))
+    found, expected = residual_metric(*spaces, shrinkage="loo"), residual_metric(*spaces, shrinkage=chosen)
+    assert torch.equal(found(z, y), expected(z, y))
+    number = residual_metric(*spaces, shrinkage=np.float32(0.5))  # type: ignore[arg-type]
+    assert torch.equal(number(z, y), residual_metric(*spaces, shrinkage=0.5)(z, y))
+    same = residual_metric(spaces[0], spaces[0], shrinkage="loo")
+    assert bool(same(z, z).isfinite().all())
 
 
 def test_two_anchors_are_too_few() -> None:

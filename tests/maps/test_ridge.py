@@ -118,7 +118,7 @@ def test_float64_keeps_single_precision_accurate_far_from_the_origin() -> None:
 def test_a_conversion_is_a_frozen_linear_layer_in_the_type_of_the_source() -> None:
     there = publish(head(5, 3), space(normal(30, 5), 20))
     layer = convert(space(normal(30, 4), 20).to(torch.float32), there, "ridge")
-    assert type(layer) is nn.Linear and not layer.training
+    assert isinstance(layer, nn.Linear) and not layer.training
     assert layer.weight.shape == (3, 4) and layer.weight.dtype == layer.bias.dtype == torch.float32
     assert not any(parameter.requires_grad for parameter in layer.parameters())
 

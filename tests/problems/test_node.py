@@ -17,6 +17,7 @@ from relgraph.nn.encoders import GCNEncoder
 from relgraph.nn.model import Model, RelativeModel
 from relgraph.problems import make_problem
 from relgraph.problems.node import NodeProblem
+from relgraph.registry import ENCODERS
 from relgraph.training import TrainSettings
 from tests.handmade import molecules
 from tests.training.graphs import clusters
@@ -62,6 +63,25 @@ def test_a_seed_determines_the_model_and_leaves_the_global_generator(problem: No
     assert torch.equal(before, torch.get_rng_state())
     states = [torch.cat([value.view(-1) for value in model.state_dict().values()]) for model in (one, same, other)]
     assert torch.equal(states[0], states[1]) and not torch.equal(states[0], states[2])
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("name", ENCODERS)
+def test_features_of_another_floating_point_type_are_trained_on_in_float32(name: str, dtype: torch.dtype) -> None:
+    given = graph(weighted=True)
+    given.x = given.x.to(dtype)
+    given.edge_weight = given.edge_weight.to(torch.float64 if dtype == torch.float64 else torch.float16)
+    plain = given.clone()
+    plain.x, plain.edge_weight = given.x.float(), given.edge_weight.float()
+    one, other = (rg.fit(data, name, epochs=2, hidden_channels=8) for data in (given, plain))
+    assert given.x.dtype == dtype  # the graph itself is not changed
+    assert torch.equal(one.embed(given), other.embed(plain)) and torch.equal(one.predict(given), other.predict(plain))
+    assert one.embed(given).dtype == torch.float32
+
+
+def test_float32_features_are_those_of_the_graph(problem: NodeProblem) -> None:
+    data = graph()
+    assert NodeProblem(data).data.x is data.x
 
 
 @pytest.mark.parametrize("weighted", [False, True])

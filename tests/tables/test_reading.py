@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+import relgraph as rg
 from relgraph.errors import DataError, InputError
 from relgraph.tables import arrays, arrow, open_table
 from tests.tables.small import save, two_tables
@@ -38,6 +39,22 @@ def test_every_kind_has_the_same_rows_in_every_block_size(
         found = list(table.blocks(start))
         assert [first for first, _ in found] == [first for first in starts if first >= start]
         assert np.allclose(np.concatenate([rows for _, rows in found]), X[start:], atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", [">f2", ">f4", ">f8", np.longdouble])
+def test_arrays_of_types_that_torch_lacks_are_read_in_the_nearest(
+    kind: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(arrays, "BLOCK", 100)
+    source, target = (save(tmp_path / f"{n}.npy", None, v.astype(kind)) for n, v in (("new", X), ("old", Y)))
+    table = open_table(source)
+    native = np.dtype(np.float64 if kind is np.longdouble else kind.replace(">", "="))
+    assert table.dtype == native and table.take(np.arange(3)).dtype == native
+    assert np.array_equal(np.concatenate([rows for _, rows in table.blocks()]), X.astype(native))
+    report = rg.translate_table(source, target, tmp_path / "out.npy")
+    plain = [save(tmp_path / f"{n}-plain.npy", None, v.astype(native)) for n, v in (("new", X), ("old", Y))]
+    assert rg.translate_table(*plain, tmp_path / "wanted.npy").figures == report.figures
+    assert (tmp_path / "out.npy").read_bytes() == (tmp_path / "wanted.npy").read_bytes()
 
 
 @pytest.mark.parametrize("suffix", [".parquet", ".feather"])

@@ -150,6 +150,16 @@ def test_anchors_whose_rows_do_not_fit_are_named(tmp_path: Path) -> None:
     assert len(set(report.suspicious) & large) >= 3 and len(set(report.suspicious) - large) <= 3
 
 
+def test_rows_that_are_paired_by_number_in_tables_of_different_lengths_are_noted(tmp_path: Path) -> None:
+    source, short = save(tmp_path / "new.npy", None, X), save(tmp_path / "old.npy", None, Y[:300])
+    report = rg.translate_table(source, short)
+    (note,) = report.notes
+    assert note == "neither table has ids: the first 300 rows of both were paired by number, of 400 and 300"
+    assert report.common == 300
+    assert not rg.translate_table(source, save(tmp_path / "same.npy", None, Y)).notes
+    assert not rg.translate_table(source, save(tmp_path / "named.npy", range(300), Y[:300])).notes
+
+
 def test_constant_columns_are_noted(tmp_path: Path) -> None:
     x = X.copy()
     x[:, 2] = 5
@@ -176,12 +186,31 @@ def test_a_row_that_is_not_finite_is_named_and_leaves_nothing(tmp_path: Path) ->
         rg.translate_table(source, target)
 
 
+@pytest.mark.parametrize("suffix", [".npy", ".parquet"])
+def test_a_translation_too_large_for_the_type_of_the_target_is_named_and_leaves_nothing(
+    tmp_path: Path, suffix: str
+) -> None:
+    x = X.copy()
+    x[399] *= 1000
+    source = save(tmp_path / "new.npy", None, x)
+    target = save(tmp_path / "old.npy", None, (X[:399] * 1000).astype(np.float16))
+    out = tmp_path / f"out{suffix}"
+    for _ in range(2):
+        with pytest.raises(InputError, match=r"float16, whose largest number is 65504, too small for .* id 399 of"):
+            rg.translate_table(source, target, out)
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["new.npy", "old.npy"]
+    save(target, None, X[:399] * 1000)
+    rg.translate_table(source, target, out)
+    np.testing.assert_allclose(read(out)[1], x * 1000, rtol=1e-3, atol=1)
+
+
 def test_wrong_arguments_are_one_sentence(tmp_path: Path) -> None:
     source, target = tables(tmp_path)
     (tmp_path / "some.txt").write_text("n1\nnobody")
     cases: list[tuple[dict[str, Any], type[Exception], str]] = [
         ({"anchors": 0}, InputError, "'anchors' must be from 1 to the 350 ids"),
         ({"anchors": 351}, InputError, "(got 351)"),
+        ({"anchors": 2.5}, InputError, "'anchors' must be a whole number (got 2.5)"),
         ({"anchors": tmp_path / "none.txt"}, DataError, "must be an .npy file of ids"),
         ({"anchors": tmp_path / "some.txt"}, InputError, "'nobody'"),
         ({"method": "kl"}, InputError, "'method' must be one of ridge, kernel-ridge, procrustes, orthogonal"),

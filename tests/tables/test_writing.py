@@ -66,6 +66,32 @@ def test_killed_and_resumed_is_the_same_to_the_byte(suffix: str, stage: str, row
     assert resumed == 3000 and seen[0][1] == {1250: 1200, 3000: 3000, 50: 0}[rows]
 
 
+@pytest.mark.parametrize("unmoved", ["trust.npy", "vectors.npy"])
+def test_a_process_killed_while_it_moves_its_files_can_be_called_again(
+    unmoved: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, target = (save(tmp_path / f"{name}.npy", range(3000), z) for name, z in (("new", X), ("old", Y)))
+    out = tmp_path / "out.npy"
+    rg.translate_table(source, target, out)
+    wanted = outputs(tmp_path)
+    for path in tmp_path.glob("out*"):
+        path.unlink()
+    move = Path.replace
+
+    def killed(path: Path, place: Path) -> Path:
+        if path.name == unmoved:
+            raise KeyboardInterrupt
+        return move(path, place)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Path, "replace", killed)
+        rg.translate_table(source, target, out)
+    folder = writing.partial_folder(out)
+    assert (folder / "progress.json").is_file() and not out.exists()
+    rg.translate_table(source, target, out)
+    assert outputs(tmp_path) == wanted and not folder.exists()
+
+
 @pytest.mark.usefixtures("small_blocks")
 def test_numbers_of_another_plan_are_not_gone_on_with(tmp_path: Path) -> None:
     source, target = (save(tmp_path / f"{name}.npy", None, z) for name, z in (("new", X), ("old", Y)))

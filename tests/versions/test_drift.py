@@ -46,6 +46,12 @@ def test_files_arrays_and_tensors_give_the_same(tables: Path) -> None:
         np.testing.assert_array_equal(found.ids, np.arange(ROWS))
 
 
+def test_tensors_in_half_precision_are_taken() -> None:
+    half = [run.bfloat16() for run in (*OLD, *NEW)]
+    found, expected = (rg.drift(one[0], one[3], null=one[1:3]) for one in (half, [run.float() for run in half]))
+    np.testing.assert_array_equal(found.movement, expected.movement)
+
+
 def test_rows_are_matched_by_id_and_others_left_out(tmp_path: Path) -> None:
     names = np.array([f"n{row:03d}" for row in range(ROWS)])
     rng, paths = np.random.default_rng(0), []

@@ -51,7 +51,8 @@ def plain_edges(h: Tensor, edge_index: Tensor | None, edge_weight: Tensor | None
 def normalized_edges(h: Tensor, edge_index: Tensor | None, edge_weight: Tensor | None) -> tuple[Tensor, ...]:
     """The edges with loops, and the weights of the symmetrically normalized adjacency."""
     (edge_index,) = plain_edges(h, edge_index, edge_weight)
-    edge_index, weight = gcn_norm(edge_index, edge_weight, h.size(0), dtype=h.dtype)
+    given = None if edge_weight is None else edge_weight.to(h.dtype)
+    edge_index, weight = gcn_norm(edge_index, given, h.size(0), dtype=h.dtype)
     return (edge_index,) if weight is None else (edge_index, weight)
 
 

@@ -43,7 +43,8 @@ def propagation(name: str, data: Data) -> csr_array:
         return csr_array(eye_array(n, dtype=_numpy(data.x[:0]).dtype))
     weight = None
     if name == "normalized":
-        edges, weight = gcn_norm(edges, data.edge_weight if "edge_weight" in data else None, n, dtype=dtype)
+        given = data.edge_weight.to(dtype) if "edge_weight" in data else None
+        edges, weight = gcn_norm(edges, given, n, dtype=dtype)
     elif name == "mean":
         weight = 1 / torch.bincount(edges[1], minlength=n).clamp(min=1)[edges[1]].to(dtype)
     elif name == "sum":
