@@ -11,14 +11,16 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable
+from functools import partial
 
 from benchmarks.common import matrices, node_problem, pair_groups, rows_of, trained_runs
 from benchmarks.ogb.run import INNER, anchors_of, runs_of
-from benchmarks.stitching.tune import FittedBy, fit_of
+from benchmarks.stitching.tune import FittedBy
 from benchmarks.study import Row, Study
+from relgraph.maps.divergence import kl
 
 SEED, PAIR = 1000, 1001
-CONSTANTS = [f"{prior} {inverse}" for prior in ("0.3", "1", "3") for inverse in ("1", "2", "4")]
+CONSTANTS = [(prior, inverse) for prior in (1.0, 4.0, 12.0) for inverse in (1.0, 2.0, 4.0)]
 METHODS = {
     "grid": ("own",),
     "settings": ("ridge", "kl"),
@@ -42,9 +44,9 @@ def measure(cell: Row, options: argparse.Namespace) -> Iterable[Row]:
     rows = problem.validation
     own = sum(problem.task.value(problem.y[rows], run.record(rows)) for run in runs) / len(runs)
     several = cell["part"] == "constants" and cell["method"] == "kl"
-    for constants in CONSTANTS if several else [""]:
-        method = FittedBy(fit_of("kl", constants)) if several else cell["method"]
-        named = dict(zip(("prior_strength", "inverse_temperature"), constants.split(), strict=False))
+    for constants in CONSTANTS if several else [()]:
+        named = dict(zip(("prior_strength", "inverse_temperature"), constants, strict=False))
+        method = FittedBy(partial(kl, **named)) if several else cell["method"]
         for row in rows_of(matrices(method, runs, anchors=anchors, rows=rows), names, pair_groups(names)):
             yield named | row | {"own": own}
 

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from benchmarks import common
 from benchmarks.study import Row, Study
 from relgraph.maps import SHRINKAGES, MatchedAnchors, resolve_shrinkage
-from relgraph.maps.divergence import kl
+from relgraph.maps.divergence import LEAST_PRIOR_STRENGTH, kl
 from relgraph.maps.kernel import kernel_ridge
 from relgraph.maps.ridge import ridge
 from relgraph.stitching import Method, Run, View, cross
@@ -29,7 +29,7 @@ from relgraph.stitching import Method, Run, View, cross
 Fit = Callable[[MatchedAnchors], nn.Module]
 GRID: dict[str, tuple[str, ...]] = {
     "ridge": ("-",),
-    "kl": tuple(f"{strength} {inverse}" for strength in ("0", "10", "30", "100") for inverse in ("1", "2", "4")),
+    "kl": tuple(f"{strength} {inverse}" for strength in ("0", "40", "120", "400") for inverse in ("1", "2", "4")),
     "kernel-ridge": ("1e-05", "0.001", "0.01"),
 }
 CONSTANTS = {"kl": ("strength_per_shrinkage", "inverse_temperature"), "kernel-ridge": ("least_shrinkage",)}
@@ -71,9 +71,11 @@ def fit_of(method: str, constants: str) -> Fit:
 
 
 def kl_with(matched: MatchedAnchors, strength: float, inverse: float) -> nn.Module:
-    """``kl`` with a prior of so many anchors per shrinkage, and of at least one."""
+    """``kl`` with a prior of so many anchors per shrinkage, and of the least strength."""
     shrinkage = resolve_shrinkage(*matched.weighted_rows(), "loo")
-    return kl(matched, shrinkage, prior_strength=max(1.0, strength * shrinkage), inverse_temperature=inverse)
+    return kl(
+        matched, shrinkage, prior_strength=max(LEAST_PRIOR_STRENGTH, strength * shrinkage), inverse_temperature=inverse
+    )
 
 
 def measure(cell: Row, options: argparse.Namespace) -> Iterable[Row]:

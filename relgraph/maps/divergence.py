@@ -18,8 +18,8 @@ from relgraph.maps.ridge import ridge_coefficients
 from relgraph.threads import thread_pools
 
 # From a prototype, and checked on the validation nodes of Cora and CiteSeer (benchmarks/stitching/tune.py).
-LEAST_PRIOR_STRENGTH = 1.0
-STRENGTH_PER_SHRINKAGE = 30.0
+LEAST_PRIOR_STRENGTH = 4.0
+STRENGTH_PER_SHRINKAGE = 120.0
 INVERSE_TEMPERATURE = 2.0
 MAX_ITERATIONS = 200
 
@@ -53,19 +53,22 @@ def kl(
     r"""The linear layer of least KL divergence to the head's probabilities on the anchors.
 
     .. math:: \min_{W, b} \sum_k n_k \mathrm{KL}\bigl(\mathrm{softmax}(\beta L_k) \,\big\Vert\,
-        \mathrm{softmax}(\beta (W' a_k + b))\bigr) + \frac{\rho \beta^2}{2} \bigl(s^2 \lVert W - W_0 \rVert_F^2
+        \mathrm{softmax}(\beta (W' a_k + b))\bigr) + \frac{\rho}{2 v} \bigl(s^2 \lVert W - W_0 \rVert_F^2
         + \lVert b - l \rVert^2\bigr)
 
     (for a multilabel head the sum over labels of the divergences of two Bernoulli distributions, with the sigmoid in
     place of the softmax), with anchors ``a`` around the source center that count as ``n`` anchors each
     (:attr:`relgraph.maps.MatchedAnchors.multiplicities`), their mean variance :math:`s^2` per coordinate, the head's
-    mean logits ``l``, and :math:`W_0` the weighted ridge regression of the logits with shrinkage ``g``. Least squares
-    on logits gives confident anchors the most weight; the divergence gives it to anchors whose class is uncertain.
-    Networks trained with dropout and weight decay are under-confident, which the inverse temperature :math:`\beta = 2`
-    compensates. The prior holds the map near :math:`W_0` and ``l`` with the weight of :math:`\rho = \max(1, 30 g)`
+    mean logits ``l``, the variance ``v`` per class of its logits around them, in which an anchor counts as in least
+    squares, and :math:`W_0` the weighted ridge regression of the logits with shrinkage ``g``. Least squares on logits
+    gives confident anchors the most weight; the divergence gives it to anchors whose class is uncertain. Networks
+    trained with dropout and weight decay are under-confident, which the inverse temperature :math:`\beta = 2`
+    compensates. The prior holds the map near :math:`W_0` and ``l`` with the weight of :math:`\rho = \max(4, 120 g)`
     anchors in every direction: few anchors are not interpolated, many decide, and the noise that a large shrinkage
-    indicates counts for more. The problem is strictly convex; L-BFGS starts from :math:`W_0` and runs in float64 for at
-    most 200 steps, within a relative 1e-5 of the minimum for hundreds of anchors and tens of classes.
+    indicates counts for more. It measures deviations in units of ``v``, since the logits of a head that was trained for
+    long can be several times as large as those of another. The problem is strictly convex; L-BFGS starts from
+    :math:`W_0` and runs in float64 for at most 200 steps, within a relative 1e-5 of the minimum for hundreds of anchors
+    and tens of classes.
 
     Args:
         matched: Anchors of a source and of a head.
@@ -91,7 +94,9 @@ def kl(
     curvature = float((goal * (1 - goal)).mean())
     rows, row_targets = matched.weighted_rows()
     number = resolve_shrinkage(rows, row_targets, shrinkage)
+    variance = float(row_targets.square().sum() / (matched.weights().sum() * width))
     strength = prior_strength or max(LEAST_PRIOR_STRENGTH, STRENGTH_PER_SHRINKAGE * number)
+    strength /= inverse_temperature**2 * (variance or 1.0)  # the loss is a function of logits times the temperature
     counts = matched.multiplicities.unsqueeze(1)
     basis, penalty = _coordinates(counts.sqrt() * matched.offsets, strength, curvature)
     start = torch.linalg.solve(basis, inverse_temperature * ridge_coefficients(rows, row_targets, number)).numpy()
