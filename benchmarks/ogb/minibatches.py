@@ -53,7 +53,7 @@ def measure(cell: Row, options: argparse.Namespace) -> Iterable[Row]:
     correct = (whole.argmax(1) == data.y).float()
     yield {
         "steps": steps,
-        "accuracy": float(correct[data.test_mask].mean()),
+        "own": float(correct[data.test_mask].mean()),
         "validation": float(correct[data.val_mask].mean()),
         "difference": difference,
         "seconds": spent / steps,
