@@ -1,4 +1,4 @@
-"""Constants of ``kl`` and ``kernel-ridge``, chosen on Cora's validation nodes and confirmed on CiteSeer's.
+"""Constants of ``kl`` and ``kernel-ridge``, chosen on Cora's and Photo's validation nodes, confirmed on CiteSeer's.
 
     python -m benchmarks.stitching.tune --data-root DIR
 
@@ -102,7 +102,7 @@ STUDY = Study(
     __file__,
     measure,
     {
-        "dataset": ("cora", "citeseer"),
+        "dataset": ("cora", "citeseer", "photo"),
         "sources": ("full", "superclasses", "half"),
         "anchors": (8, 16, 32, 128, 512),
         "method": tuple(GRID),
