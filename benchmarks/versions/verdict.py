@@ -5,14 +5,12 @@
 The runs are those of ``benchmarks.versions.run``. Each cell is a graph, an encoder, two releases, a method and a number
 of random anchors. The consumer can go on in three ways: with the converted head, with the old model on the later graph
 (``keep``; where features were made anew, with stale embeddings, and the mean of the neighbors' for new nodes), and with
-a linear head trained on the old release's training labels, the one that the tool itself trains: its penalty is chosen
-by cross-validation within these, where ``retrained`` of ``benchmarks.versions.run`` is chosen on validation labels, the
-labels that are measured on here. ``labels`` says whether it has labels: the old release's training labels, and its
-validation labels to measure on. Accuracies are those on all test nodes, ``regret`` is what the chosen way is behind the
-best one. ``by_half`` is the share of random halves of the test nodes whose best way is the best of all: how often a
-verdict that knew half of the true labels would be right, which bounds what one without them can reach.
-Expected retention is compared with the true one: with labels relative to the retrained head, without to the old head on
-old nodes, and to the retrained one on new nodes.
+a linear head trained on the old release's labels. ``labels`` says whether it has labels: the old release's training
+labels, and its validation labels to measure on, which choose the penalty of that head as well. Accuracies are those on
+all test nodes, ``regret`` is what the chosen way is behind the best one. ``by_half`` is the share of random halves of
+the test nodes whose best way is the best of all: how often a verdict that knew half of the true labels would be right,
+which bounds what one without them can reach. Expected retention is compared with the true one: with labels relative to
+the retrained head, without to the old head on old nodes, and to the retrained one on new nodes.
 """
 
 from __future__ import annotations
@@ -20,17 +18,14 @@ from __future__ import annotations
 import argparse
 import warnings
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
 
 import torch
 from torch import Tensor
 
 import relgraph as rg
 from benchmarks.study import Row, Study
-from benchmarks.versions.graphs import WAYS, YEARS, Release, old_test
+from benchmarks.versions.graphs import WAYS, YEARS, old_test
 from benchmarks.versions.run import Upgrade, upgrades
-from relgraph.stitching import Run
-from relgraph.training import fit_linear_head
 
 WAYS_ON = ("convert", "keep", "retrain")
 HALVES = 200
@@ -50,12 +45,12 @@ def judged(pair: Upgrade, cell: Row, *, labels: bool) -> Row:
     space, head = pair.pieces(rows)
     kept = pair.kept if cell["graph"] != "arxiv-anew" else pair.before.head(pair.from_neighbors(pair.before.z))
     more: dict[str, Tensor] = {}
-    retrained = refitted(pair.old, pair.after)
+    retrained = pair.refitted()
     if labels:
         y = torch.full((pair.new.num_nodes,), -1)
         known = torch.cat([before.train, before.validation])
         y[known] = before.y[known]
-        more = {"y": y, "train": before.train, "retrained": retrained}
+        more = {"y": y, "train": before.train}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         found = rg.upgrade(
@@ -99,13 +94,6 @@ def judged(pair: Upgrade, cell: Row, *, labels: bool) -> Row:
         "regret": max(values.values()) - chosen,
         "by_half": by_half([right[way] for way in ways], groups["all"]),
     }
-
-
-@lru_cache(maxsize=16)
-def refitted(old: Release, after: Run) -> Tensor:
-    """Outputs of the head that the tool itself trains: no label that it is measured on chooses its penalty."""
-    problem, z = old.problem, after.z[: old.num_nodes]
-    return torch.as_tensor(fit_linear_head(z, problem.y, problem.train, None, problem.num_outputs)(after.z))
 
 
 def by_half(right: Sequence[Tensor], rows: Tensor) -> float:

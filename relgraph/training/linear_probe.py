@@ -20,12 +20,7 @@ FOLDS = 5
 
 
 def fit_linear_head(
-    r: Tensor,
-    y: Tensor,
-    train: Tensor,
-    validation: Tensor | None,
-    num_classes: int,
-    strengths: Sequence[float] = STRENGTHS,
+    r: Tensor, y: Tensor, train: Tensor, validation: Tensor, num_classes: int, strengths: Sequence[float] = STRENGTHS
 ) -> nn.Linear:
     """Frozen head by multinomial logistic regression on fixed vectors, with the penalty best on validation rows.
 
@@ -33,10 +28,7 @@ def fit_linear_head(
         r, y: Vectors ``(N, K)`` and classes ``(N,)`` of all rows.
         train: Rows to train on; more than :data:`MOST_ROWS` are sampled, with at least one of each class and always the
             same sample of the same rows.
-        validation: Rows to choose the penalty on; ties go to the stronger one. ``None`` chooses it by cross-validation
-            within ``train``: the share of rows answered correctly by heads that are fitted without them, in five folds
-            that are stratified by class. Then nothing but ``train`` is learned from, and any other label can measure
-            the head.
+        validation: Rows to choose the penalty on; ties go to the stronger one.
         num_classes: Number of classes; one without training rows is never predicted.
         strengths: Inverse penalties to choose from, ascending: scikit-learn's ``C``.
 
@@ -48,44 +40,49 @@ def fit_linear_head(
         >>> y, rows = torch.tensor([0, 0, 1, 1]), torch.arange(4)
         >>> fit_linear_head(r, y, rows, rows, num_classes=2)(r).argmax(-1)
         tensor([0, 0, 1, 1])
-        >>> fit_linear_head(r, y, rows, None, num_classes=2)(r).argmax(-1)
+    """
+    heads, correct = _candidates(r, y, train, validation, num_classes, strengths)
+    return heads[int(correct.sum(1).argmax())].to(r)
+
+
+def cross_fitted_outputs(
+    r: Tensor, y: Tensor, train: Tensor, check: Tensor, num_classes: int, strengths: Sequence[float] = STRENGTHS
+) -> Tensor:
+    """Outputs ``(N, C)`` of :func:`fit_linear_head`, which the rows that chose its penalty can still measure.
+
+    The rows ``check`` are dealt into five parts, and each part is answered by the head whose penalty is the best on the
+    other four: no row is answered by a head that its own label chose. All other rows are answered by the head that is
+    the best on all of them.
+
+    Args:
+        r, y, train, num_classes, strengths: As for :func:`fit_linear_head`.
+        check: Rows that choose the penalty and measure the head.
+
+    Example:
+        >>> r = torch.tensor([[0.0], [0.2], [0.9], [1.0]])
+        >>> y, rows = torch.tensor([0, 0, 1, 1]), torch.arange(4)
+        >>> cross_fitted_outputs(r, y, rows, rows, num_classes=2).argmax(-1)
         tensor([0, 0, 1, 1])
     """
-    values, labels = r.detach().cpu().double(), y.cpu().long()
+    heads, correct = _candidates(r, y, train, check, num_classes, strengths)
+    values, total = r.detach().cpu().double(), correct.sum(1)
+    outputs = torch.as_tensor(heads[int(total.argmax())](values))
+    order = torch.randperm(len(check), generator=torch.Generator().manual_seed(0))
+    for part in order.chunk(FOLDS):
+        rows = check.cpu()[part]
+        outputs[rows] = heads[int((total - correct[:, part].sum(1)).argmax())](values[rows])
+    return outputs.to(r)
+
+
+def _candidates(
+    r: Tensor, y: Tensor, train: Tensor, check: Tensor, num_classes: int, strengths: Sequence[float]
+) -> tuple[list[nn.Linear], Tensor]:
+    """A head for each strength, and whether each answers each of the rows ``check`` correctly, ``(S, n)``."""
+    values, labels, check = r.detach().cpu().double(), y.cpu().long(), check.cpu()
     train = _sample(train.cpu(), labels)
     _check_classes(labels[train], num_classes)
-    if validation is None:
-        correct = _cross_validated(values, labels, train, num_classes, strengths)
-        return _fitted(values, labels, train, num_classes, strengths[int(np.argmax(correct))]).to(r)
     heads = [_fitted(values, labels, train, num_classes, strength) for strength in strengths]
-    correct = [_correct(head, values, labels, validation.cpu()) for head in heads]
-    return heads[int(np.argmax(correct))].to(r)
-
-
-def _cross_validated(
-    values: Tensor, labels: Tensor, train: Tensor, num_classes: int, strengths: Sequence[float]
-) -> list[int]:
-    """Rows that are answered correctly by heads fitted without them, for each strength; fewer folds for few rows."""
-    from sklearn.model_selection import StratifiedKFold
-
-    correct, counts = [0] * len(strengths), torch.bincount(labels[train])
-    if int((counts > 0).sum()) < 2 or len(strengths) < 2:
-        return correct
-    folds = min(FOLDS, int(counts.max()))
-    if folds < 2:  # one row of each class: a head without it cannot answer it
-        return correct
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # a class of fewer rows than folds is in some of them only
-        splits = list(StratifiedKFold(folds, shuffle=True, random_state=0).split(train.numpy(), labels[train].numpy()))
-    for fitted, left in splits:
-        rows, others = train[torch.from_numpy(fitted)], train[torch.from_numpy(left)]
-        for place, strength in enumerate(strengths):
-            correct[place] += _correct(_fitted(values, labels, rows, num_classes, strength), values, labels, others)
-    return correct
-
-
-def _correct(head: nn.Linear, values: Tensor, labels: Tensor, rows: Tensor) -> int:
-    return int((head(values[rows]).argmax(-1) == labels[rows]).sum())
+    return heads, torch.stack([head(values[check]).argmax(-1) == labels[check] for head in heads]).long()
 
 
 def _fitted(values: Tensor, labels: Tensor, train: Tensor, num_classes: int, strength: float) -> nn.Linear:

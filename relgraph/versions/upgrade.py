@@ -215,11 +215,10 @@ def _stored(matched: MatchedAnchors, rows: AnsweredRows) -> bool:
 
 
 def _retrained(rows: AnsweredRows, head: PublishedHead) -> Tensor:
-    from relgraph.training.linear_probe import fit_linear_head  # imports PyG, which no other way needs
+    from relgraph.training.linear_probe import cross_fitted_outputs  # imports PyG, which no other way needs
 
     assert rows.y is not None
-    found = fit_linear_head(rows.z, rows.y, rows.train, None, head.outputs.size(1))
-    return torch.as_tensor(found(rows.z))
+    return cross_fitted_outputs(rows.z, rows.y, rows.train, rows.check, head.outputs.size(1))
 
 
 def _distances(space: AnchorSet, rows: AnsweredRows) -> dict[str, float]:
