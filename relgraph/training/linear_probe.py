@@ -45,33 +45,32 @@ def fit_linear_head(
     return heads[int(correct.sum(1).argmax())].to(r)
 
 
-def cross_fitted_outputs(
+def measurable_head(
     r: Tensor, y: Tensor, train: Tensor, check: Tensor, num_classes: int, strengths: Sequence[float] = STRENGTHS
-) -> Tensor:
-    """Outputs ``(N, C)`` of :func:`fit_linear_head`, which the rows that chose its penalty can still measure.
+) -> tuple[nn.Linear, Tensor]:
+    """The head of :func:`fit_linear_head`, and predictions ``(n,)`` that measure it on the rows that chose its penalty.
 
-    The rows ``check`` are dealt into five parts, and each part is answered by the head whose penalty is the best on the
-    other four: no row is answered by a head that its own label chose. All other rows are answered by the head that is
-    the best on all of them.
+    The rows ``check`` are dealt into five parts, and each part is predicted by the head whose penalty is the best on
+    the other four: no row is predicted by a head that its own label chose.
 
     Args:
         r, y, train, num_classes, strengths: As for :func:`fit_linear_head`.
-        check: Rows that choose the penalty and measure the head.
+        check: Rows that choose the penalty and measure the head, ``(n,)``.
 
     Example:
         >>> r = torch.tensor([[0.0], [0.2], [0.9], [1.0]])
         >>> y, rows = torch.tensor([0, 0, 1, 1]), torch.arange(4)
-        >>> cross_fitted_outputs(r, y, rows, rows, num_classes=2).argmax(-1)
-        tensor([0, 0, 1, 1])
+        >>> head, predictions = measurable_head(r, y, rows, rows, num_classes=2)
+        >>> head(r).argmax(-1), predictions
+        (tensor([0, 0, 1, 1]), tensor([0, 0, 1, 1]))
     """
     heads, correct = _candidates(r, y, train, check, num_classes, strengths)
-    values, total = r.detach().cpu().double(), correct.sum(1)
-    outputs = torch.as_tensor(heads[int(total.argmax())](values))
-    order = torch.randperm(len(check), generator=torch.Generator().manual_seed(0))
-    for part in order.chunk(FOLDS):
-        rows = check.cpu()[part]
-        outputs[rows] = heads[int((total - correct[:, part].sum(1)).argmax())](values[rows])
-    return outputs.to(r)
+    values, total = r.detach().cpu().double()[check.cpu()], correct.sum(1)
+    predictions = torch.empty(len(check), dtype=torch.int64)
+    for part in torch.randperm(len(check), generator=torch.Generator().manual_seed(0)).chunk(FOLDS):
+        best = heads[int((total - correct[:, part].sum(1)).argmax())]
+        predictions[part] = best(values[part]).argmax(-1)
+    return heads[int(total.argmax())].to(r), predictions
 
 
 def _candidates(

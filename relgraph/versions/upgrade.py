@@ -153,6 +153,7 @@ def upgrade(
         raise InputError("method", f"must be determined without some anchors (got '{estimator.name}'); add anchors")
     rows = AnsweredRows.of(space, head, z, ids=ids, old=old, kept=kept, retrained=retrained, y=y, train=train)
     answers: dict[str, Tensor] = {}
+    predictions: dict[str, Tensor] = {}
     if rows is not None:
         answers["convert"] = converted(rows.z)
         if rows.kept is not None:
@@ -160,8 +161,8 @@ def upgrade(
         if rows.retrained is not None:
             answers["retrain"] = rows.retrained
         elif rows.y is not None and len(rows.train):
-            answers["retrain"] = _retrained(rows, head)
-    right = {} if rows is None else accuracies(rows, answers)
+            answers["retrain"], predictions["retrain"] = _retrained(rows, head)
+    right = {} if rows is None else accuracies(rows, answers, predictions)
     expected = expectations(matched, left, rows, answers, right)
     compared, agreement = "new", {}
     if rows is not None and rows.kept is not None and edge_index is not None:
@@ -214,11 +215,13 @@ def _stored(matched: MatchedAnchors, rows: AnsweredRows) -> bool:
     return len(here) > 0 and bool(torch.allclose(kept, published, atol=1e-4 * scale))
 
 
-def _retrained(rows: AnsweredRows, head: PublishedHead) -> Tensor:
-    from relgraph.training.linear_probe import cross_fitted_outputs  # imports PyG, which no other way needs
+def _retrained(rows: AnsweredRows, head: PublishedHead) -> tuple[Tensor, Tensor]:
+    """Answers of a new head on all rows, and predictions of the measured ones that their labels did not choose."""
+    from relgraph.training.linear_probe import measurable_head  # imports PyG, which no other way needs
 
     assert rows.y is not None
-    return cross_fitted_outputs(rows.z, rows.y, rows.train, rows.check, head.outputs.size(1))
+    found, predictions = measurable_head(rows.z, rows.y, rows.train, rows.check, head.outputs.size(1))
+    return torch.as_tensor(found(rows.z)), predictions
 
 
 def _distances(space: AnchorSet, rows: AnsweredRows) -> dict[str, float]:

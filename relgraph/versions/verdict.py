@@ -35,17 +35,22 @@ A round number; no measured graph is near it.
 UNRELATED = "the anchors do not correspond: left-out ones are predicted no better than with permuted rows"
 
 
-def accuracies(rows: AnsweredRows, answers: Mapping[str, Tensor]) -> Accuracies:
+def accuracies(rows: AnsweredRows, answers: Mapping[str, Tensor], predictions: Mapping[str, Tensor]) -> Accuracies:
     """Expected accuracy of each way on each group of rows, and that of the bootstrap, ``(1 + B,)``.
 
     The same labels are drawn for all ways, so that differences and quotients are paired. Empty without labels.
+
+    Args:
+        rows: The rows to be answered.
+        answers: Outputs of each way on them, ``(N, C)``.
+        predictions: Classes of the measured rows, of a way whose answers these rows' labels have chosen.
     """
     found: dict[str, dict[str, Floats]] = {}
     if rows.y is None:
         return found
     for way, outputs in answers.items():
         checked = outputs[rows.check].cpu()
-        correct = (checked.argmax(dim=1) == rows.y[rows.check]).double().numpy()
+        correct = (predictions.get(way, checked.argmax(dim=1)) == rows.y[rows.check]).double().numpy()
         calibration = Calibration([correct], log_odds(checked))
         found[way] = {
             group: calibration.means(log_odds(outputs[numbers].cpu()))[0] for group, numbers in rows.groups.items()
