@@ -138,7 +138,7 @@ STUDY = Study(
     {
         "dataset": ("cora", "citeseer", "pubmed"),
         "target": ("log-pagerank", "log-degree", *COMPONENTS),
-        "anchors": (0, 8, 32, 128, 512),
+        "anchors": (0, 8, 16, 32, 128, 512),
         "method": tuple(METHODS_HERE),
     },
     settings={"seeds": 10, "epochs": 200},
