@@ -7,8 +7,8 @@ loaded into new modules by ``relgraph.Model.from_checkpoint``, and all ordered p
 random anchors, and those of models that lose by it through 2,048 and after training on every label outside the
 validation and test nodes (``labels`` is ``all``, 1,208 in place of 140). Accuracy is on the test nodes; retention is
 stitched accuracy over that of the head's own model before it was taken apart. ``probe`` is the accuracy of a logistic
-regression with the same labels on the embeddings where the model was cut. Models without a head (GAE, VGAE, Deep Graph Infomax)
-get such a regression on the embeddings of their own training nodes.
+regression with the same labels on the embeddings where the model was cut. Models without a head (GAE, VGAE, Deep Graph
+Infomax) get such a regression on the embeddings of their own training nodes.
 """
 
 from __future__ import annotations
