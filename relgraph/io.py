@@ -79,18 +79,39 @@ def check_not_read(written: Iterable[PathLike], read: Iterable[PathLike], argume
     """Refuse to write a file that is read, by whatever path or link it is named.
 
     Args:
-        written: Files that are to be written; those that do not exist replace nothing.
-        read: Files that are read.
+        written: Files that are to be written.
+        read: Files that are read, and those that would be if they existed, such as the ids beside a table.
         argument: Where ``written`` was named.
 
     Raises:
         InputError: If a file is in both.
     """
-    places = [Path(one) for one in written]
-    for place, one in itertools.product([place for place in places if place.exists()], dict.fromkeys(map(Path, read))):
-        if one.exists() and os.path.samefile(place, one):
+    for place, one in itertools.product(map(Path, written), dict.fromkeys(map(Path, read))):
+        if same_file(place, one):
             same = "" if place == one else f", which is the file '{one}'"
-            raise InputError(argument, f"must not replace a file that is read (got '{place}'{same}); choose another")
+            rule = (
+                "must not replace a file that is read" if one.exists() else "must not be read with a table as its ids"
+            )
+            raise InputError(argument, f"{rule} (got '{place}'{same}); choose another")
+
+
+def check_distinct(outputs: Mapping[str, Iterable[PathLike]]) -> None:
+    """Refuse two outputs in one file; ``outputs`` are the files of each argument.
+
+    Raises:
+        InputError: If a file is named twice.
+    """
+    named = [(argument, Path(place)) for argument, places in outputs.items() for place in places]
+    for (first, place), (second, other) in itertools.combinations(named, 2):
+        if same_file(place, other):
+            raise InputError(second, f"must not replace what {first} writes (got '{other}'); choose another file")
+
+
+def same_file(one: Path, other: Path) -> bool:
+    """Whether two paths name one file, by whatever links; they need not exist."""
+    if one.exists() and other.exists():
+        return os.path.samefile(one, other)
+    return os.path.realpath(one) == os.path.realpath(other)
 
 
 @contextmanager

@@ -69,13 +69,17 @@ def slow_weights(source: AnchorSet, target: AnchorSet | PublishedHead) -> Tensor
             logits = torch.stack([row - row.mean() for row in logits])
         sides = [] if target.mode == "regression" else [logits]
     roots = [float(share) ** 0.5 for share in source.weights]
+    far = [1.0] * len(source)
+    if isinstance(target, PublishedHead) and target.mode != "regression":
+        sizes = [float((row - source.center).norm()) for row in source.embeddings]
+        far = [min(1.0, 5 * sorted(sizes)[(len(sizes) - 1) // 2] / size) ** 2 for size in sizes]
     found = []
     for k in range(len(source)):
         total = 1.0
         for side in sides:
             norms = sorted(float(row.norm()) for row in side)
             total += (float(side[k].norm()) / norms[(len(norms) - 1) // 2]) ** 2
-        found.append(roots[k] / (sum(roots) / len(roots)) / total)
+        found.append(far[k] * roots[k] / (sum(roots) / len(roots)) / total)
     return torch.tensor(found, dtype=F64)
 
 

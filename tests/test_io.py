@@ -14,6 +14,7 @@ from relgraph.errors import DataError, InputError
 from relgraph.io import (
     atomic_path,
     cache_folder,
+    check_distinct,
     check_not_read,
     digest,
     load_record,
@@ -36,11 +37,24 @@ def test_a_file_that_is_read_is_not_written_by_whatever_name(tmp_path, monkeypat
         for read in ("a.npy", str(path), "link.npy"):
             with pytest.raises(InputError, match="'--json' must not replace a file that is read .got '"):
                 check_not_read(["b.npy", name], ["c.npy", read], "--json")
-    check_not_read(["b.npy", "c.npy", "open"], ["c.npy", "a.npy", "open"])
+    check_not_read(["b.npy", "c.npy"], ["a.npy", "open"])
+    for name in ("c.npy", "./folder/../c.npy"):
+        with pytest.raises(InputError, match="'out' must not be read with a table as its ids .got '.*c.npy'"):
+            check_not_read([name], ["a.npy", "c.npy"])
     with pytest.raises(
         InputError, match="'out' must not .* .got 'link.npy', which is the file 'a.npy'.; choose another"
     ):
         check_not_read(["link.npy"], ["a.npy"])
+
+
+def test_two_outputs_are_not_written_to_one_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.csv").write_text("a")
+    (tmp_path / "link.json").symlink_to("a.csv")
+    check_distinct({"--out": ["a.csv", "a.ids.npy"], "--json": ["a.json"], "--report": []})
+    for one, other in (("a.csv", "link.json"), ("new", str(tmp_path / "new")), ("a.ids.npy", "./a.ids.npy")):
+        with pytest.raises(InputError, match="'--json' must not replace what --out writes .got '.*'.; choose another"):
+            check_distinct({"--out": ["b.csv", one], "--json": [other]})
 
 
 def test_a_write_replaces_the_whole_file_and_leaves_no_other(tmp_path):

@@ -27,7 +27,8 @@ def publish(
         anchors: The anchor set of the run that the head was trained in.
         embeddings: That run's embeddings of all rows, shape ``(N, F)``. They give the mean outputs of a head that is
             not linear; a linear head needs none, since its mean is its output at the center. Without them the mean
-            over the anchors is used, and :attr:`PublishedHead.mean_from` is ``"anchors"``.
+            over the anchors is used, each counted as the root of its weight, and :attr:`PublishedHead.mean_from` is
+            ``"anchors"``.
         mode: What the head's outputs are, see :class:`PublishedHead`; by default those of the estimator, and
             ``"multiclass"`` for a module.
 
@@ -69,7 +70,9 @@ def publish(
                 raise InputError("embeddings", f"{rule}; pass those of the same run")
             mean, mean_from = head(rows.to(home)).mean(dim=0), "run-embeddings"
         else:
-            mean, mean_from = outputs.mean(dim=0), "anchors"
+            # The roots of the shares, as in the estimators: between the plain mean and that of the rows stood for.
+            roots = anchors.weights.to(outputs).sqrt()
+            mean, mean_from = (roots / roots.sum()) @ outputs, "anchors"
     mode = "multiclass" if mode is None else mode
     return PublishedHead(
         anchors.ids,

@@ -55,12 +55,14 @@ def compare(
         raise DataError(f"'--matrix' must be a file in a folder that exists (got '{matrix}')")
     with progress() as tell:
         tell("load", 0, 0)
-        from relgraph.io import check_not_read, write_atomic
+        from relgraph.io import check_distinct, check_not_read, write_atomic
         from relgraph.measures.pairwise import check_suffix
         from relgraph.tables import compare_tables
         from relgraph.tables.reading import read_files
 
-        for name, place in (("--json", target), ("--matrix", matrix)):
+        places = {"--json": target, "--matrix": matrix}
+        check_distinct({name: [place] for name, place in places.items() if place is not None})
+        for name, place in places.items():
             if place is not None:
                 check_not_read([place], read_files(*tables), name)
         if matrix is not None:

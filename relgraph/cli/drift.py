@@ -49,11 +49,13 @@ def drift(
     place = check_json_path(document)
     with progress() as tell:
         tell("compare", 0, 0)
-        from relgraph.io import check_not_read, write_atomic
+        from relgraph.io import check_distinct, check_not_read, write_atomic
         from relgraph.tables.reading import read_files
         from relgraph.versions import drift as compare
+        from relgraph.versions.writing import written_files
 
         if place is not None:
+            check_distinct({"--out": [] if out is None else written_files(out), "--json": [place]})
             check_not_read([place], read_files(old, new, *(null or []), *(also or [])), "--json")
 
         found = compare(old, [new, *(also or [])], null or [], out, key=key, level=level)

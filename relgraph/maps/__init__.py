@@ -20,7 +20,7 @@ from relgraph.maps.modules import AffineMap, FittedLinear, KernelMap, Translated
 from relgraph.maps.residual_metric import ResidualMetric, residual_metric
 from relgraph.maps.ridge import ridge_coefficients
 from relgraph.maps.scarcity import FewAnchorsWarning
-from relgraph.maps.weights import cauchy_weights
+from relgraph.maps.weights import bounded_weights, cauchy_weights
 
 __all__ = [
     "SHRINKAGES",
@@ -36,6 +36,7 @@ __all__ = [
     "ResidualMetric",
     "Shrinkage",
     "TranslatedHead",
+    "bounded_weights",
     "cauchy_weights",
     "choose_shrinkage",
     "consensus_embeddings",

@@ -58,7 +58,7 @@ def kl(
 
     (for a multilabel head the sum over labels of the divergences of two Bernoulli distributions, with the sigmoid in
     place of the softmax), with anchors ``a`` around the source center that count as ``n`` anchors each
-    (:attr:`relgraph.maps.MatchedAnchors.multiplicities`), their mean variance :math:`s^2` per coordinate, the head's
+    (:attr:`relgraph.maps.MatchedAnchors.counts`), their mean variance :math:`s^2` per coordinate, the head's
     mean logits ``l``, the variance ``v`` per class of its logits around them, in which an anchor counts as in least
     squares, and :math:`W_0` the weighted ridge regression of the logits with shrinkage ``g``. Least squares on logits
     gives confident anchors the most weight; the divergence gives it to anchors whose class is uncertain. Networks
@@ -97,7 +97,7 @@ def kl(
     variance = float(row_targets.square().sum() / (matched.weights().sum() * width))
     strength = prior_strength or max(LEAST_PRIOR_STRENGTH, STRENGTH_PER_SHRINKAGE * number)
     strength /= inverse_temperature**2 * (variance or 1.0)  # the loss is a function of logits times the temperature
-    counts = matched.multiplicities.unsqueeze(1)
+    counts = matched.counts.unsqueeze(1)
     basis, penalty = _coordinates(counts.sqrt() * matched.offsets, strength, curvature)
     start = torch.linalg.solve(basis, inverse_temperature * ridge_coefficients(rows, row_targets, number)).numpy()
     one = (count * curvature + strength) ** -0.5  # as long as the axes of the basis

@@ -10,9 +10,10 @@ from torch import Tensor, nn
 
 from relgraph.anchors.matching import aligned_rows
 from relgraph.anchors.values import AnchorSet, PublishedHead
+from relgraph.errors import InputError
 from relgraph.maps.leave_one_out import Shrinkage, resolve_shrinkage
 from relgraph.maps.modules import AffineMap, FittedLinear, frozen_linear
-from relgraph.maps.weights import cauchy_weights
+from relgraph.maps.weights import bounded_weights, cauchy_weights
 from relgraph.similarity import is_rounding
 from relgraph.task import Mode, Task
 
@@ -105,16 +106,26 @@ class MatchedAnchors:
         roots = self.shares.sqrt()
         return roots / roots.mean()
 
-    def weights(self) -> Tensor:
-        """Weights of the anchors in least squares, ``(K,)``: :attr:`multiplicities` times a robust factor.
+    @cached_property
+    def counts(self) -> Tensor:
+        """How many anchors each anchor counts as in a map to classes, ``(K,)``.
 
-        The factor is :func:`relgraph.maps.cauchy_weights`: of the :attr:`contrasts` of logits; of both spaces for a
-        target space; 1 for a regression, whose values themselves are wanted and not decisions by them.
+        :attr:`multiplicities`, less for anchors far beyond the usual norm (:func:`relgraph.maps.bounded_weights`).
+        """
+        return self.multiplicities * bounded_weights(self.offsets)
+
+    def weights(self) -> Tensor:
+        """Weights of the anchors in least squares, ``(K,)``.
+
+        :attr:`counts` times :func:`relgraph.maps.cauchy_weights` of the :attr:`contrasts` of logits; for a target space
+        :attr:`multiplicities` times Cauchy weights of both spaces; for a regression :attr:`multiplicities` alone, since
+        its values themselves are wanted and not decisions by them.
         """
         if self.mode == "regression":
             return self.multiplicities
-        rows = (self.offsets, self.values) if self.mode is None else (self.contrasts,)
-        return self.multiplicities * cauchy_weights(*rows)
+        if self.mode is None:
+            return self.multiplicities * cauchy_weights(self.offsets, self.values)
+        return self.counts * cauchy_weights(self.contrasts)
 
     def weighted_rows(self) -> tuple[Tensor, Tensor]:
         """Offsets and contrasts times the roots of the weights: their plain ridge regression is the weighted one."""
@@ -137,6 +148,11 @@ class MatchedAnchors:
         if self.mode is None:
             return AffineMap(weight.to(self.like), self.center.to(self.like), (bias + self.origin).to(self.like)).eval()
         constant = (bias - self.center @ weight).to(self.like)
+        if not constant.isfinite().all() or not weight.to(self.like).isfinite().all():
+            got = f"outputs of up to {float(self.values.abs().max()):.3g} for embeddings in {self.like.dtype}"
+            raise InputError(
+                "head", f"must have a map that the source's type holds (got {got}); scale the outputs down"
+            )
         return frozen_linear(FittedLinear, weight.mT.to(constant), constant).eval()
 
 

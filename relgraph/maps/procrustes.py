@@ -16,11 +16,12 @@ def procrustes(matched: MatchedAnchors, shrinkage: Shrinkage = "loo") -> nn.Modu
     .. math:: T = s \, U V', \qquad U \Sigma V' = A_c' B_c, \qquad
         s = \operatorname{tr} \Sigma \, / \, \lVert A_c U V' \rVert_F^2
 
-    with offsets ``A_c`` and ``B_c`` around the published centers (`Schönemann, 1966
-    <https://doi.org/10.1007/BF02289451>`_). From a space to one as wide or wider it has the least squared error of all
-    such maps; to a narrower one, where ``U V'`` drops dimensions, the largest inner product with the target.
+    with offsets ``A_c`` and ``B_c`` around the published centers, every row as often as its anchor counts
+    (:attr:`relgraph.maps.MatchedAnchors.multiplicities`; `Schönemann, 1966 <https://doi.org/10.1007/BF02289451>`_).
+    From a space to one as wide or wider it has the least squared error of all such maps; to a narrower one, where
+    ``U V'`` drops dimensions, the largest inner product with the target.
     """
-    a, b = matched.offsets, matched.targets
+    a, b = _counted(matched)
     turn, values = orthogonal_factor(a.mT @ b)
     size = (a @ turn).square().sum()
     return matched.affine(turn * (values.sum() / size if size > 0 else 0.0), matched.mean)
@@ -36,11 +37,17 @@ def orthogonal(matched: MatchedAnchors, shrinkage: Shrinkage = "loo") -> nn.Modu
     :func:`procrustes` takes the orthogonal factor of the covariance, in which directions of large variance dominate;
     here all directions of the source have equal weight, noisy ones included.
     """
-    a, b = matched.offsets, matched.targets
+    a, b = _counted(matched)
     turn, _ = orthogonal_factor(torch.linalg.pinv(a) @ b)
     image = a @ turn
     size = image.square().sum()
     return matched.affine(turn * ((image * b).sum() / size if size > 0 else 0.0), matched.mean)
+
+
+def _counted(matched: MatchedAnchors) -> tuple[Tensor, Tensor]:
+    """Offsets and targets times the roots of the numbers of anchors that each anchor counts as."""
+    roots = matched.multiplicities.sqrt().unsqueeze(1)
+    return roots * matched.offsets, roots * matched.targets
 
 
 def orthogonal_factor(product: Tensor) -> tuple[Tensor, Tensor]:

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 
 ROUNDING = 1e-6
+MOST = 5.0
+"""The norm, in medians, from which on a row counts less in :func:`bounded_weights`."""
 
 
 def cauchy_weights(*offsets: Tensor) -> Tensor:
@@ -32,7 +34,36 @@ def cauchy_weights(*offsets: Tensor) -> Tensor:
     """
     total = offsets[0].new_zeros(offsets[0].size(0))
     for offset in offsets:
-        sizes = offset.norm(dim=1)
-        usual = sizes.median() if bool(sizes.median() > ROUNDING * sizes.max()) else sizes.mean()
-        total = total + (sizes / usual.clamp(min=torch.finfo(sizes.dtype).tiny)).square()
+        total = total + _relative_norms(offset).square()
     return 1 / (1 + total)
+
+
+def bounded_weights(offsets: Tensor, most: float = MOST) -> Tensor:
+    r"""Weights under which no row counts for more, in a second moment, than one of a norm of some medians.
+
+    .. math:: w_k = \min\Bigl(1, \bigl(c \operatorname{median}_j \lVert x_j \rVert / \lVert x_k \rVert\bigr)^2\Bigr)
+
+    Rows of usual norms keep the weight 1. That the influence of a single row has a bound, wherever it lies, is the aim
+    of bounded-influence regression (`Krasker, 1980 <https://www.econometricsociety.org/publications/econometrica/1980/
+    09/01/estimation-linear-regression-models-disparate-data-points>`_).
+
+    Args:
+        offsets: Rows around their center, ``(K, *)``.
+        most: The factor ``c``.
+
+    Returns:
+        Weights above 0 and at most 1, ``(K,)``.
+
+    Example:
+        >>> bounded_weights(torch.tensor([[1.0], [-1.0], [10.0]]))
+        tensor([1.0000, 1.0000, 0.2500])
+    """
+    roots: Tensor = most / _relative_norms(offsets).clamp(min=most)
+    return roots.square()
+
+
+def _relative_norms(offsets: Tensor) -> Tensor:
+    """Norms of rows over their median; over their mean if the median is 0 or rounding error."""
+    sizes = offsets.norm(dim=1)
+    usual = sizes.median() if bool(sizes.median() > ROUNDING * sizes.max()) else sizes.mean()
+    return sizes / usual.clamp(min=torch.finfo(sizes.dtype).tiny)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from relgraph.io import atomic_path
-from relgraph.maps import translate
+from relgraph.maps import fit_map
 from relgraph.stitching.canvas import COLORS, blank_figure, point_style, run_ticks
 from relgraph.stitching.run import View
 
@@ -162,7 +162,7 @@ def _panels(experiment: Experiment) -> tuple[Tensor, dict[str, tuple[NDArray[np.
     problem, (source, target) = experiment.problem, experiment.runs[:2]
     rows = problem.test[_sample(problem.test.numel())]
     space, other = (View(run, experiment.anchors, experiment.weights).space for run in (source, target))
-    translated = translate(space, other)(source.z[rows])
+    translated = fit_map(space, other)[0](source.z[rows])  # without the warnings of a call by a user
     axes_of = [_principal_axes(run.z[problem.test]) for run in (source, target)]
     first, second = _project(source.z[rows], *axes_of[0]), _project(target.z[rows], *axes_of[1])
     return rows, {

@@ -20,12 +20,13 @@ _ARRAYS = {
 }
 ARROW = (".parquet", ".arrow", ".feather")
 READABLE = (*ARROW, *_ARRAYS)
+WITH_IDS_BESIDE = (".npy", ".safetensors")
 
 
 def read_files(*paths: PathLike | None) -> list[Path]:
-    """Files of tables, and those beside them that their ids may be in."""
+    """Files of tables, and those beside them that their ids may be in, whether they exist or not."""
     found = [Path(os.fspath(path)).expanduser() for path in paths if path is not None]
-    return [file for path in found for file in (path, *id_files(path))]
+    return [file for path in found for file in (path, *(id_files(path) if path.suffix in WITH_IDS_BESIDE else ()))]
 
 
 def open_table(path: PathLike, argument: str = "source", key: str | None = None) -> Table:

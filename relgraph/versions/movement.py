@@ -20,6 +20,7 @@ nothing has changed, the new runs are therefore exchangeable with the old ones, 
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,6 +43,8 @@ TAIL = 0.02
 """Share of the null distances that the tail of the p-values is fitted to."""
 FEWEST_IN_TAIL = 20
 SMALLEST_SHAPE, LARGEST_SHAPE = 0.1, 0.9
+LARGEST = 1e100
+"""Numbers from here on have squares that may not be finite."""
 ROUNDING = 1e-12
 """Share of the variance below which movement by another seed is rounding error."""
 
@@ -138,8 +141,9 @@ def movement(old: list[Tensor], new: list[Tensor]) -> Movement:
     """
     frame, residuals = common_frame([*old, *new])
     m, n = len(old), len(new)
-    if _rounding(residuals[:m], frame):
-        raise InputError("null", "must hold other seeds than 'old' (got the same space again); train once more")
+    if any(_rounding(residuals[list(pair)], frame) for pair in itertools.combinations(range(m), 2)):
+        rule = "must hold other seeds than 'old', each once (got the same space twice)"
+        raise InputError("null", f"{rule}; leave it out, or train once more")
     whitened = residuals @ whitening(residuals)
     a, b = whitened[:m], whitened[m:].mean(dim=0)
     mean = a.mean(dim=0)
@@ -212,6 +216,9 @@ def others_spread(runs: Tensor, frame: Tensor) -> Tensor:
 
 def _unit(run: Tensor) -> Tensor:
     """A run around its mean, of mean squared norm 1."""
+    if not run.abs().max() < LARGEST:
+        rule = f"and all other tables must hold numbers below {LARGEST:g}"
+        raise InputError("old", f"{rule} (got {float(run.abs().max()):.5g}); divide the table by a constant")
     around = run - run.mean(dim=0)
     size = around.square().sum(dim=1).mean().sqrt()
     if not size > ROUNDING * run.abs().max():

@@ -38,6 +38,11 @@ def test_the_mean_of_other_heads_is_over_the_given_embeddings_or_the_anchors() -
     assert (rough.mean_from, exact.mean_from) == ("anchors", "run-embeddings")
     torch.testing.assert_close(exact.mean, own(z).mean(0).detach())
     torch.testing.assert_close(rough.mean, own(z[:10]).mean(0).detach())
+    some = space(z, 3)
+    shares = torch.tensor([0.04, 0.16, 0.64])
+    some = AnchorSet(some.ids, some.embeddings, some.center, weights=shares)
+    outputs = own(z[:3]).detach()
+    torch.testing.assert_close(publish(own, some).mean, (outputs[0] + 2 * outputs[1] + 4 * outputs[2]) / 7)
 
 
 def test_a_head_runs_in_evaluation_mode_and_is_left_unchanged() -> None:

@@ -27,6 +27,7 @@ def test_it_finds_the_minimum_of_the_formula(count: int, mode: Mode, strength: f
     """Compared with another optimizer in other coordinates, with gradients by autograd."""
     _, source, there = two_runs(count, noise=1.0)
     source = source if equal else weighted(source)
+    source.embeddings[1] = source.center + 20 * (source.embeddings[1] - source.center)
     there = PublishedHead(there.ids, there.outputs, there.mean, mode)
     # The first are the defaults with shrinkage 0.1.
     options = {} if (strength, beta) == (12.0, 2.0) else {"prior_strength": strength, "inverse_temperature": beta}
@@ -36,7 +37,9 @@ def test_it_finds_the_minimum_of_the_formula(count: int, mode: Mode, strength: f
     if mode == "multiclass":
         contrasts = contrasts - contrasts.mean(1, keepdim=True)
     roots = source.weights.double().sqrt()
-    n = roots / roots.mean()
+    sizes = a.norm(dim=1)
+    n = roots / roots.mean() * (5 * sizes.median() / sizes).clamp(max=1).square()
+    assert float(n.min() / n.max()) < 0.9
     start = slow_ridge(a, contrasts, slow_weights(source, there), 0.1).mT
     variance = (n.unsqueeze(1) * a.square()).mean()
     w = slow_weights(source, there)
@@ -122,6 +125,27 @@ def test_weights_keep_anchors_with_very_large_logits_from_dominating(
     robust = fidelity(convert(source, there, method))
     monkeypatch.setattr(MatchedAnchors, "weights", lambda matched: matched.multiplicities)
     assert robust > fidelity(convert(source, there, method)) + gain
+
+
+@pytest.mark.parametrize("method", ["kl", "ridge"])
+@pytest.mark.parametrize("case", ["one anchor of 30", "one anchor of 100", "degrees"])
+def test_anchors_of_extreme_norm_decide_little(method: str, case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    z, count = normal(1500, 5), 30 if case.endswith("30") else 100
+    logits = head(5, 4)(z).detach()
+    rows = z * normal(1500, 1, seed=3).exp() ** 1.5 if case == "degrees" else z
+    anchors = rows[:count].clone()
+    if case != "degrees":
+        anchors[0] *= 100
+    source = AnchorSet(torch.arange(count), anchors, rows.mean(0))
+    there = PublishedHead(torch.arange(count), logits[:count], logits.mean(0))
+
+    def fidelity() -> float:
+        found = convert(source, there, method)(rows)
+        return float((found.argmax(1) == logits.argmax(1)).double().mean())
+
+    robust = fidelity()
+    monkeypatch.setattr(MatchedAnchors, "counts", property(lambda matched: matched.multiplicities))
+    assert robust > fidelity() + 0.1
 
 
 def test_it_does_not_depend_on_the_unit_of_logits_and_temperature() -> None:

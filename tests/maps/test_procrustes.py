@@ -46,6 +46,25 @@ def test_no_other_rotation_or_scale_is_better(width: int, target_width: int) -> 
     assert error(1.01 * weight) > best < error(0.99 * weight)
 
 
+@pytest.mark.parametrize("method", ["procrustes", "orthogonal"])
+def test_an_anchor_counts_as_the_root_of_its_share(method: str) -> None:
+    """Shares of 1 and 4 are the same as one and two copies of the anchor."""
+    z, y = two_spaces()
+    z, y = z[:8], y[:8]
+    shares = torch.tensor([1.0, 4.0] * 4)
+    center, other = torch.zeros(z.size(1), dtype=F64), torch.zeros(y.size(1), dtype=F64)
+    one = AnchorSet(torch.arange(8), z, center, weights=shares / shares.sum())
+    copies = torch.arange(8).repeat_interleave(shares.sqrt().long())
+    ids = torch.arange(len(copies))
+    several, there = AnchorSet(ids, z[copies], center), AnchorSet(ids, y[copies], other)
+    expected = weight_of(several, there, method)
+    torch.testing.assert_close(weight_of(one, AnchorSet(torch.arange(8), y, other), method), expected)
+    assert not torch.allclose(
+        weight_of(one.take(one.ids), AnchorSet(one.ids, y, other), method),
+        weight_of(AnchorSet(one.ids, z, center), AnchorSet(one.ids, y, other), method),
+    )
+
+
 @pytest.mark.parametrize(("width", "target_width"), [(6, 3), (3, 6), (4, 4)])
 def test_rows_or_columns_are_orthogonal_and_of_one_length(width: int, target_width: int) -> None:
     weight = weight_of(space(normal(30, width), 20), space(normal(30, target_width), 20))

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from relgraph.anchors import AnchorSet
-from relgraph.maps import MatchedAnchors, cauchy_weights
+from relgraph.maps import MatchedAnchors, bounded_weights, cauchy_weights
 from tests.spaces import F64, slow_weights, space, two_runs, two_spaces, weighted
 
 
@@ -22,9 +22,19 @@ def test_a_median_that_is_rounding_error_is_replaced_by_the_mean() -> None:
         assert torch.equal(cauchy_weights(torch.zeros(3, 2, dtype=dtype)), torch.ones(3, dtype=dtype))
 
 
+def test_bounded_weights_are_one_up_to_five_medians_and_hold_the_square_there_beyond() -> None:
+    rows = torch.tensor([[3.0, 4.0], [0.0, 5.0], [0.0, 24.9], [0.0, 250.0], [0.0, 0.0]], dtype=F64)
+    weights = bounded_weights(rows)
+    torch.testing.assert_close(weights, torch.tensor([1, 1, 1, 0.01, 1], dtype=F64))
+    assert float((weights[3].sqrt() * rows[3]).norm()) == pytest.approx(25)
+    torch.testing.assert_close(bounded_weights(rows, 1.0)[2], torch.tensor((5 / 24.9) ** 2, dtype=F64))
+    assert torch.equal(bounded_weights(torch.zeros(3, 2)), torch.ones(3))
+
+
 @pytest.mark.parametrize("equal", [True, False])
 def test_weights_of_matched_anchors_depend_on_the_target(equal: bool) -> None:
     _, source, there = two_runs(20)
+    source.embeddings[3] += 40  # far away
     source = source if equal else weighted(source)
     for mode in ("multiclass", "multilabel", "regression"):
         published = type(there)(there.ids, there.outputs, there.mean, mode)

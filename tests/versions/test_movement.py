@@ -179,6 +179,16 @@ def test_two_old_runs_must_not_be_the_same_space(copy: str) -> None:
     turn = torch.eye(4, dtype=torch.float64) if copy == "same" else torch.linalg.qr(run[:4])[0]
     with pytest.raises(InputError, match="'null' must hold other seeds"):
         movement([run, run @ turn], [run + 1])
+    old, new = runs(moved=5)
+    for both in ([*old, old[0]], [old[1], *old]):  # the spread of the others must not hide it
+        with pytest.raises(InputError, match="'null' must hold other seeds than 'old', each once"):
+            movement(both, new)
+
+
+def test_numbers_whose_squares_are_not_finite_are_refused() -> None:
+    old, new = runs()
+    with pytest.raises(InputError, match="must hold numbers below 1e.100 .got "):
+        movement([old[0] * 1e200, *old[1:]], new)
 
 
 def test_a_constant_table_is_refused() -> None:
