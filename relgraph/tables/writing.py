@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
@@ -114,24 +115,33 @@ def _translated(
     done = saved = done or 0
     _note(record, plan, done)
     tell("translate", done, count)
-    # Written through files, since a page of a mapped file that is written first costs more than the translation.
-    buffers = [np.empty((BLOCK, array.shape[1]), array.dtype) for array in files.values()]
+    # Written through files, since a page of a mapped file that is written first costs more than the translation; by a
+    # thread, which fills the file with one block while the next one is translated.
+    buffers = itertools.cycle([[np.empty((BLOCK, a.shape[1]), a.dtype) for a in files.values()] for _ in range(2)])
     with ExitStack() as stack:
         streams = [stack.enter_context((folder / f"{name}.npy").open("r+b")) for name in files]
         for array, stream in zip(files.values(), streams, strict=True):
             stream.seek(array.offset + done * array.strides[0])
-        for first, block in source.blocks(done):
-            vectors, trust = (buffer[: len(block)] for buffer in buffers)
-            translate(block, first, (vectors, trust))
-            for stream, rows in zip(streams, (vectors, trust), strict=True):
+
+        def save(outputs: Output, last: int) -> None:
+            nonlocal saved
+            for stream, rows in zip(streams, outputs, strict=True):
                 stream.write(rows.data)
-            tell("translate", len(block), count)
-            last = first + len(block)
             if last - saved >= SAVED_EVERY:
                 saved = last
                 for stream in streams:
                     stream.flush()
                 _note(record, plan, saved)
+
+        writer = stack.enter_context(ThreadPoolExecutor(max_workers=1))
+        writing = writer.submit(lambda: None)
+        for first, block in source.blocks(done):
+            vectors, trust = (buffer[: len(block)] for buffer in next(buffers))
+            translate(block, first, (vectors, trust))
+            writing.result()  # so that the other buffers are free, and its error is raised
+            writing = writer.submit(save, (vectors, trust), first + len(block))
+            tell("translate", len(block), count)
+        writing.result()
     _note(record, plan, count)
     return files["vectors"], files["trust"]
 
