@@ -58,12 +58,12 @@ def bounded_weights(offsets: Tensor, most: float = MOST) -> Tensor:
         >>> bounded_weights(torch.tensor([[1.0], [-1.0], [10.0]]))
         tensor([1.0000, 1.0000, 0.2500])
     """
-    roots: Tensor = most / _relative_norms(offsets).clamp(min=most)
-    return roots.square()
+    return (most / _relative_norms(offsets).clamp(min=most)).square()
 
 
 def _relative_norms(offsets: Tensor) -> Tensor:
     """Norms of rows over their median; over their mean if the median is 0 or rounding error."""
     sizes = offsets.norm(dim=1)
     usual = sizes.median() if bool(sizes.median() > ROUNDING * sizes.max()) else sizes.mean()
-    return sizes / usual.clamp(min=torch.finfo(sizes.dtype).tiny)
+    relative: Tensor = sizes / usual.clamp(min=torch.finfo(sizes.dtype).tiny)
+    return relative
