@@ -21,6 +21,7 @@ TINY = {
     "stitching.made_graphs": "--homophily 0.3 --seeds 2 --epochs 3 --anchors 0 8 --strategy none kmeans --method kl",
     "stitching.self_supervised": "--dataset cora --seeds 2 --epochs 2 --anchors 0 32",
     "stitching.tune": "--dataset cora --seeds 3 --epochs 3 --sources half --anchors 16",
+    "stitching.extreme_anchors": "--dataset cora --rows degree --anchors 32 --method ridge --seeds 3 --epochs 3",
     "molecules.run": "--dataset ogbg-molfreesolv --seeds 2 --epochs 1 --anchors 140",
     "molecules.tune": "--dataset ogbg-molfreesolv --seeds 2 --epochs 1 --anchors 256 --shrinkage 0.01",
     "checkpoints.run": "--model gcn-cat branching --anchors 512 --seeds 2 --epochs 2",
