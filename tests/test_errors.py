@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relgraph.errors import DataError, InputError, unknown_name
+from relgraph.errors import DataError, InputError, renamed, unknown_name
 from relgraph.registry import DATASETS, ENCODERS, METHODS, STRATEGIES
 
 REGISTRIES = {"method": METHODS, "dataset": DATASETS, "encoder": ENCODERS, "strategy": STRATEGIES}
@@ -50,6 +50,16 @@ def test_an_error_can_name_the_option_of_its_argument() -> None:
     assert error.argument == "num_anchors" and str(error) == "'num_anchors' must be at least 1 (got 0)"
     assert error.sentence("--anchors") == "'--anchors' must be at least 1 (got 0)"
     assert str(InputError("", "two pieces must match")) == InputError("", "two pieces must match").sentence("x")
+
+
+def test_a_block_may_name_arguments_otherwise() -> None:
+    with pytest.raises(InputError) as caught, renamed({"z": "--rows", "source": "NEW"}):
+        raise InputError("z", "must fit 'kept', 'z' and the source (got 'z')")
+    assert str(caught.value) == "'--rows' must fit 'kept', '--rows' and 'NEW' (got 'z')"
+    error = InputError("kept", "must fit the target (got 'z')")
+    with pytest.raises(InputError) as same, renamed({"z": "--rows"}):
+        raise error
+    assert same.value is error
 
 
 @settings(max_examples=30)

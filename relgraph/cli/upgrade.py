@@ -13,12 +13,18 @@ import typer
 
 from relgraph import registry
 from relgraph.cli.console import console, progress
-from relgraph.cli.options import Debug, JsonPath, listed, option
+from relgraph.cli.options import Debug, JsonPath, Key, listed, option
 from relgraph.cli.results import check_json_path
-from relgraph.errors import DataError, InputError, RelgraphWarning
+from relgraph.errors import DataError, InputError, RelgraphWarning, renamed
 from relgraph.io import check_not_read, write_atomic
 
 SUMMARY = "Bring an old head or table to a new version, with a verdict: convert, keep or retrain."
+FILES = ("rows", "old_rows", "kept", "labels", "edges")
+NAMES = {name: f"--{name.replace('_', '-')}" for name in (*FILES, "key", "method", "out")} | {
+    "old": "OLD",
+    "new": "NEW",
+}
+"""The arguments of :func:`relgraph.versions.files.upgrade_files` as they are typed."""
 HELP = "\n\n".join(
     [
         SUMMARY,
@@ -49,6 +55,7 @@ def upgrade(
     edges: Annotated[
         Path | None, option("FILE", "CSV or Parquet with source and target: neighbors of the rows.", "none")
     ] = None,
+    key: Key = None,
     method: Annotated[str | None, option("NAME", "The map, from the list above.", "kl for classes, else ridge")] = None,
     min_fidelity: Annotated[
         float | None, option("SHARE", "Expected fidelity below which the exit status is 1.", "none", min=0, max=1)
@@ -69,16 +76,13 @@ def upgrade(
         tell("load", 0, 0)
         from relgraph.versions.files import files_read, upgrade_files
 
-        given: dict[str, Any] = {"rows": rows, "old_rows": old_rows, "kept": kept, "labels": labels, "edges": edges}
+        given: dict[str, Any] = dict(zip(FILES, (rows, old_rows, kept, labels, edges), strict=True))
         for name, place in (("--report", report), ("--json", target)):
             if place is not None:
                 check_not_read([place], files_read(old, new, *given.values()), name)
-        try:
-            with warnings.catch_warnings(record=True) as caught:
-                warnings.simplefilter("always")
-                found = upgrade_files(old, new, out=out, method=method, **given)
-        except InputError as error:  # the option of another command is called --methods
-            raise InputError("--method", error.message) if error.argument == "method" else error from error
+        with renamed(NAMES), warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            found = upgrade_files(old, new, out=out, key=key, method=method, **given)
     text = json.dumps(found.document, indent=1) + "\n"
     if target is not None:
         write_atomic(target, text)
@@ -97,7 +101,7 @@ def upgrade(
         from relgraph.report.upgrade import upgrade_report
 
         words = []
-        for name, value in (given | {"method": method}).items():
+        for name, value in (given | {"key": key, "method": method}).items():
             words += [] if value is None else [f"--{name.replace('_', '-')}", str(value)]
         command = shlex.join(["relgraph", "upgrade", str(old), str(new), *words])
         save_html(upgrade_report(found.document, command=command, warnings=warned), report)

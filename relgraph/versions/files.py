@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,21 +15,24 @@ from torch import Tensor
 from relgraph.anchors import AnchorSet, PublishedHead
 from relgraph.anchors.matching import repeated_id
 from relgraph.bundle import load_bundle
-from relgraph.errors import DataError, InputError
+from relgraph.errors import DataError, InputError, renamed
 from relgraph.graph import integer_ids
 from relgraph.io import PathLike, check_not_read
 from relgraph.maps.saved import save_linear
 from relgraph.pieces import Piece, open_piece, piece_files
+from relgraph.registry import MAPS
 from relgraph.tables import open_table, plan_translation
 from relgraph.tables.frames import read_frame
-from relgraph.tables.ids import Ids, in_kind_of, matching_rows, read_ids
-from relgraph.tables.reading import Table, read_files
+from relgraph.tables.ids import Ids, check_unique, in_kind_of, matching_rows, read_ids
+from relgraph.tables.reading import ARROW, Table, read_files
 from relgraph.tables.writing import written_files
 from relgraph.versions.result import Upgrade, Verdict
 from relgraph.versions.upgrade import upgrade
 
 VERDICTS: Mapping[str, Verdict] = {"good": "convert", "doubtful": "keep", "useless": "retrain"}
 """The verdict of an upgrade by that of a translation."""
+FROM_FILES = {"z": "rows", "ids": "rows", "y": "labels", "train": "labels", "space": "new", "head": "old"}
+"""The file that an argument of :func:`relgraph.upgrade` is read from, where it is called otherwise."""
 FLAGS = {"true": True, "1": True, "false": False, "0": False}
 
 
@@ -63,6 +67,7 @@ def upgrade_files(
     kept: PathLike | None = None,
     labels: PathLike | None = None,
     edges: PathLike | None = None,
+    key: str | None = None,
     method: str | None = None,
 ) -> FileUpgrade:
     """Judge an upgrade by files, without writing; see :func:`relgraph.upgrade`.
@@ -79,23 +84,30 @@ def upgrade_files(
             every row, true where the old head was trained on the label.
         edges: CSV or Parquet file with the columns ``source`` and ``target``: ids of neighbors, and of rows beside
             them. Edges with an id that ``rows`` has not are left out.
-        method: The map.
+        key: The id column of tables in Parquet, Arrow or Feather; by default the only one that can be it.
+        method: The map; a head is written only if it is linear.
 
     Raises:
         InputError: If a file is of a kind that is not asked for, or as :func:`relgraph.upgrade`.
         DataError: If a file is missing or damaged.
     """
-    before, after = open_piece(old), open_piece(new)
+    before, after = open_piece(old, "old", key), open_piece(new, "new", key)
     if out is not None:
         place = Path(out).expanduser()
         written = written_files(place) if before.kind == "table" else [place]
         check_not_read(written, files_read(old, new, rows, old_rows, kept, labels, edges))
     if "table" in (before.kind, after.kind):
         others = {"rows": rows, "old_rows": old_rows, "kept": kept, "labels": labels, "edges": edges}
-        return _tables(before, after, out, method, **others)
+        return _tables(before, after, out, key, method, **others)
     head, space = _head(before), _space(after)
-    given = _rows(rows, old_rows=old_rows, kept=kept, labels=labels, edges=edges)
-    found: Upgrade = upgrade(space, head, **given, method=method)
+    if out is not None and method is not None and not MAPS.resolve(method).linear:
+        able = ", ".join(
+            name for name in MAPS if MAPS.resolve(name).linear and MAPS.resolve(name).targets != "embeddings"
+        )
+        raise InputError("method", f"must be linear to write a head, one of {able} (got '{method}'); leave out 'out'")
+    given = _rows(rows, key, old_rows=old_rows, kept=kept, labels=labels, edges=edges)
+    with renamed(FROM_FILES):
+        found: Upgrade = upgrade(space, head, **given, method=method)
     fidelity = found.expectation("fidelity")
 
     def write(path: PathLike, progress: object = None) -> None:
@@ -114,27 +126,33 @@ def _head(piece: Piece) -> PublishedHead:
     values = load_bundle(piece.path).head if piece.kind == "bundle" else piece.values
     if not isinstance(values, PublishedHead):
         what = "a bundle without a published head" if piece.kind == "bundle" else f"the {piece.kind} '{piece.path}'"
-        raise InputError("OLD", f"must be a published head, a bundle with one, or a table (got {what}); publish it")
+        raise InputError("old", f"must be a published head, a bundle with one, or a table (got {what}); publish it")
     return values
 
 
 def _space(piece: Piece) -> AnchorSet:
     if not isinstance(piece.values, AnchorSet):
         found = f"(got the {piece.kind} '{piece.path}'); publish one"
-        raise InputError("NEW", f"must be an anchor set or a bundle of the new version, or a table {found}")
+        raise InputError("new", f"must be an anchor set or a bundle of the new version, or a table {found}")
     return piece.values
 
 
 def _tables(
-    before: Piece, after: Piece, out: PathLike | None, method: str | None, **others: PathLike | None
+    before: Piece,
+    after: Piece,
+    out: PathLike | None,
+    key: str | None,
+    method: str | None,
+    **others: PathLike | None,
 ) -> FileUpgrade:
     if before.kind != after.kind:
         found = f"(got the {before.kind} '{before.path}' and the {after.kind} '{after.path}')"
-        raise InputError("NEW", f"must be a table if the other is one {found}; give two tables, or a head and anchors")
+        raise InputError("new", f"must be a table if the other is one {found}; give two tables, or a head and anchors")
     for name, value in others.items():
         if value is not None:
             raise InputError(name, f"must be left out for two tables (got '{value}'); rows are matched by their ids")
-    plan = plan_translation(after.path, before.path, out, method=method or "ridge")
+    with _paired("new", "old", after.path, before.path):
+        plan = plan_translation(after.path, before.path, out, key=key, method=method or "ridge")
     cosine = plan.report.figures.get("cosine")
     verdict = VERDICTS[plan.report.verdict]
     document = {"verdict": verdict, "reason": plan.report.reason, "table": plan.report.to_dict()}
@@ -147,25 +165,39 @@ def _tables(
     return FileUpgrade(verdict, plan.report.reason, mean, shown, document, write)
 
 
-def _rows(rows: PathLike | None, **others: PathLike | None) -> dict[str, Any]:
+@contextmanager
+def _paired(source: str, target: str, *paths: PathLike) -> Iterator[None]:
+    """Errors name these two tables, and the id column only where one of them has columns."""
+    try:
+        with renamed({"source": source, "target": target}):
+            yield
+    except InputError as error:
+        if error.argument == "key" and not any(Path(path).suffix in ARROW for path in paths):
+            raise InputError(source, error.message) from error
+        raise
+
+
+def _rows(rows: PathLike | None, key: str | None, **others: PathLike | None) -> dict[str, Any]:
     """Arguments of :func:`relgraph.upgrade` for the rows in tables, matched by their ids."""
     if rows is None:
         for name, value in others.items():
             if value is not None:
                 raise InputError(name, f"must be left out without 'rows' (got '{value}'); pass the new embeddings")
         return {}
-    table = open_table(rows, "rows")
+    table = open_table(rows, "rows", key)
     ids: Ids = np.asarray(table.plain_ids())
+    check_unique(table.ids(), "rows")
     given: dict[str, Any] = {"z": _all(table), "ids": integer_ids(ids, "rows")}
     if (place := others["old_rows"]) is not None:
-        known = _old_ids(Path(place).expanduser(), ids)
+        known = _old_ids(Path(place).expanduser(), ids, key)
         found = torch.isin(given["ids"], known)
         if not bool(found.any()):
             raise InputError("old_rows", f"must have ids in common with 'rows' (got none of {len(known)}); check them")
         given["old"] = found
     if (place := others["kept"]) is not None:
-        answers = open_table(place, "kept")
-        here, there = matching_rows(table.ids(), answers.ids())
+        answers = open_table(place, "kept", key)
+        with _paired("rows", "kept", rows, place):
+            here, there = matching_rows(table.ids(), answers.ids())
         if len(here) != len(ids):
             found_ids = f"(got {len(here)} of {len(ids)})"
             raise InputError("kept", f"must have a row for each id of 'rows' {found_ids}; answer all of them")
@@ -183,12 +215,12 @@ def _all(table: Table) -> Tensor:
     return torch.from_numpy(table.take(np.arange(len(table))))
 
 
-def _old_ids(path: Path, like: Ids) -> Tensor:
+def _old_ids(path: Path, like: Ids, key: str | None) -> Tensor:
     if not path.is_file():
         raise DataError(f"'{path}' does not exist; give a table, or a file of ids")
     found = read_ids(path, like) if path.suffix in (".txt", ".npy") else None
     if found is None or found.ndim != 1:
-        found = open_table(path, "old_rows").plain_ids()
+        found = open_table(path, "old_rows", key).plain_ids()
     return integer_ids(found, "old_rows")
 
 

@@ -201,9 +201,12 @@ def upgrade(
 
 
 def _only_anchors(head: PublishedHead, **given: object) -> None:
+    """Refuse what would be judged beside the anchors."""
+    kind = "one output" if head.mode == "multiclass" else f"the mode '{head.mode}'"
     for name, value in given.items():
         if value is not None:
-            raise InputError(name, f"must be left out for a head of the mode '{head.mode}' (got it); pass classes")
+            way_out = "(got it); a verdict on more than the anchors needs several classes"
+            raise InputError(name, f"must be left out for a head of {kind} {way_out}")
 
 
 def _stored(matched: MatchedAnchors, rows: AnsweredRows) -> bool:

@@ -195,7 +195,7 @@ def test_ids_that_name_other_rows_than_the_anchors_are_refused() -> None:
     space = rg.AnchorSet.from_rows(after, rows, ids=names)
     published_head = rg.PublishedHead(names[:200], head(before[:200]), head(before).mean(dim=0))
     kept = head(before)
-    words = r"'ids' must name the rows of 'z' as the anchors do .got other embeddings in 200 of 200 rows"
+    words = r"'ids' must give every anchor's id to the row of that anchor .got other embeddings in 200 of 200 rows"
     for given in ({"kept": kept}, {"ids": torch.arange(ROWS)}, {"kept": kept, "ids": names.roll(1)}):
         with pytest.raises(InputError, match=words):
             rg.upgrade(space, published_head, after, **given)
