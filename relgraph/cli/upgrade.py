@@ -34,7 +34,8 @@ HELP = "\n\n".join(
         "The verdict and what to expect are printed before anything is written. With --labels they are measured on "
         "labels, else on anchors that the map was fitted without; without labels, --kept and --edges let the neighbors "
         "judge between converted and old answers. --out is written only if the verdict is 'convert' "
-        "and the expected fidelity is at least --min-fidelity; else the exit status is 1.",
+        "and the expected fidelity is at least --min-fidelity; else the exit status is 1, with --min-fidelity "
+        "also where there is no --out.",
         listed("Methods", registry.MAPS),
     ]
 )
@@ -50,7 +51,7 @@ def upgrade(
     ] = None,
     kept: Annotated[Path | None, option("TABLE", "Old answers on --rows (logits), to compare with.", "none")] = None,
     labels: Annotated[
-        Path | None, option("FILE", "CSV or Parquet with id, label and, if trained on, train.", "none")
+        Path | None, option("FILE", "CSV or Parquet with id, label (-1: unknown) and, if trained on, train.", "none")
     ] = None,
     edges: Annotated[
         Path | None, option("FILE", "CSV or Parquet with source and target: neighbors of the rows.", "none")
@@ -58,7 +59,8 @@ def upgrade(
     key: Key = None,
     method: Annotated[str | None, option("NAME", "The map, from the list above.", "kl for classes, else ridge")] = None,
     min_fidelity: Annotated[
-        float | None, option("SHARE", "Expected fidelity below which the exit status is 1.", "none", min=0, max=1)
+        float | None,
+        option("SHARE", "Least expected fidelity of a 'convert'; else exit status 1.", "none", min=0, max=1),
     ] = None,
     anyway: Annotated[bool, typer.Option("--anyway", help="Write --out whatever the verdict is.")] = False,
     report: Annotated[Path | None, option("FILE", "Write it as a page, one HTML file.", "none")] = None,
@@ -106,13 +108,17 @@ def upgrade(
         command = shlex.join(["relgraph", "upgrade", str(old), str(new), *words])
         save_html(upgrade_report(found.document, command=command, warnings=warned), report)
         shown.print(f"written: {report}", markup=False)
+    fit = found.verdict == "convert"
     low = min_fidelity is not None and (found.fidelity is None or found.fidelity < min_fidelity)
-    if out is not None and (anyway or (found.verdict == "convert" and not low)):
+    if out is not None and (anyway or (fit and not low)):
         with progress() as tell:
             found.write(out, tell)
         shown.print(f"written: {out}", markup=False)
     if low:
         value = "unknown" if found.fidelity is None else f"{found.fidelity:.3f}"
         raise DataError(f"the expected fidelity must be at least {min_fidelity:g} (got {value}); take more anchors")
-    if out is not None and not anyway and found.verdict != "convert":
+    if out is not None and not anyway and not fit:
         raise DataError(f"the verdict must be 'convert' to write '{out}' (got '{found.verdict}'); --anyway writes it")
+    if min_fidelity is not None and not fit:
+        way_out = "go on as it says, or leave --min-fidelity out"
+        raise DataError(f"the verdict must be 'convert' with --min-fidelity (got '{found.verdict}'); {way_out}")

@@ -33,6 +33,8 @@ VERDICTS: Mapping[str, Verdict] = {"good": "convert", "doubtful": "keep", "usele
 """The verdict of an upgrade by that of a translation."""
 FROM_FILES = {"z": "rows", "ids": "rows", "y": "labels", "train": "labels", "space": "new", "head": "old"}
 """The file that an argument of :func:`relgraph.upgrade` is read from, where it is called otherwise."""
+UNKNOWN = -1
+"""The label of a row whose class is unknown."""
 FLAGS = {"true": True, "1": True, "false": False, "0": False}
 
 
@@ -80,15 +82,17 @@ def upgrade_files(
         rows: Table of new embeddings of the rows to be answered.
         old_rows: Rows that the old version has: a table, whose ids are used, or a file of ids (``.npy``, ``.txt``).
         kept: Table of old answers, logits, with a row for each of ``rows``.
-        labels: CSV or Parquet file with the columns ``id`` and ``label``, and optionally ``train``: true or false in
-            every row, true where the old head was trained on the label.
+        labels: CSV or Parquet file with the columns ``id`` and ``label``, a class of the head or -1 where it is
+            unknown, and optionally ``train``: true or false in every row, true where the old head was trained on the
+            label.
         edges: CSV or Parquet file with the columns ``source`` and ``target``: ids of neighbors, and of rows beside
             them. Edges with an id that ``rows`` has not are left out.
         key: The id column of tables in Parquet, Arrow or Feather; by default the only one that can be it.
         method: The map; a head is written only if it is linear.
 
     Raises:
-        InputError: If a file is of a kind that is not asked for, or as :func:`relgraph.upgrade`.
+        InputError: If a file is of a kind that is not asked for, two tables share fewer than ``F + 1`` ids, or as
+            :func:`relgraph.upgrade`.
         DataError: If a file is missing or damaged.
     """
     before, after = open_piece(old, "old", key), open_piece(new, "new", key)
@@ -105,7 +109,9 @@ def upgrade_files(
             name for name in MAPS if MAPS.resolve(name).linear and MAPS.resolve(name).targets != "embeddings"
         )
         raise InputError("method", f"must be linear to write a head, one of {able} (got '{method}'); leave out 'out'")
-    given = _rows(rows, key, old_rows=old_rows, kept=kept, labels=labels, edges=edges)
+    judged = head.mode == "multiclass" and head.outputs.size(1) > 1  # others are refused labels
+    classes = head.outputs.size(1) if judged else None
+    given = _rows(rows, key, classes, old_rows=old_rows, kept=kept, labels=labels, edges=edges)
     with renamed(FROM_FILES):
         found: Upgrade = upgrade(space, head, **given, method=method)
     fidelity = found.expectation("fidelity")
@@ -126,7 +132,8 @@ def _head(piece: Piece) -> PublishedHead:
     values = load_bundle(piece.path).head if piece.kind == "bundle" else piece.values
     if not isinstance(values, PublishedHead):
         what = "a bundle without a published head" if piece.kind == "bundle" else f"the {piece.kind} '{piece.path}'"
-        raise InputError("old", f"must be a published head, a bundle with one, or a table (got {what}); publish it")
+        way_out = "give the head that it was converted from" if piece.kind == "converted head" else "publish it"
+        raise InputError("old", f"must be a published head, a bundle with one, or a table (got {what}); {way_out}")
     return values
 
 
@@ -153,6 +160,12 @@ def _tables(
             raise InputError(name, f"must be left out for two tables (got '{value}'); rows are matched by their ids")
     with _paired("new", "old", after.path, before.path):
         plan = plan_translation(after.path, before.path, out, key=key, method=method or "ridge")
+    width, common = plan.report.widths[0], plan.report.common
+    if common < width + 1:
+        least = f"at least {width + 1} ids, one more than it has dimensions"
+        raise InputError(
+            "new", f"must share {least}, with 'old' for a verdict (got {common}); take tables with more rows in common"
+        )
     cosine = plan.report.figures.get("cosine")
     verdict = VERDICTS[plan.report.verdict]
     document = {"verdict": verdict, "reason": plan.report.reason, "table": plan.report.to_dict()}
@@ -177,7 +190,7 @@ def _paired(source: str, target: str, *paths: PathLike) -> Iterator[None]:
         raise
 
 
-def _rows(rows: PathLike | None, key: str | None, **others: PathLike | None) -> dict[str, Any]:
+def _rows(rows: PathLike | None, key: str | None, classes: int | None, **others: PathLike | None) -> dict[str, Any]:
     """Arguments of :func:`relgraph.upgrade` for the rows in tables, matched by their ids."""
     if rows is None:
         for name, value in others.items():
@@ -205,7 +218,7 @@ def _rows(rows: PathLike | None, key: str | None, **others: PathLike | None) -> 
         kept[torch.from_numpy(here)] = torch.from_numpy(answers.take(there)).float()
         given["kept"] = kept
     if (place := others["labels"]) is not None:
-        given |= _labels(Path(place).expanduser(), given["ids"], ids)
+        given |= _labels(Path(place).expanduser(), given["ids"], ids, classes)
     if (place := others["edges"]) is not None:
         given["edge_index"] = _edges(Path(place).expanduser(), given["ids"], ids)
     return given
@@ -247,12 +260,18 @@ def _edges(path: Path, ids: Tensor, like: Ids) -> Tensor:
     return torch.stack([place[known] for place, _ in ends])
 
 
-def _labels(path: Path, ids: Tensor, like: Ids) -> dict[str, Tensor]:
-    """Classes of the rows, and which of them the old head was trained on."""
+def _labels(path: Path, ids: Tensor, like: Ids, most: int | None) -> dict[str, Tensor]:
+    """Classes of the rows, which must be fewer than ``most``, and which of them the old head was trained on."""
     frame = read_frame(path, ("id", "label"), ids=("id",))
+    if not len(frame):
+        raise InputError("labels", f"must have rows (got none in '{path}'); write one for each label")
     classes = frame["label"].to_numpy()
     if classes.dtype.kind not in "iu":
         raise InputError("labels", f"must hold integer classes (got {classes.dtype}); number them as the head does")
+    if most is not None and len(wrong := np.flatnonzero((classes < UNKNOWN) | (classes >= most))):
+        found = f"(got {classes[wrong[0]]} for the id {frame['id'][wrong[0]]})"
+        rule = f"must be classes from 0 to {most - 1}, one for each output of the head, or {UNKNOWN} where unknown"
+        raise InputError("labels", f"{rule} {found}; leave other rows out")
     labeled = _named(frame["id"], like, "labels")
     if (repeated := repeated_id(labeled)) is not None:
         found = f"(got {frame['id'][int((labeled == repeated).nonzero()[0])]} more than once)"
@@ -260,7 +279,7 @@ def _labels(path: Path, ids: Tensor, like: Ids) -> dict[str, Tensor]:
     row, known = _places(labeled, ids)
     if not bool(known.any()):
         raise InputError("labels", f"must label ids of 'rows' (got none of {len(frame)} labels); check the ids")
-    y = torch.where(known, torch.tensor(classes.tolist())[row], -1)
+    y = torch.where(known, torch.tensor(classes.tolist())[row], UNKNOWN)
     given = {"y": y}
     if "train" in frame.columns:
         given["train"] = _flags(frame["train"], "train")[row] & known

@@ -8,7 +8,7 @@ import torch
 
 import relgraph as rg
 from relgraph.cli import main
-from relgraph.maps.saved import load_linear
+from relgraph.maps.saved import load_linear, save_linear
 from tests.tables.small import save
 
 ROWS, OLD, WIDTH, CLASSES = 600, 400, 6, 3
@@ -134,6 +134,13 @@ def test_ids_in_files_of_text_are_those_of_other_files(
     ("text", "sentence"),
     [
         ("id,label\n9999,1\n", "'--labels' must label ids of '--rows' (got none of 1 labels)"),
+        ("id,label\n", "'--labels' must have rows (got none in"),
+        (
+            "id,label\n1,-1\n2,-2\n3,3\n",
+            "'--labels' must be classes from 0 to 2, one for each output of the head, or -1",
+        ),
+        ("id,label\n1,-1\n2,-2\n3,3\n", "where unknown (got -2 for the id 2); leave other rows out"),
+        ("id,label\nn1,0\nn7,3\n", "where unknown (got 3 for the id n7); leave other rows out"),
         ("id,label\n1,1\n,2\n", "'--labels' must have an id in every row (got an empty cell in the column 'id')"),
         ("id,label,train\n1,1,true\n2,2,\n", "column 'train' (got nan in row 1); fill it"),
         ("id,label,train\n1,1,yes\n2,2,no\n", "column 'train' (got 'yes' in row 0); fill it"),
@@ -147,6 +154,18 @@ def test_labels_that_cannot_be_read_are_refused(
     given = [str(files / name) for name in ("head.safetensors", "space.safetensors")]
     assert main(["upgrade", *given, "--rows", str(files / "rows.npy"), "--labels", str(files / "labels.csv")]) == 2
     assert sentence in capsys.readouterr().err
+
+
+def test_unknown_labels_are_those_that_are_left_out(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    labels = pd.read_csv(files / "labels.csv").drop(columns="train")
+    given = [str(files / name) for name in ("head.safetensors", "space.safetensors")]
+    given += ["--rows", str(files / "rows.npy"), "--labels", str(files / "labels.csv"), "--json", "-"]
+    documents = []
+    for written in (labels[:200], labels.assign(label=labels["label"].where(labels.index < 200, -1))):
+        written.to_csv(files / "labels.csv", index=False)
+        assert main(["upgrade", *given]) == 0
+        documents.append(json.loads(capsys.readouterr().out))
+    assert documents[0] == documents[1]
 
 
 @pytest.mark.parametrize("values", [("True", "False"), ("true", "FALSE"), ("1", "0")])
@@ -228,6 +247,37 @@ def test_nothing_is_written_below_the_least_fidelity(files: Path, capsys: pytest
     assert (files / "new.safetensors").exists()
 
 
+def test_the_exit_status_is_0_only_for_a_conversion_that_is_good_enough(
+    files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    head, good, out = (str(files / f"{name}.safetensors") for name in ("head", "space", "new"))
+    rows = torch.randn(ROWS, WIDTH, generator=torch.Generator().manual_seed(9))
+    rg.AnchorSet.from_rows(rows, torch.arange(150)).save(files / "other.safetensors")
+    bad = [head, str(files / "other.safetensors")]
+    assert main(["upgrade", head, good, "--min-fidelity", "0.5"]) == 0
+    assert main(["upgrade", head, good, "--min-fidelity", "1"]) == 1
+    assert main(["upgrade", *bad]) == 0  # a verdict is an answer, not a failure, where nothing was asked of it
+    capsys.readouterr()
+    assert main(["upgrade", *bad, "--min-fidelity", "0.1"]) == 1
+    assert "the verdict must be 'convert' with --min-fidelity (got 'retrain')" in capsys.readouterr().err
+    assert main(["upgrade", *bad, "--min-fidelity", "0.1", "--out", out, "--anyway"]) == 1
+    assert Path(out).exists()
+
+
+def test_a_verdict_on_tables_needs_as_many_common_rows_as_one_on_heads(
+    files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = np.load(files / "rows.npy")
+    for count, status in ((1, 2), (WIDTH, 2), (WIDTH + 1, 0)):
+        np.save(files / "few.npy", rows[:count])
+        assert main(["upgrade", str(files / "old.npy"), str(files / "few.npy")]) == status
+        shown = capsys.readouterr()
+        words = (
+            f"'NEW' must share at least 7 ids, one more than it has dimensions, with 'OLD' for a verdict (got {count})"
+        )
+        assert (words in shown.err) == (status == 2) and ("verdict" in shown.out) == (status == 0)
+
+
 def test_two_tables_are_translated(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = files / "new-in-old.npy"
     assert main(["upgrade", str(files / "old.npy"), str(files / "rows.npy"), "--out", str(out)]) == 0
@@ -252,6 +302,7 @@ def test_bundles_of_two_versions(tmp_path: Path, capsys: pytest.CaptureFixture[s
     ("given", "status", "sentence"),
     [
         (["space.safetensors", "space.safetensors"], 2, "'OLD' must be a published head"),
+        (["converted.safetensors", "space.safetensors"], 2, "; give the head that it was converted from"),
         (["head.safetensors", "head.safetensors"], 2, "'NEW' must be an anchor set"),
         (["old.npy", "space.safetensors"], 2, "'NEW' must be a table if the other is one"),
         (["head.safetensors", "missing.safetensors"], 1, "does not exist"),
@@ -264,6 +315,7 @@ def test_bundles_of_two_versions(tmp_path: Path, capsys: pytest.CaptureFixture[s
 def test_wrong_arguments_are_one_sentence(
     files: Path, given: list[str], status: int, sentence: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    save_linear(files / "converted.safetensors", torch.nn.Linear(WIDTH, CLASSES))
     words = [str(files / name) if "." in name else name for name in given]
     assert main(["upgrade", *words]) == status
     error = capsys.readouterr().err
