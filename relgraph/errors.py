@@ -114,6 +114,23 @@ def whole_number(argument: str, value: Any) -> int:
         raise InputError(argument, f"must be a whole number (got {got}); give an int") from error
 
 
+def real_number(argument: str, value: Any) -> float:
+    """A number as a ``float``; anything else, text included, is refused.
+
+    Example:
+        >>> real_number("share", "0.5")
+        Traceback (most recent call last):
+        relgraph.errors.InputError: 'share' must be a number (got '0.5'); give a float
+    """
+    try:
+        if not isinstance(value, (str, bytes)):
+            return float(value)
+    except (TypeError, ValueError, RuntimeError):  # the last of tensors of several numbers
+        pass
+    got = repr(value) if isinstance(value, str) else type(value).__name__
+    raise InputError(argument, f"must be a number (got {got}); give a float")
+
+
 def unknown_name(argument: str, got: object, valid: Iterable[str]) -> InputError:
     """The error for a name that is not registered: lists the valid names and suggests the nearest.
 

@@ -17,7 +17,7 @@ from relgraph.anchors import choose_weighted, labels_used, lasting_nodes, shared
 from relgraph.anchors.matching import as_tensor
 from relgraph.anchors.select import AnchorFeatures, LabelsUsed
 from relgraph.anchors.values import checked_ids, shortened
-from relgraph.errors import InputError, RelgraphWarning, unknown_name, whole_number
+from relgraph.errors import InputError, RelgraphWarning, real_number, unknown_name, whole_number
 from relgraph.graph import node_ids, num_nodes
 
 Missing = Literal["error", "drop"]
@@ -177,7 +177,8 @@ class AddAnchors(BaseTransform):  # type: ignore[misc]
             tensor([0, 1])
         """
         versions = [_converted(graph) for graph in (graphs if isinstance(graphs, Sequence) else [graphs])]
-        if not 0 < share <= 1:
+        num_anchors = whole_number("num_anchors", num_anchors)
+        if not 0 < real_number("share", share) <= 1:
             raise InputError("share", f"must be above 0 and at most 1 (got {share}); 1 chooses among all common nodes")
         lasting = lasting_nodes(versions, time=time)
         if num_anchors > len(lasting):

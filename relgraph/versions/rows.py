@@ -103,6 +103,8 @@ class AnsweredRows:
 def checked_embeddings(space: AnchorSet, z: object) -> Tensor:
     """Embeddings of rows ``(N, F)`` in the type of the anchors, in which heads for the space are; checked."""
     found = check_rows("z", z)
+    if not len(found):
+        raise InputError("z", "must have rows (got none); leave it out for a verdict on the anchors alone")
     if found.size(1) != space.num_features:
         raise InputError("z", f"must be {space.num_features} wide, as the anchors (got {found.size(1)}); embed anew")
     return found.to(space.embeddings.dtype)

@@ -12,7 +12,7 @@ from torch import Tensor
 from relgraph.anchors.matching import GraphGrownWarning, shared_ids
 from relgraph.anchors.values import AnchorSet, PublishedHead
 from relgraph.diagnosis import distances_to_anchors
-from relgraph.errors import InputError, require
+from relgraph.errors import InputError, real_number, require
 from relgraph.fingerprints import compare_fingerprints
 from relgraph.maps import MatchedAnchors, NoCorrespondenceWarning, convert, expected_fidelity
 from relgraph.maps.expected import left_out_outputs
@@ -119,7 +119,7 @@ def upgrade(
     """
     require("space", space, AnchorSet, "the order is upgrade(space, head)")
     require("head", head, PublishedHead, "make one with relgraph.publish")
-    if not 0 <= kept_share <= 1:
+    if not 0 <= real_number("kept_share", kept_share) <= 1:
         raise InputError("kept_share", f"must be between 0 and 1 (got {kept_share}); 0.5 is the mean of both")
     if kept_share and kept is None:
         raise InputError("kept_share", f"must be 0 without 'kept' (got {kept_share}); pass the old answers")

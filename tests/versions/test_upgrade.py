@@ -254,6 +254,8 @@ def test_rows_that_were_embedded_again_are_a_warning() -> None:
         ({"retrained": torch.zeros(ROWS, CLASSES)}, "'retrained' must be left out without 'y'"),
         ({"retrained": torch.zeros(ROWS, 2)}, "'retrained' must have shape"),
         ({"z": torch.zeros(ROWS, 3)}, "'z' must be 8 wide"),
+        ({"z": torch.zeros(0, WIDTH)}, "'z' must have rows .got none.; leave it out"),
+        ({"kept_share": "a"}, "'kept_share' must be a number .got 'a'.; give a float"),
         ({"z": None, "old": torch.arange(3)}, "'old' must be left out without 'z' .got it alone"),
         ({"method": "nearest"}, "'method' must be one of"),
         ({"kept_share": 0.5}, "'kept_share' must be 0 without 'kept'"),
