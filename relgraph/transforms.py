@@ -14,7 +14,7 @@ from torch_geometric.data.storage import NodeStorage
 from torch_geometric.transforms import BaseTransform
 
 from relgraph.anchors import choose_weighted, labels_used, lasting_nodes, shared_ids
-from relgraph.anchors.matching import as_tensor
+from relgraph.anchors.matching import as_tensor, repeated_id
 from relgraph.anchors.select import AnchorFeatures, LabelsUsed
 from relgraph.anchors.values import checked_ids, shortened
 from relgraph.errors import InputError, RelgraphWarning, real_number, unknown_name, whole_number
@@ -108,7 +108,8 @@ class AddAnchors(BaseTransform):  # type: ignore[misc]
                 warning that counts them. The ranks of the others then have no gap, and ``num_anchors`` is their number.
 
         Raises:
-            InputError: If an id is repeated, or ``weights`` do not fit; when called, if an id is missing, or all are.
+            InputError: If an id is repeated, or ``weights`` do not fit; when called, if an id is missing, or all are,
+                or the graph repeats one.
 
         Warns:
             MissingAnchorsWarning: When called with ``missing="drop"``, if ids are missing.
@@ -229,6 +230,11 @@ class AddAnchors(BaseTransform):  # type: ignore[misc]
                 nodes, self.num_anchors, self.strategy, features=self.features, among=among, generator=generator
             )
         present = node_ids(nodes)
+        hits = present[torch.isin(present, self.ids.to(present.device))]
+        if (repeated := repeated_id(hits)) is not None:
+            name = "node_id" if nodes.get("node_id") is not None else "n_id"
+            found = f"got {repeated} for several nodes"
+            raise InputError(name, f"must not repeat the id of an anchor ({found}); give every node an id of its own")
         asked, rows = shared_ids(self.ids, present)
         if lost := self.ids.numel() - asked.numel():
             missing = shortened(self.ids[~torch.isin(self.ids, present.cpu())].tolist())

@@ -120,5 +120,5 @@ def upgrade(
     if out is not None and not anyway and not fit:
         raise DataError(f"the verdict must be 'convert' to write '{out}' (got '{found.verdict}'); --anyway writes it")
     if min_fidelity is not None and not fit:
-        way_out = "go on as it says, or leave --min-fidelity out"
+        way_out = "its reason says what to do; without --min-fidelity it is no failure"
         raise DataError(f"the verdict must be 'convert' with --min-fidelity (got '{found.verdict}'); {way_out}")
