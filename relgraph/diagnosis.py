@@ -207,12 +207,20 @@ def diagnose(
         leave_one_out=error,
         expected_fidelity=None if expected is None else expected.value,
         fidelity_interval=None if expected is None else [expected.low, expected.high],
-        suspicious_anchors=None if matched is None else matched.ids[misfits(matched, number)].tolist(),
+        suspicious_anchors=None if matched is None else suspicious_anchors(matched, number),
         class_counts=counts,
         class_coverage=None if counts is None else sum(count > 0 for count in counts.values()) / len(counts),
     )
     repeats = count - len(torch.unique(anchors.embeddings, dim=0))
     return replace(found, warnings=_warnings(found, repeats, None if matched is None else correspondence(matched)))
+
+
+def suspicious_anchors(matched: MatchedAnchors, shrinkage: Shrinkage = "loo") -> list[int]:
+    """Ids of :func:`relgraph.maps.correspondence.misfits`, the worst first."""
+    roots = matched.weights().sqrt().unsqueeze(1)
+    number = matched.shrinkage(roots * matched.offsets, roots * matched.targets, shrinkage)
+    found: list[int] = matched.ids[misfits(matched, number)].tolist()
+    return found
 
 
 def _condition_number(variances: Tensor) -> float:

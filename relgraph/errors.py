@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import difflib
 import operator
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
@@ -38,6 +40,33 @@ class InputError(ValueError):
     def sentence(self, name: str) -> str:
         """The whole sentence, with another name for the argument, such as that of a command-line option."""
         return f"'{name}' {self.message}" if self.argument else self.message
+
+
+@contextmanager
+def renamed(names: Mapping[str, str]) -> Iterator[None]:
+    """Errors in the block name arguments as the caller knows them: files for tensors, options for arguments.
+
+    Names in the message, in quotes or as ``the source``, are replaced as well, but no value that was got.
+
+    Example:
+        >>> with renamed({"z": "--rows"}):
+        ...     raise InputError("kept", "must have the rows of 'z' (got 'z'); answer them")
+        Traceback (most recent call last):
+        relgraph.errors.InputError: 'kept' must have the rows of '--rows' (got 'z'); answer them
+    """
+
+    def said(found: re.Match[str]) -> str:
+        name = found[1] or found[2]
+        return f"'{names[name]}'" if name in names else found[0]
+
+    try:
+        yield
+    except InputError as error:
+        message = re.sub(r"(?<!got )'(\w+)'|\bthe (source|target)\b", said, error.message)
+        argument = names.get(error.argument, error.argument)
+        if (argument, message) == (error.argument, error.message):
+            raise
+        raise InputError(argument, message) from error
 
 
 class RelgraphWarning(UserWarning):
@@ -83,6 +112,23 @@ def whole_number(argument: str, value: Any) -> int:
     except TypeError as error:
         got = repr(value) if isinstance(value, (float, str)) else type(value).__name__
         raise InputError(argument, f"must be a whole number (got {got}); give an int") from error
+
+
+def real_number(argument: str, value: Any) -> float:
+    """A number as a ``float``; anything else, text included, is refused.
+
+    Example:
+        >>> real_number("share", "0.5")
+        Traceback (most recent call last):
+        relgraph.errors.InputError: 'share' must be a number (got '0.5'); give a float
+    """
+    try:
+        if not isinstance(value, (str, bytes)):
+            return float(value)
+    except (TypeError, ValueError, RuntimeError):  # the last of tensors of several numbers
+        pass
+    got = repr(value) if isinstance(value, str) else type(value).__name__
+    raise InputError(argument, f"must be a number (got {got}); give a float")
 
 
 def unknown_name(argument: str, got: object, valid: Iterable[str]) -> InputError:

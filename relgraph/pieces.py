@@ -57,8 +57,13 @@ class Piece:
         return {"path": str(self.path), "kind": self.kind, **self.about, **whole}
 
 
-def open_piece(path: PathLike) -> Piece:
+def open_piece(path: PathLike, argument: str = "path", key: str | None = None) -> Piece:
     """Read a file that relgraph wrote, a bundle, or a folder of ``relgraph stitch``; nothing is unpickled.
+
+    Args:
+        path: The file or folder.
+        argument: What it was given as, for errors.
+        key: The id column of a table in Parquet, Arrow or Feather; by default the only one that can be it.
 
     Raises:
         DataError: If it is missing, damaged, or nothing of this kind.
@@ -95,7 +100,7 @@ def open_piece(path: PathLike) -> Piece:
     if record or found.suffix not in READABLE:
         got = f"got a file of the kind {record}" if record else "got a file that relgraph did not write"
         raise DataError(f"'{found}' must be {KINDS} ({got}); name another")
-    return _table(found)
+    return _table(found, argument, key)
 
 
 def piece_files(path: PathLike) -> list[Path]:
@@ -203,8 +208,8 @@ def _document(path: Path) -> Piece:
     return Piece("stitching document", path, {}, document=found)
 
 
-def _table(path: Path) -> Piece:
-    table = open_table(path, "file")
+def _table(path: Path, argument: str, key: str | None) -> Piece:
+    table = open_table(path, argument, key)
     trusted = getattr(table, "has_trust", False) or (path.suffix == ".npy" and trust_file(path).is_file())
     kind = type(table.id_of(0)).__name__
     about = {
@@ -215,7 +220,7 @@ def _table(path: Path) -> Piece:
         "id_column": table.key if path.suffix in (".parquet", ".arrow", ".feather") else None,
         "trust": trusted,
     }
-    return Piece("table", path, about, read_ids=lambda: integer_ids(table.plain_ids(), "file").to(torch.int64))
+    return Piece("table", path, about, read_ids=lambda: integer_ids(table.plain_ids(), argument).to(torch.int64))
 
 
 def _record_kind(path: Path) -> str:

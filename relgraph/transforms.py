@@ -14,10 +14,10 @@ from torch_geometric.data.storage import NodeStorage
 from torch_geometric.transforms import BaseTransform
 
 from relgraph.anchors import choose_weighted, labels_used, lasting_nodes, shared_ids
-from relgraph.anchors.matching import as_tensor
+from relgraph.anchors.matching import as_tensor, repeated_id
 from relgraph.anchors.select import AnchorFeatures, LabelsUsed
 from relgraph.anchors.values import checked_ids, shortened
-from relgraph.errors import InputError, RelgraphWarning, unknown_name, whole_number
+from relgraph.errors import InputError, RelgraphWarning, real_number, unknown_name, whole_number
 from relgraph.graph import node_ids, num_nodes
 
 Missing = Literal["error", "drop"]
@@ -108,7 +108,8 @@ class AddAnchors(BaseTransform):  # type: ignore[misc]
                 warning that counts them. The ranks of the others then have no gap, and ``num_anchors`` is their number.
 
         Raises:
-            InputError: If an id is repeated, or ``weights`` do not fit; when called, if an id is missing, or all are.
+            InputError: If an id is repeated, or ``weights`` do not fit; when called, if an id is missing, or all are,
+                or the graph repeats one.
 
         Warns:
             MissingAnchorsWarning: When called with ``missing="drop"``, if ids are missing.
@@ -177,7 +178,8 @@ class AddAnchors(BaseTransform):  # type: ignore[misc]
             tensor([0, 1])
         """
         versions = [_converted(graph) for graph in (graphs if isinstance(graphs, Sequence) else [graphs])]
-        if not 0 < share <= 1:
+        num_anchors = whole_number("num_anchors", num_anchors)
+        if not 0 < real_number("share", share) <= 1:
             raise InputError("share", f"must be above 0 and at most 1 (got {share}); 1 chooses among all common nodes")
         lasting = lasting_nodes(versions, time=time)
         if num_anchors > len(lasting):
@@ -228,6 +230,11 @@ class AddAnchors(BaseTransform):  # type: ignore[misc]
                 nodes, self.num_anchors, self.strategy, features=self.features, among=among, generator=generator
             )
         present = node_ids(nodes)
+        hits = present[torch.isin(present, self.ids.to(present.device))]
+        if (repeated := repeated_id(hits)) is not None:
+            name = "node_id" if nodes.get("node_id") is not None else "n_id"
+            found = f"got {repeated} for several nodes"
+            raise InputError(name, f"must not repeat the id of an anchor ({found}); give every node an id of its own")
         asked, rows = shared_ids(self.ids, present)
         if lost := self.ids.numel() - asked.numel():
             missing = shortened(self.ids[~torch.isin(self.ids, present.cpu())].tolist())

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relgraph.errors import DataError, InputError, unknown_name
+from relgraph.errors import DataError, InputError, real_number, renamed, unknown_name
 from relgraph.registry import DATASETS, ENCODERS, METHODS, STRATEGIES
 
 REGISTRIES = {"method": METHODS, "dataset": DATASETS, "encoder": ENCODERS, "strategy": STRATEGIES}
@@ -50,6 +52,24 @@ def test_an_error_can_name_the_option_of_its_argument() -> None:
     assert error.argument == "num_anchors" and str(error) == "'num_anchors' must be at least 1 (got 0)"
     assert error.sentence("--anchors") == "'--anchors' must be at least 1 (got 0)"
     assert str(InputError("", "two pieces must match")) == InputError("", "two pieces must match").sentence("x")
+
+
+@pytest.mark.parametrize(("value", "shown"), [("1", "'1'"), (None, "NoneType"), ([1.0], "list"), (1j, "complex")])
+def test_what_is_no_number_is_refused(value: object, shown: str) -> None:
+    assert real_number("share", np.float32(0.5)) == real_number("share", torch.tensor(0.5)) == 0.5
+    with pytest.raises(InputError) as caught:
+        real_number("share", value)
+    assert str(caught.value) == f"'share' must be a number (got {shown}); give a float"
+
+
+def test_a_block_may_name_arguments_otherwise() -> None:
+    with pytest.raises(InputError) as caught, renamed({"z": "--rows", "source": "NEW"}):
+        raise InputError("z", "must fit 'kept', 'z' and the source (got 'z')")
+    assert str(caught.value) == "'--rows' must fit 'kept', '--rows' and 'NEW' (got 'z')"
+    error = InputError("kept", "must fit the target (got 'z')")
+    with pytest.raises(InputError) as same, renamed({"z": "--rows"}):
+        raise error
+    assert same.value is error
 
 
 @settings(max_examples=30)

@@ -90,7 +90,7 @@ def test_without_times_the_smaller_graph_is_the_older(tmp_path: Path) -> None:
 
 def test_what_is_no_table_of_vectors_is_refused(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", np.arange(6))
-    with pytest.raises(InputError, match="'file' must be a matrix of floating-point numbers"):
+    with pytest.raises(InputError, match="'path' must be a matrix of floating-point numbers"):
         open_piece(tmp_path / "a.npy")
     (tmp_path / "words.txt").write_text("no vectors here\n")
     with pytest.raises((InputError, DataError)):

@@ -211,6 +211,16 @@ def test_missing_and_repeated_ids_are_named() -> None:
     assert anchor_index(AddAnchors.from_ids(torch.tensor([4, 2], dtype=torch.uint16))(graph())).tolist() == [4, 2]
 
 
+@pytest.mark.parametrize("name", ["node_id", "n_id"])
+def test_an_id_of_several_nodes_is_no_anchor(name: str) -> None:
+    data = Data(x=torch.zeros(5, 2), **{name: torch.tensor([7, 3, 7, 9, 9])})
+    with pytest.raises(InputError, match=f"'{name}' must not repeat the id of an anchor .got 7 for several nodes"):
+        AddAnchors.from_ids(torch.tensor([3, 7]))(data)
+    with pytest.raises(InputError, match="got 9 for several nodes"):
+        AddAnchors.from_ids(torch.tensor([9, 1]), missing="drop")(data)
+    assert anchor_index(AddAnchors.from_ids(torch.tensor([3]))(data)).tolist() == [1]  # others may repeat
+
+
 def test_settings_are_checked_at_once() -> None:
     with pytest.raises(InputError, match="did you mean 'random'"):
         AddAnchors(3, "randon")

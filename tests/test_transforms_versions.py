@@ -73,6 +73,8 @@ def test_graphs_of_networkx_are_taken() -> None:
 def test_a_choice_that_is_not_possible_is_refused(versions: list[Data]) -> None:
     for options, message in (
         ({"num_anchors": 101}, "'num_anchors' must be at most 100, the nodes that all versions have .got 101."),
+        ({"num_anchors": "5"}, "'num_anchors' must be a whole number .got '5'"),
+        ({"num_anchors": 5, "share": "a"}, "'share' must be a number .got 'a'"),
         ({"num_anchors": 0}, "'num_anchors' must be at least 1"),
         ({"num_anchors": 5, "share": 0}, "'share' must be above 0 and at most 1 .got 0."),
         ({"num_anchors": 5, "share": 1.1}, "'share' must be above 0"),

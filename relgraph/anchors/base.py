@@ -67,6 +67,12 @@ class AnchorValues:
             got = f"got {type(version).__name__}"
             raise InputError("version", f"must be a string ({got}); give the label of the release, such as '2026-03'")
         object.__setattr__(self, "time", checked_time(self.time))
+        for name in ("version", *self._header):
+            try:
+                str(getattr(self, name)).encode()
+            except UnicodeEncodeError as error:
+                got = f"(got {getattr(self, name)!r})"
+                raise InputError(name, f"must be text that UTF-8 can write {got}; remove lone surrogates") from error
 
     def __len__(self) -> int:
         return self.ids.numel()

@@ -28,6 +28,7 @@ _OTHERS = {
     "source": "--from",
     "target": "--to",
     "file": "FILE",
+    "other": "OTHER",
     "old": "OLD",
     "new": "NEW",
 }
@@ -80,6 +81,7 @@ def _set_debug(context: typer.Context, wanted: bool) -> bool:
     return wanted
 
 
+Key = Annotated[str | None, option("NAME", "The id column of tables.", "the only one that can be it")]
 Debug = Annotated[
     bool, typer.Option("--debug", callback=_set_debug, is_eager=True, help="Show the traceback of an error.")
 ]

@@ -11,9 +11,9 @@ from typing import Annotated, Any
 import typer
 
 from relgraph.cli.console import console
-from relgraph.cli.options import Debug, JsonPath
+from relgraph.cli.options import Debug, JsonPath, Key
 from relgraph.cli.results import check_json_path
-from relgraph.errors import DataError
+from relgraph.errors import DataError, renamed
 from relgraph.io import check_not_read, write_atomic
 
 SUMMARY = "Show what a file says that relgraph wrote, and how a second one is related to it."
@@ -31,6 +31,7 @@ HELP = "\n\n".join(
 def show(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="What to show.")],
     other: Annotated[Path | None, typer.Argument(metavar="OTHER", help="What to compare it with.")] = None,
+    key: Key = None,
     json_path: JsonPath = None,
     debug: Debug = False,
 ) -> None:
@@ -41,8 +42,9 @@ def show(
     paths = [path for path in (file, other) if path is not None]
     if target is not None:
         check_not_read([target], [read for path in paths for read in piece_files(path)], "--json")
-    pieces = [open_piece(path) for path in paths]
-    relation = relate(*pieces) if len(pieces) == 2 else None
+    with renamed({"key": "--key"}):
+        pieces = [open_piece(path, name, key) for path, name in zip(paths, ("file", "other"), strict=False)]
+        relation = relate(*pieces) if len(pieces) == 2 else None
     found: dict[str, Any] = {"pieces": [piece.to_dict() for piece in pieces]}
     if relation is not None:
         found["relation"] = relation

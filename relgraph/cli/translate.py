@@ -10,7 +10,7 @@ import typer
 from relgraph import registry
 from relgraph.cli.console import console, progress
 from relgraph.cli.options import Debug, listed, option
-from relgraph.errors import InputError
+from relgraph.errors import InputError, renamed
 
 SUMMARY = "Translate a table of embeddings into the coordinates of another table of the same rows."
 HELP = "\n\n".join(
@@ -48,10 +48,8 @@ def translate(
 
         chosen = int(anchors) if anchors is not None and anchors.lstrip("+-").isdecimal() else anchors
         place = None if report else out
-        try:
+        with renamed({"method": "--method", "key": "--key", "source": "--from", "target": "--to"}):
             plan = plan_translation(source, target, place, key=key, anchors=chosen, method=method)
-        except InputError as error:  # the option of another command is called --methods
-            raise InputError("--method", error.message) if error.argument == "method" else error from error
     shown = console(stderr=False)
     for name, value in plan.report.lines():
         shown.print(f"{name:<13}{value}", markup=False)

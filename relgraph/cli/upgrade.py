@@ -13,12 +13,18 @@ import typer
 
 from relgraph import registry
 from relgraph.cli.console import console, progress
-from relgraph.cli.options import Debug, JsonPath, listed, option
+from relgraph.cli.options import Debug, JsonPath, Key, listed, option
 from relgraph.cli.results import check_json_path
-from relgraph.errors import DataError, InputError, RelgraphWarning
+from relgraph.errors import DataError, InputError, RelgraphWarning, renamed
 from relgraph.io import check_not_read, write_atomic
 
 SUMMARY = "Bring an old head or table to a new version, with a verdict: convert, keep or retrain."
+FILES = ("rows", "old_rows", "kept", "labels", "edges")
+NAMES = {name: f"--{name.replace('_', '-')}" for name in (*FILES, "key", "method", "out")} | {
+    "old": "OLD",
+    "new": "NEW",
+}
+"""The arguments of :func:`relgraph.versions.files.upgrade_files` as they are typed."""
 HELP = "\n\n".join(
     [
         SUMMARY,
@@ -28,7 +34,8 @@ HELP = "\n\n".join(
         "The verdict and what to expect are printed before anything is written. With --labels they are measured on "
         "labels, else on anchors that the map was fitted without; without labels, --kept and --edges let the neighbors "
         "judge between converted and old answers. --out is written only if the verdict is 'convert' "
-        "and the expected fidelity is at least --min-fidelity; else the exit status is 1.",
+        "and the expected fidelity is at least --min-fidelity; else the exit status is 1, with --min-fidelity "
+        "also where there is no --out.",
         listed("Methods", registry.MAPS),
     ]
 )
@@ -44,14 +51,16 @@ def upgrade(
     ] = None,
     kept: Annotated[Path | None, option("TABLE", "Old answers on --rows (logits), to compare with.", "none")] = None,
     labels: Annotated[
-        Path | None, option("FILE", "CSV or Parquet with id, label and, if trained on, train.", "none")
+        Path | None, option("FILE", "CSV or Parquet with id, label (-1: unknown) and, if trained on, train.", "none")
     ] = None,
     edges: Annotated[
         Path | None, option("FILE", "CSV or Parquet with source and target: neighbors of the rows.", "none")
     ] = None,
+    key: Key = None,
     method: Annotated[str | None, option("NAME", "The map, from the list above.", "kl for classes, else ridge")] = None,
     min_fidelity: Annotated[
-        float | None, option("SHARE", "Expected fidelity below which the exit status is 1.", "none", min=0, max=1)
+        float | None,
+        option("SHARE", "Least expected fidelity of a 'convert'; else exit status 1.", "none", min=0, max=1),
     ] = None,
     anyway: Annotated[bool, typer.Option("--anyway", help="Write --out whatever the verdict is.")] = False,
     report: Annotated[Path | None, option("FILE", "Write it as a page, one HTML file.", "none")] = None,
@@ -69,16 +78,13 @@ def upgrade(
         tell("load", 0, 0)
         from relgraph.versions.files import files_read, upgrade_files
 
-        given: dict[str, Any] = {"rows": rows, "old_rows": old_rows, "kept": kept, "labels": labels, "edges": edges}
+        given: dict[str, Any] = dict(zip(FILES, (rows, old_rows, kept, labels, edges), strict=True))
         for name, place in (("--report", report), ("--json", target)):
             if place is not None:
                 check_not_read([place], files_read(old, new, *given.values()), name)
-        try:
-            with warnings.catch_warnings(record=True) as caught:
-                warnings.simplefilter("always")
-                found = upgrade_files(old, new, out=out, method=method, **given)
-        except InputError as error:  # the option of another command is called --methods
-            raise InputError("--method", error.message) if error.argument == "method" else error from error
+        with renamed(NAMES), warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            found = upgrade_files(old, new, out=out, key=key, method=method, **given)
     text = json.dumps(found.document, indent=1) + "\n"
     if target is not None:
         write_atomic(target, text)
@@ -97,18 +103,22 @@ def upgrade(
         from relgraph.report.upgrade import upgrade_report
 
         words = []
-        for name, value in (given | {"method": method}).items():
+        for name, value in (given | {"key": key, "method": method}).items():
             words += [] if value is None else [f"--{name.replace('_', '-')}", str(value)]
         command = shlex.join(["relgraph", "upgrade", str(old), str(new), *words])
         save_html(upgrade_report(found.document, command=command, warnings=warned), report)
         shown.print(f"written: {report}", markup=False)
+    fit = found.verdict == "convert"
     low = min_fidelity is not None and (found.fidelity is None or found.fidelity < min_fidelity)
-    if out is not None and (anyway or (found.verdict == "convert" and not low)):
+    if out is not None and (anyway or (fit and not low)):
         with progress() as tell:
             found.write(out, tell)
         shown.print(f"written: {out}", markup=False)
     if low:
         value = "unknown" if found.fidelity is None else f"{found.fidelity:.3f}"
         raise DataError(f"the expected fidelity must be at least {min_fidelity:g} (got {value}); take more anchors")
-    if out is not None and not anyway and found.verdict != "convert":
+    if out is not None and not anyway and not fit:
         raise DataError(f"the verdict must be 'convert' to write '{out}' (got '{found.verdict}'); --anyway writes it")
+    if min_fidelity is not None and not fit:
+        way_out = "its reason says what to do; without --min-fidelity it is no failure"
+        raise DataError(f"the verdict must be 'convert' with --min-fidelity (got '{found.verdict}'); {way_out}")

@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
-from relgraph.errors import DataError, InputError, RelgraphWarning, unknown_name
+from relgraph.errors import DataError, InputError, RelgraphWarning, unknown_name, whole_number
 from relgraph.io import make_folder
 from relgraph.nn.model import Model
 from relgraph.problems import EncoderLike, Head, Problem, make_problem
@@ -63,7 +63,7 @@ def fit(
         >>> model.embed(data).shape
         torch.Size([1797, 64])
     """
-    problem = make_problem(data)
+    problem, seed = make_problem(data), whole_number("seed", seed)
     chosen = TrainSettings.for_data(problem, encoder, settings, **others)
     return fit_many(problem, encoder, [seed], head=head, settings=chosen)[0].model
 
@@ -142,7 +142,8 @@ def fit_grid(
         >>> [(run.encoder, run.seed) for run in runs]
         [('gcn', 0), ('gcn', 1), ('sage', 0), ('sage', 1)]
     """
-    problem, seeds, tell = make_problem(data), list(seeds), progress or (lambda epochs: None)
+    problem, tell = make_problem(data), progress or (lambda epochs: None)
+    seeds = [whole_number("seeds", seed) for seed in seeds]
     if not seeds:
         raise InputError("seeds", "must name at least one seed (got none)")
     if cache is not None:
@@ -219,7 +220,7 @@ def _seed_pairs(problem: Problem, seeds: Sequence[int], training_seeds: Sequence
     if len(training_seeds) != len(seeds):
         got = f"(got {len(training_seeds)} for {len(seeds)} seeds)"
         raise InputError("training_seeds", f"must name one seed for each of 'seeds' {got}")
-    pairs = zip(seeds, training_seeds, strict=True)
+    pairs = zip(seeds, (whole_number("training_seeds", seed) for seed in training_seeds), strict=True)
     return [SeedPair(seed, None if seed == other and problem.restarts_stream else other) for seed, other in pairs]
 
 

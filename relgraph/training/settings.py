@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
-from relgraph.errors import InputError, unknown_name
+from relgraph.errors import InputError, real_number, unknown_name, whole_number
 from relgraph.nn.encoders import layers_of
 from relgraph.problems import Problem
 from relgraph.problems.graph import GraphProblem
@@ -76,16 +76,19 @@ class TrainSettings:
         for name, least in (
             ("epochs", 1), ("hidden_channels", 1), ("num_layers", 1), ("patience", 1), ("batch_size", 2),
         ):  # fmt: skip
-            value = getattr(self, name)
-            if value is not None and value < least:
+            if getattr(self, name) is None and name in ("num_layers", "patience"):
+                continue
+            value = whole_number(name, getattr(self, name))
+            if value < least:
                 raise InputError(name, f"must be at least {least} (got {value})")
-        if not self.lr > 0:
+            object.__setattr__(self, name, value)  # an integer of numpy is none of JSON
+        if not real_number("lr", self.lr) > 0:
             raise InputError("lr", f"must be positive (got {self.lr})")
         for name in ("weight_decay", "head_weight_decay"):
-            if not getattr(self, name) >= 0:
+            if not real_number(name, getattr(self, name)) >= 0:
                 raise InputError(name, f"must not be negative (got {getattr(self, name)})")
         for name in ("dropout", "input_dropout"):
-            if not 0 <= getattr(self, name) < 1:
+            if not 0 <= real_number(name, getattr(self, name)) < 1:
                 raise InputError(name, f"must be at least 0 and below 1 (got {getattr(self, name)})")
 
     @classmethod

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from relgraph.anchors.matching import as_tensor, row_numbers
 from relgraph.anchors.values import check_rows
-from relgraph.errors import InputError
+from relgraph.errors import InputError, real_number
 from relgraph.graph import check_edges
 from relgraph.maps.divergence import INVERSE_TEMPERATURE
 
@@ -65,7 +65,7 @@ def adjust_priors(
     """
     outputs = check_rows("outputs", outputs)
     check_temperature(inverse_temperature)
-    if not prior_strength >= 0:
+    if not real_number("prior_strength", prior_strength) >= 0:
         raise InputError("prior_strength", f"must not be negative (got {prior_strength}); 0 trusts the rows alone")
     chosen = row_numbers("rows", rows, len(outputs)).to(outputs.device)
     others = torch.ones(len(outputs), dtype=torch.bool, device=outputs.device).index_fill_(0, chosen, False)
@@ -175,14 +175,14 @@ def blend(
 
 def check_temperature(inverse_temperature: float) -> None:
     """Refuse an inverse temperature that is not positive, or not finite."""
-    if not 0 < inverse_temperature < math.inf:
+    if not 0 < real_number("inverse_temperature", inverse_temperature) < math.inf:
         found = f"(got {inverse_temperature}); the default is {INVERSE_TEMPERATURE:g}"
         raise InputError("inverse_temperature", f"must be above 0 and finite {found}")
 
 
 def _probabilities(outputs: Tensor, share: float, inverse_temperature: float) -> Tensor:
     """Probabilities of the rows' own answers, of which ``share`` will be replaced, in float64."""
-    if not 0 <= share <= 1:
+    if not 0 <= real_number("share", share) <= 1:
         raise InputError("share", f"must be between 0 and 1 (got {share}); 0 leaves the outputs as they are")
     check_temperature(inverse_temperature)
     return (inverse_temperature * outputs.double()).softmax(dim=1)

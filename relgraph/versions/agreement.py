@@ -9,7 +9,7 @@ from torch import Tensor
 
 from relgraph.anchors.matching import as_tensor, row_numbers
 from relgraph.anchors.values import check_rows
-from relgraph.errors import InputError
+from relgraph.errors import InputError, require
 from relgraph.graph import check_edges
 from relgraph.maps.divergence import INVERSE_TEMPERATURE
 from relgraph.versions.adjustment import check_temperature
@@ -56,11 +56,13 @@ def neighbor_agreement(
         >>> found["one"] > found["other"]
         True
     """
+    require("answers", answers, Mapping, "pass a dictionary of logits by the name of the way")
     if not answers:
         raise InputError("answers", "must hold the logits of one way at least (got none); pass a dictionary")
     check_temperature(inverse_temperature)
-    device = next(iter(answers.values())).device
-    logits = {name: check_rows("answers", one).to(device, torch.float64) for name, one in answers.items()}
+    given = {name: check_rows("answers", one) for name, one in answers.items()}
+    device = next(iter(given.values())).device
+    logits = {name: one.to(device, torch.float64) for name, one in given.items()}
     shape = next(iter(logits.values())).shape
     for name, one in logits.items():
         if one.shape != shape:

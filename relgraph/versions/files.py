@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,21 +15,26 @@ from torch import Tensor
 from relgraph.anchors import AnchorSet, PublishedHead
 from relgraph.anchors.matching import repeated_id
 from relgraph.bundle import load_bundle
-from relgraph.errors import DataError, InputError
+from relgraph.errors import DataError, InputError, renamed
 from relgraph.graph import integer_ids
 from relgraph.io import PathLike, check_not_read
 from relgraph.maps.saved import save_linear
 from relgraph.pieces import Piece, open_piece, piece_files
+from relgraph.registry import MAPS
 from relgraph.tables import open_table, plan_translation
 from relgraph.tables.frames import read_frame
-from relgraph.tables.ids import Ids, in_kind_of, matching_rows, read_ids
-from relgraph.tables.reading import Table, read_files
+from relgraph.tables.ids import Ids, check_unique, in_kind_of, matching_rows, read_ids
+from relgraph.tables.reading import ARROW, Table, read_files
 from relgraph.tables.writing import written_files
 from relgraph.versions.result import Upgrade, Verdict
 from relgraph.versions.upgrade import upgrade
 
 VERDICTS: Mapping[str, Verdict] = {"good": "convert", "doubtful": "keep", "useless": "retrain"}
 """The verdict of an upgrade by that of a translation."""
+FROM_FILES = {"z": "rows", "ids": "rows", "y": "labels", "train": "labels", "space": "new", "head": "old"}
+"""The file that an argument of :func:`relgraph.upgrade` is read from, where it is called otherwise."""
+UNKNOWN = -1
+"""The label of a row whose class is unknown."""
 FLAGS = {"true": True, "1": True, "false": False, "0": False}
 
 
@@ -63,6 +69,7 @@ def upgrade_files(
     kept: PathLike | None = None,
     labels: PathLike | None = None,
     edges: PathLike | None = None,
+    key: str | None = None,
     method: str | None = None,
 ) -> FileUpgrade:
     """Judge an upgrade by files, without writing; see :func:`relgraph.upgrade`.
@@ -75,27 +82,38 @@ def upgrade_files(
         rows: Table of new embeddings of the rows to be answered.
         old_rows: Rows that the old version has: a table, whose ids are used, or a file of ids (``.npy``, ``.txt``).
         kept: Table of old answers, logits, with a row for each of ``rows``.
-        labels: CSV or Parquet file with the columns ``id`` and ``label``, and optionally ``train``: true or false in
-            every row, true where the old head was trained on the label.
+        labels: CSV or Parquet file with the columns ``id`` and ``label``, a class of the head or -1 where it is
+            unknown, and optionally ``train``: true or false in every row, true where the old head was trained on the
+            label.
         edges: CSV or Parquet file with the columns ``source`` and ``target``: ids of neighbors, and of rows beside
             them. Edges with an id that ``rows`` has not are left out.
-        method: The map.
+        key: The id column of tables in Parquet, Arrow or Feather; by default the only one that can be it.
+        method: The map; a head is written only if it is linear.
 
     Raises:
-        InputError: If a file is of a kind that is not asked for, or as :func:`relgraph.upgrade`.
+        InputError: If a file is of a kind that is not asked for, two tables share fewer than ``F + 1`` ids, or as
+            :func:`relgraph.upgrade`.
         DataError: If a file is missing or damaged.
     """
-    before, after = open_piece(old), open_piece(new)
+    before, after = open_piece(old, "old", key), open_piece(new, "new", key)
     if out is not None:
         place = Path(out).expanduser()
         written = written_files(place) if before.kind == "table" else [place]
         check_not_read(written, files_read(old, new, rows, old_rows, kept, labels, edges))
     if "table" in (before.kind, after.kind):
         others = {"rows": rows, "old_rows": old_rows, "kept": kept, "labels": labels, "edges": edges}
-        return _tables(before, after, out, method, **others)
+        return _tables(before, after, out, key, method, **others)
     head, space = _head(before), _space(after)
-    given = _rows(rows, old_rows=old_rows, kept=kept, labels=labels, edges=edges)
-    found: Upgrade = upgrade(space, head, **given, method=method)
+    if out is not None and method is not None and not MAPS.resolve(method).linear:
+        able = ", ".join(
+            name for name in MAPS if MAPS.resolve(name).linear and MAPS.resolve(name).targets != "embeddings"
+        )
+        raise InputError("method", f"must be linear to write a head, one of {able} (got '{method}'); leave out 'out'")
+    judged = head.mode == "multiclass" and head.outputs.size(1) > 1  # others are refused labels
+    classes = head.outputs.size(1) if judged else None
+    given = _rows(rows, key, classes, old_rows=old_rows, kept=kept, labels=labels, edges=edges)
+    with renamed(FROM_FILES):
+        found: Upgrade = upgrade(space, head, **given, method=method)
     fidelity = found.expectation("fidelity")
 
     def write(path: PathLike, progress: object = None) -> None:
@@ -114,27 +132,40 @@ def _head(piece: Piece) -> PublishedHead:
     values = load_bundle(piece.path).head if piece.kind == "bundle" else piece.values
     if not isinstance(values, PublishedHead):
         what = "a bundle without a published head" if piece.kind == "bundle" else f"the {piece.kind} '{piece.path}'"
-        raise InputError("OLD", f"must be a published head, a bundle with one, or a table (got {what}); publish it")
+        way_out = "give the head that it was converted from" if piece.kind == "converted head" else "publish it"
+        raise InputError("old", f"must be a published head, a bundle with one, or a table (got {what}); {way_out}")
     return values
 
 
 def _space(piece: Piece) -> AnchorSet:
     if not isinstance(piece.values, AnchorSet):
         found = f"(got the {piece.kind} '{piece.path}'); publish one"
-        raise InputError("NEW", f"must be an anchor set or a bundle of the new version, or a table {found}")
+        raise InputError("new", f"must be an anchor set or a bundle of the new version, or a table {found}")
     return piece.values
 
 
 def _tables(
-    before: Piece, after: Piece, out: PathLike | None, method: str | None, **others: PathLike | None
+    before: Piece,
+    after: Piece,
+    out: PathLike | None,
+    key: str | None,
+    method: str | None,
+    **others: PathLike | None,
 ) -> FileUpgrade:
     if before.kind != after.kind:
         found = f"(got the {before.kind} '{before.path}' and the {after.kind} '{after.path}')"
-        raise InputError("NEW", f"must be a table if the other is one {found}; give two tables, or a head and anchors")
+        raise InputError("new", f"must be a table if the other is one {found}; give two tables, or a head and anchors")
     for name, value in others.items():
         if value is not None:
             raise InputError(name, f"must be left out for two tables (got '{value}'); rows are matched by their ids")
-    plan = plan_translation(after.path, before.path, out, method=method or "ridge")
+    with _paired("new", "old", after.path, before.path):
+        plan = plan_translation(after.path, before.path, out, key=key, method=method or "ridge")
+    width, common = plan.report.widths[0], plan.report.common
+    if common < width + 1:
+        least = f"at least {width + 1} ids, one more than it has dimensions"
+        raise InputError(
+            "new", f"must share {least}, with 'old' for a verdict (got {common}); take tables with more rows in common"
+        )
     cosine = plan.report.figures.get("cosine")
     verdict = VERDICTS[plan.report.verdict]
     document = {"verdict": verdict, "reason": plan.report.reason, "table": plan.report.to_dict()}
@@ -147,25 +178,39 @@ def _tables(
     return FileUpgrade(verdict, plan.report.reason, mean, shown, document, write)
 
 
-def _rows(rows: PathLike | None, **others: PathLike | None) -> dict[str, Any]:
+@contextmanager
+def _paired(source: str, target: str, *paths: PathLike) -> Iterator[None]:
+    """Errors name these two tables, and the id column only where one of them has columns."""
+    try:
+        with renamed({"source": source, "target": target}):
+            yield
+    except InputError as error:
+        if error.argument == "key" and not any(Path(path).suffix in ARROW for path in paths):
+            raise InputError(source, error.message) from error
+        raise
+
+
+def _rows(rows: PathLike | None, key: str | None, classes: int | None, **others: PathLike | None) -> dict[str, Any]:
     """Arguments of :func:`relgraph.upgrade` for the rows in tables, matched by their ids."""
     if rows is None:
         for name, value in others.items():
             if value is not None:
                 raise InputError(name, f"must be left out without 'rows' (got '{value}'); pass the new embeddings")
         return {}
-    table = open_table(rows, "rows")
+    table = open_table(rows, "rows", key)
     ids: Ids = np.asarray(table.plain_ids())
+    check_unique(table.ids(), "rows")
     given: dict[str, Any] = {"z": _all(table), "ids": integer_ids(ids, "rows")}
     if (place := others["old_rows"]) is not None:
-        known = _old_ids(Path(place).expanduser(), ids)
+        known = _old_ids(Path(place).expanduser(), ids, key)
         found = torch.isin(given["ids"], known)
         if not bool(found.any()):
             raise InputError("old_rows", f"must have ids in common with 'rows' (got none of {len(known)}); check them")
         given["old"] = found
     if (place := others["kept"]) is not None:
-        answers = open_table(place, "kept")
-        here, there = matching_rows(table.ids(), answers.ids())
+        answers = open_table(place, "kept", key)
+        with _paired("rows", "kept", rows, place):
+            here, there = matching_rows(table.ids(), answers.ids())
         if len(here) != len(ids):
             found_ids = f"(got {len(here)} of {len(ids)})"
             raise InputError("kept", f"must have a row for each id of 'rows' {found_ids}; answer all of them")
@@ -173,7 +218,7 @@ def _rows(rows: PathLike | None, **others: PathLike | None) -> dict[str, Any]:
         kept[torch.from_numpy(here)] = torch.from_numpy(answers.take(there)).float()
         given["kept"] = kept
     if (place := others["labels"]) is not None:
-        given |= _labels(Path(place).expanduser(), given["ids"], ids)
+        given |= _labels(Path(place).expanduser(), given["ids"], ids, classes)
     if (place := others["edges"]) is not None:
         given["edge_index"] = _edges(Path(place).expanduser(), given["ids"], ids)
     return given
@@ -183,12 +228,12 @@ def _all(table: Table) -> Tensor:
     return torch.from_numpy(table.take(np.arange(len(table))))
 
 
-def _old_ids(path: Path, like: Ids) -> Tensor:
+def _old_ids(path: Path, like: Ids, key: str | None) -> Tensor:
     if not path.is_file():
         raise DataError(f"'{path}' does not exist; give a table, or a file of ids")
     found = read_ids(path, like) if path.suffix in (".txt", ".npy") else None
     if found is None or found.ndim != 1:
-        found = open_table(path, "old_rows").plain_ids()
+        found = open_table(path, "old_rows", key).plain_ids()
     return integer_ids(found, "old_rows")
 
 
@@ -215,12 +260,18 @@ def _edges(path: Path, ids: Tensor, like: Ids) -> Tensor:
     return torch.stack([place[known] for place, _ in ends])
 
 
-def _labels(path: Path, ids: Tensor, like: Ids) -> dict[str, Tensor]:
-    """Classes of the rows, and which of them the old head was trained on."""
+def _labels(path: Path, ids: Tensor, like: Ids, most: int | None) -> dict[str, Tensor]:
+    """Classes of the rows, which must be fewer than ``most``, and which of them the old head was trained on."""
     frame = read_frame(path, ("id", "label"), ids=("id",))
+    if not len(frame):
+        raise InputError("labels", f"must have rows (got none in '{path}'); write one for each label")
     classes = frame["label"].to_numpy()
     if classes.dtype.kind not in "iu":
         raise InputError("labels", f"must hold integer classes (got {classes.dtype}); number them as the head does")
+    if most is not None and len(wrong := np.flatnonzero((classes < UNKNOWN) | (classes >= most))):
+        found = f"(got {classes[wrong[0]]} for the id {frame['id'][wrong[0]]})"
+        rule = f"must be classes from 0 to {most - 1}, one for each output of the head, or {UNKNOWN} where unknown"
+        raise InputError("labels", f"{rule} {found}; leave other rows out")
     labeled = _named(frame["id"], like, "labels")
     if (repeated := repeated_id(labeled)) is not None:
         found = f"(got {frame['id'][int((labeled == repeated).nonzero()[0])]} more than once)"
@@ -228,7 +279,7 @@ def _labels(path: Path, ids: Tensor, like: Ids) -> dict[str, Tensor]:
     row, known = _places(labeled, ids)
     if not bool(known.any()):
         raise InputError("labels", f"must label ids of 'rows' (got none of {len(frame)} labels); check the ids")
-    y = torch.where(known, torch.tensor(classes.tolist())[row], -1)
+    y = torch.where(known, torch.tensor(classes.tolist())[row], UNKNOWN)
     given = {"y": y}
     if "train" in frame.columns:
         given["train"] = _flags(frame["train"], "train")[row] & known

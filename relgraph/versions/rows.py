@@ -103,6 +103,8 @@ class AnsweredRows:
 def checked_embeddings(space: AnchorSet, z: object) -> Tensor:
     """Embeddings of rows ``(N, F)`` in the type of the anchors, in which heads for the space are; checked."""
     found = check_rows("z", z)
+    if not len(found):
+        raise InputError("z", "must have rows (got none); leave it out for a verdict on the anchors alone")
     if found.size(1) != space.num_features:
         raise InputError("z", f"must be {space.num_features} wide, as the anchors (got {found.size(1)}); embed anew")
     return found.to(space.embeddings.dtype)
@@ -142,9 +144,10 @@ def check_anchor_rows(space: AnchorSet, ids: Tensor, z: Tensor) -> None:
         return
     found = f"other embeddings in {moved} of {len(here)} rows with an anchor's id"
     if float(distances.square().mean()) >= OTHERS * 2 * spread**2:
-        raise InputError("ids", f"must name the rows of 'z' as the anchors do (got {found}); pass data.node_id")
+        rule = "must give every anchor's id to the row of that anchor"
+        raise InputError("ids", f"{rule} (got {found}); pass the ids that the anchors were published with")
     warnings.warn(
-        f"'z' has {found}, though near ones; publish the anchors from 'z', or check the ids",
+        f"there are {found}, though near ones; publish the anchors from these rows, or check the ids",
         AnchorsMovedWarning,
         stacklevel=4,
     )

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from relgraph.anchors.matching import GraphGrownWarning, shared_ids
 from relgraph.anchors.values import AnchorSet, PublishedHead
-from relgraph.diagnosis import distances_to_anchors
-from relgraph.errors import InputError, require
+from relgraph.diagnosis import distances_to_anchors, suspicious_anchors
+from relgraph.errors import InputError, real_number, require
 from relgraph.fingerprints import compare_fingerprints
 from relgraph.maps import MatchedAnchors, NoCorrespondenceWarning, convert, expected_fidelity
 from relgraph.maps.expected import left_out_outputs
@@ -20,8 +20,8 @@ from relgraph.maps.methods import estimator_for
 from relgraph.versions.adjustment import adjust_priors, blend, smooth
 from relgraph.versions.agreement import neighbor_agreement
 from relgraph.versions.expectation import Expectation
-from relgraph.versions.result import Expected, Upgrade
-from relgraph.versions.rows import AnsweredRows, checked_embeddings
+from relgraph.versions.result import Expected, Upgrade, Verdict
+from relgraph.versions.rows import AnsweredRows
 from relgraph.versions.verdict import accuracies, expectations, judge, judge_fidelity
 
 FAR = 1.5
@@ -119,7 +119,7 @@ def upgrade(
     """
     require("space", space, AnchorSet, "the order is upgrade(space, head)")
     require("head", head, PublishedHead, "make one with relgraph.publish")
-    if not 0 <= kept_share <= 1:
+    if not 0 <= real_number("kept_share", kept_share) <= 1:
         raise InputError("kept_share", f"must be between 0 and 1 (got {kept_share}); 0.5 is the mean of both")
     if kept_share and kept is None:
         raise InputError("kept_share", f"must be 0 without 'kept' (got {kept_share}); pass the old answers")
@@ -139,12 +139,14 @@ def upgrade(
             warnings.warn(text, category, stacklevel=2)
     estimator = estimator_for(head, method)
     if head.mode != "multiclass" or matched.values.size(1) < 2:
+        checked = AnsweredRows.of(space, head, z, ids=ids, old=old, kept=None, retrained=None, y=None, train=None)
         _only_anchors(head, kept=kept, retrained=retrained, y=y, train=train, edge_index=edge_index)
         value = expected_fidelity(matched, estimator)
         fidelity = None if value is None else Expectation(value.value, value.low, value.high)
         ways = {"anchors": {"convert": Expected(fidelity)}}
-        outputs = None if z is None else converted(checked_embeddings(space, z))
+        outputs = None if checked is None else converted(checked.z)
         verdict, reason = judge_fidelity(fidelity, unrelated)
+        reason += _misfits(verdict, matched)
         return Upgrade(
             converted, outputs, verdict, reason, ways, estimator.name, len(matched), {}, _notes(space, head, {})
         )
@@ -173,6 +175,7 @@ def upgrade(
         if np.isnan(agreement.get("keep", 0.0)):  # no such row has a neighbor
             agreement = {}
     verdict, reason = judge(expected, rows, right, unrelated, agreement, compared)
+    reason += _misfits(verdict, matched)
     outputs = None
     if rows is not None:
         outputs = answers["convert"]
@@ -201,9 +204,19 @@ def upgrade(
 
 
 def _only_anchors(head: PublishedHead, **given: object) -> None:
+    """Refuse what would be judged beside the anchors."""
+    kind = "one output" if head.mode == "multiclass" else f"the mode '{head.mode}'"
     for name, value in given.items():
         if value is not None:
-            raise InputError(name, f"must be left out for a head of the mode '{head.mode}' (got it); pass classes")
+            way_out = "(got it); a verdict on more than the anchors needs several classes"
+            raise InputError(name, f"must be left out for a head of {kind} {way_out}")
+
+
+def _misfits(verdict: Verdict, matched: MatchedAnchors) -> str:
+    """What a verdict against the conversion may be due to: anchors whose ids name other rows in one of the two."""
+    count = 0 if verdict == "convert" else len(suspicious_anchors(matched))
+    fits = f"{count} of {len(matched):,} anchors {'does' if count == 1 else 'do'} not fit the others"
+    return f"; {fits}: check that their ids name the same nodes in both versions" if count else ""
 
 
 def _stored(matched: MatchedAnchors, rows: AnsweredRows) -> bool:

@@ -104,6 +104,14 @@ def test_a_version_that_is_no_string_is_refused() -> None:
         labeled(3)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("name", ["version", "id", "fingerprint"])
+def test_text_that_no_file_can_hold_is_refused_at_once(name: str) -> None:
+    with pytest.raises(InputError, match=f"'{name}' must be text that UTF-8 can write .got '.*ud800'"):
+        AnchorSet(torch.tensor([1]), normal(1, 2), normal(2), **{name: "\ud800"})
+    with pytest.raises(InputError, match="'version' must be text that UTF-8 can write"):
+        PublishedHead(torch.tensor([1]), normal(1, 2), normal(2), version="v\udfff")
+
+
 def test_files_of_an_earlier_version_are_read() -> None:
     """The files were written by relgraph 0.2.0, which knew neither version nor time, of the values drawn here."""
     z = torch.randn(6, 3, generator=torch.Generator().manual_seed(0))

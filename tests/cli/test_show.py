@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch_geometric.data import Data
@@ -12,6 +13,7 @@ import relgraph as rg
 from relgraph.cli import main
 from tests.cli.small import Finished, wrong_inputs
 from tests.spaces import head, normal, ring
+from tests.tables.small import save
 
 
 @pytest.fixture
@@ -92,6 +94,11 @@ def test_a_run_of_stitch_is_shown_as_stitch_shows_it(finished: Finished, capsys:
 USAGE = {
     "": "Missing argument",
     "table.npy --json no/out.json x y": "unexpected extra argument",
+    "short.npy": "'FILE' must have one id per row, 3 (got (2,) in 'short.npy')",
+    "table.npy short.npy": "'OTHER' must have one id per row, 3 (got (2,) in 'short.npy')",
+    "table.npy large.npy": "'OTHER' must be below 2**63",
+    "two.parquet": "'--key' must be given unless one column of 'two.parquet' can hold ids (got a, b)",
+    "two.parquet --key c": "'--key' must be a column of 'two.parquet', one of a, b, v (got 'c')",
     "table.npy --json table.npy": "'--json' must not replace a file that is read (got 'table.npy'); choose another",
 }
 FAILURE = {
@@ -130,6 +137,9 @@ def test_wrong_input_is_one_sentence(
     hollow = {name: {} for name in report_schema()["required"]} | {"schema": SCHEMA}
     (pieces / "hollow.json").write_text(json.dumps(hollow))
     (pieces / "photo.png").write_bytes(b"\x89PNG")
+    save(pieces / "short.npy", [1, 2], np.zeros((3, 2), dtype=np.float32))
+    save(pieces / "large.npy", np.array([1, 2**63, 3], dtype=np.uint64), np.zeros((3, 2), dtype=np.float32))
+    pd.DataFrame({"a": [1], "b": [2], "v": [0.5]}).to_parquet(pieces / "two.parquet")
     (pieces / "empty").mkdir()
     (pieces / "bundle").mkdir()
     (pieces / "bundle" / "manifest.json").write_text("{")

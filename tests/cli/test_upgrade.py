@@ -8,7 +8,8 @@ import torch
 
 import relgraph as rg
 from relgraph.cli import main
-from relgraph.maps.saved import load_linear
+from relgraph.maps.saved import load_linear, save_linear
+from tests.tables.small import save
 
 ROWS, OLD, WIDTH, CLASSES = 600, 400, 6, 3
 
@@ -132,7 +133,14 @@ def test_ids_in_files_of_text_are_those_of_other_files(
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("id,label\n9999,1\n", "'--labels' must label ids of 'rows' (got none of 1 labels)"),
+        ("id,label\n9999,1\n", "'--labels' must label ids of '--rows' (got none of 1 labels)"),
+        ("id,label\n", "'--labels' must have rows (got none in"),
+        (
+            "id,label\n1,-1\n2,-2\n3,3\n",
+            "'--labels' must be classes from 0 to 2, one for each output of the head, or -1",
+        ),
+        ("id,label\n1,-1\n2,-2\n3,3\n", "where unknown (got -2 for the id 2); leave other rows out"),
+        ("id,label\nn1,0\nn7,3\n", "where unknown (got 3 for the id n7); leave other rows out"),
         ("id,label\n1,1\n,2\n", "'--labels' must have an id in every row (got an empty cell in the column 'id')"),
         ("id,label,train\n1,1,true\n2,2,\n", "column 'train' (got nan in row 1); fill it"),
         ("id,label,train\n1,1,yes\n2,2,no\n", "column 'train' (got 'yes' in row 0); fill it"),
@@ -146,6 +154,18 @@ def test_labels_that_cannot_be_read_are_refused(
     given = [str(files / name) for name in ("head.safetensors", "space.safetensors")]
     assert main(["upgrade", *given, "--rows", str(files / "rows.npy"), "--labels", str(files / "labels.csv")]) == 2
     assert sentence in capsys.readouterr().err
+
+
+def test_unknown_labels_are_those_that_are_left_out(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    labels = pd.read_csv(files / "labels.csv").drop(columns="train")
+    given = [str(files / name) for name in ("head.safetensors", "space.safetensors")]
+    given += ["--rows", str(files / "rows.npy"), "--labels", str(files / "labels.csv"), "--json", "-"]
+    documents = []
+    for written in (labels[:200], labels.assign(label=labels["label"].where(labels.index < 200, -1))):
+        written.to_csv(files / "labels.csv", index=False)
+        assert main(["upgrade", *given]) == 0
+        documents.append(json.loads(capsys.readouterr().out))
+    assert documents[0] == documents[1]
 
 
 @pytest.mark.parametrize("values", [("True", "False"), ("true", "FALSE"), ("1", "0")])
@@ -227,6 +247,37 @@ def test_nothing_is_written_below_the_least_fidelity(files: Path, capsys: pytest
     assert (files / "new.safetensors").exists()
 
 
+def test_the_exit_status_is_0_only_for_a_conversion_that_is_good_enough(
+    files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    head, good, out = (str(files / f"{name}.safetensors") for name in ("head", "space", "new"))
+    rows = torch.randn(ROWS, WIDTH, generator=torch.Generator().manual_seed(9))
+    rg.AnchorSet.from_rows(rows, torch.arange(150)).save(files / "other.safetensors")
+    bad = [head, str(files / "other.safetensors")]
+    assert main(["upgrade", head, good, "--min-fidelity", "0.5"]) == 0
+    assert main(["upgrade", head, good, "--min-fidelity", "1"]) == 1
+    assert main(["upgrade", *bad]) == 0  # a verdict is an answer, not a failure, where nothing was asked of it
+    capsys.readouterr()
+    assert main(["upgrade", *bad, "--min-fidelity", "0.1"]) == 1
+    assert "the verdict must be 'convert' with --min-fidelity (got 'retrain')" in capsys.readouterr().err
+    assert main(["upgrade", *bad, "--min-fidelity", "0.1", "--out", out, "--anyway"]) == 1
+    assert Path(out).exists()
+
+
+def test_a_verdict_on_tables_needs_as_many_common_rows_as_one_on_heads(
+    files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = np.load(files / "rows.npy")
+    for count, status in ((1, 2), (WIDTH, 2), (WIDTH + 1, 0)):
+        np.save(files / "few.npy", rows[:count])
+        assert main(["upgrade", str(files / "old.npy"), str(files / "few.npy")]) == status
+        shown = capsys.readouterr()
+        words = (
+            f"'NEW' must share at least 7 ids, one more than it has dimensions, with 'OLD' for a verdict (got {count})"
+        )
+        assert (words in shown.err) == (status == 2) and ("verdict" in shown.out) == (status == 0)
+
+
 def test_two_tables_are_translated(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = files / "new-in-old.npy"
     assert main(["upgrade", str(files / "old.npy"), str(files / "rows.npy"), "--out", str(out)]) == 0
@@ -251,6 +302,7 @@ def test_bundles_of_two_versions(tmp_path: Path, capsys: pytest.CaptureFixture[s
     ("given", "status", "sentence"),
     [
         (["space.safetensors", "space.safetensors"], 2, "'OLD' must be a published head"),
+        (["converted.safetensors", "space.safetensors"], 2, "; give the head that it was converted from"),
         (["head.safetensors", "head.safetensors"], 2, "'NEW' must be an anchor set"),
         (["old.npy", "space.safetensors"], 2, "'NEW' must be a table if the other is one"),
         (["head.safetensors", "missing.safetensors"], 1, "does not exist"),
@@ -263,9 +315,95 @@ def test_bundles_of_two_versions(tmp_path: Path, capsys: pytest.CaptureFixture[s
 def test_wrong_arguments_are_one_sentence(
     files: Path, given: list[str], status: int, sentence: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    save_linear(files / "converted.safetensors", torch.nn.Linear(WIDTH, CLASSES))
     words = [str(files / name) if "." in name else name for name in given]
     assert main(["upgrade", *words]) == status
     error = capsys.readouterr().err
     *progress, last = error.splitlines()
     assert sentence in last
     assert all(line.startswith("relgraph: load") for line in progress)
+
+
+HEAD = "head.safetensors space.safetensors"
+NAMED = {
+    f"{HEAD} --rows wide.npy": "'--rows' must be 6 wide, as the anchors (got 9)",
+    f"{HEAD} --rows infinite.npy": "'--rows' must hold finite numbers (got infinity in row 3)",
+    f"{HEAD} --rows permuted.npy --kept kept.npy": "'--rows' must give every anchor's id to the row of that anchor",
+    f"{HEAD} --rows repeated.npy": "'--rows' must not repeat an id (got 7 more than once)",
+    f"{HEAD} --rows text.parquet --kept kept.npy": "(got text in '--rows' and integers in '--kept')",
+    f"{HEAD} --rows rows.npy --kept narrow.npy": "'--kept' must have shape (600, 3), answers on the rows of '--rows'",
+    f"{HEAD} --rows rows.npy --kept elsewhere.npy": "'--rows' must name ids that both tables have (got none in common",
+    f"{HEAD} --rows rows.npy --labels few.csv": "'--labels' must have 50 labels beside those trained on (got 10); "
+    "leave '--labels' out",
+    f"{HEAD} --rows rows.npy --labels trained.csv": "'--labels' must have 50 labels beside those trained on",
+    "values.safetensors space.safetensors --rows rows.npy --labels labels.csv": "'--labels' must be left out for a "
+    "head of the mode 'regression' (got it); a verdict on more than the anchors needs several classes",
+    "one.safetensors space.safetensors --rows rows.npy --labels labels.csv": "'--labels' must be left out for a head "
+    "of one output (got it); a verdict on more than the anchors needs several classes",
+    "small.safetensors space.safetensors": "'NEW' must share at least 7 anchors",
+    f"{HEAD} --method kernel-ridge --out x.safetensors": "'--method' must be linear to write a head, one of ridge, kl "
+    "(got 'kernel-ridge'); leave out '--out'",
+    "old.npy infinite.npy": "'NEW' must hold finite numbers (got infinity in the row with id 3",
+    "infinite.npy old.npy": "'OLD' must hold finite numbers (got infinity in the row with id 3",
+    "old.npy repeated.npy": "'NEW' must not repeat an id (got 7 more than once)",
+    "repeated.npy old.npy": "'OLD' must not repeat an id (got 7 more than once)",
+    "old.npy elsewhere.npy": "'NEW' must name ids that both tables have (got none in common, such as 5000 and 0)",
+    "old.npy short.npy": "'NEW' must have one id per row, 600 (got (3,)",
+    "short.npy old.npy": "'OLD' must have one id per row, 600 (got (3,)",
+    "old.npy fractions.npy": "'NEW' must have ids that are integers, strings or UUIDs",
+    "old.npy text.parquet": "'--key' must name ids of one kind in both tables (got text in 'NEW' and integers in 'OLD'",
+    "two.parquet old.npy": "'--key' must be given unless one column of 'two.parquet' can hold ids (got a, b)",
+    "old.npy two.parquet --key c": "'--key' must be a column of 'two.parquet', one of a, b, vector (got 'c')",
+    "old.npy empty.parquet": "'NEW' must have rows (got none in 'empty.parquet')",
+    "empty.parquet old.npy": "'OLD' must have rows (got none in 'empty.parquet')",
+}
+
+
+@pytest.mark.parametrize(("given", "words"), NAMED.items())
+def test_errors_name_arguments_as_they_are_typed(
+    given: str, words: str, files: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(files)
+    rows, outputs = np.load("rows.npy"), torch.from_numpy(np.load("answers.npy"))
+    anchors = torch.arange(150)
+    rg.PublishedHead(anchors, outputs[:150, :1], outputs[:, :1].mean(dim=0), "regression").save("values.safetensors")
+    rg.PublishedHead(anchors, outputs[:150, :1], outputs[:, :1].mean(dim=0)).save("one.safetensors")
+    rg.PublishedHead.load("head.safetensors").take(anchors[:6]).save("small.safetensors")
+    infinite = rows.copy()
+    infinite[3] = np.inf
+    order = np.random.default_rng(0).permutation(ROWS)
+    for name, ids, values in (
+        ("wide", None, np.hstack([rows, rows[:, :3]])), ("infinite", None, infinite), ("permuted", order, rows),
+        ("repeated", [7] * ROWS, rows), ("narrow", None, outputs[:, :2].numpy()), ("short", [1, 2, 3], rows),
+        ("elsewhere", np.arange(ROWS) + 5000, outputs.numpy()), ("fractions", np.arange(ROWS) / 2, rows),
+    ):  # fmt: skip
+        save(files / f"{name}.npy", ids, values)
+    save(files / "text.parquet", [f"n{row}" for row in range(ROWS)], rows)
+    save(files / "empty.parquet", np.arange(0), rows[:0])
+    table = pd.read_parquet(save(files / "two.parquet", range(ROWS), rows, key="a"))
+    table.assign(b=table["a"]).reindex(columns=["a", "b", "vector"]).to_parquet("two.parquet")
+    few = pd.read_csv("labels.csv")
+    few[100:110].drop(columns="train").to_csv("few.csv", index=False)
+    few.assign(train=True).to_csv("trained.csv", index=False)
+    before = sorted(files.iterdir())
+    assert main(["upgrade", *given.split()]) == 2
+    out, err = capsys.readouterr()
+    lines = [line for line in err.splitlines() if not line.startswith("relgraph: load")]
+    assert out == "" and len(lines) == 1 and words in lines[0]
+    assert sorted(files.iterdir()) == before
+
+
+def test_the_id_column_may_be_named(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = np.load(files / "rows.npy")
+    for name, values in (("a", rows), ("b", rows @ np.diag(np.arange(1.0, WIDTH + 1)).astype(np.float32))):
+        table = pd.read_parquet(save(files / f"{name}.parquet", range(ROWS), values, key="node"))
+        table.assign(other=table["node"][::-1].to_numpy()).to_parquet(files / f"{name}.parquet")
+    tables = [str(files / f"{name}.parquet") for name in "ab"]
+    assert main(["upgrade", *tables]) == 2
+    assert "'--key' must be given unless one column" in capsys.readouterr().err
+    assert main(["upgrade", *tables, "--key", "node", "--report", str(files / "page.html")]) == 0
+    assert "verdict      convert" in capsys.readouterr().out
+    assert "<span>--key</span> <span>node</span>" in (files / "page.html").read_text(encoding="utf-8")
+    given = [str(files / name) for name in ("head.safetensors", "space.safetensors")]
+    assert main(["upgrade", *given, "--rows", tables[0], "--old-rows", tables[0], "--key", "node", "--json", "-"]) == 0
+    assert json.loads(capsys.readouterr().out)["num_rows"] == {"old": ROWS}

@@ -221,6 +221,14 @@ def test_wrong_arguments_are_one_sentence(data: Data) -> None:
         fit(data, "gcn", epoch=3)
     with pytest.raises(InputError, match="'epochs' must be at least 1"):
         fit(data, "gcn", epochs=0)
+    with pytest.raises(InputError, match="'epochs' must be a whole number .got '3'"):
+        fit(data, "gcn", epochs="3")
+    with pytest.raises(InputError, match="'seed' must be a whole number .got 'a'"):
+        fit(data, "gcn", seed="a")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="'seeds' must be a whole number .got 1.5"):
+        fit_many(data, "gcn", [0, 1.5])  # type: ignore[list-item]
+    with pytest.raises(InputError, match="'training_seeds' must be a whole number .got 'a'"):
+        fit_many(data, "gcn", [0], training_seeds=["a"])  # type: ignore[list-item]
     with pytest.raises(InputError, match="'seeds' must name at least one"):
         fit_many(data, "gcn", [])
 

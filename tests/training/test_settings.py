@@ -21,9 +21,11 @@ from tests.training.graphs import clusters
     [
         ("epochs", 0), ("patience", 0), ("batch_size", 1), ("hidden_channels", 0), ("num_layers", 0), ("lr", 0.0),
         ("weight_decay", -1.0), ("head_weight_decay", float("nan")), ("dropout", 1.0), ("input_dropout", -0.1),
+        ("epochs", "3"), ("epochs", None), ("batch_size", 8.5), ("patience", "no"), ("num_layers", [2]), ("lr", "0.1"),
+        ("weight_decay", None), ("dropout", "half"),
     ],
 )  # fmt: skip
-def test_values_out_of_range_are_refused(setting: str, value: float) -> None:
+def test_values_out_of_range_or_of_another_type_are_refused(setting: str, value: object) -> None:
     with pytest.raises(InputError, match=f"'{setting}' must"):
         TrainSettings(**{setting: value})  # type: ignore[arg-type]
 

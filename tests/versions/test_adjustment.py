@@ -86,6 +86,8 @@ def test_smoothing_is_that_of_the_reference(share: float) -> None:
     ("arguments", "sentence"),
     [
         ({"share": 1.5}, "'share' must be between 0 and 1"),
+        ({"share": "a"}, "'share' must be a number .got 'a'"),
+        ({"inverse_temperature": None}, "'inverse_temperature' must be a number .got NoneType"),
         ({"inverse_temperature": -1.0}, "'inverse_temperature' must be above 0 and finite .got -1.0"),
         ({"known": torch.zeros(9, 2)}, "'known' must have at most 3 rows of 2 outputs"),
         ({"known": torch.zeros(2, 5)}, "'known' must have at most 3 rows of 2 outputs"),

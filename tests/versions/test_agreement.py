@@ -122,6 +122,7 @@ def test_neighbors_of_other_classes_do_not_judge() -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
+        ({"answers": [torch.zeros(3, 2)]}, "'answers' must be a Mapping .got list.; pass a dictionary of logits"),
         ({"answers": {}}, "'answers' must hold the logits of one way at least"),
         ({"answers": {"one": torch.zeros(3, 2), "other": torch.zeros(4, 2)}}, "'answers' must all have the shape"),
         ({"answers": {"one": torch.full((3, 2), torch.nan)}}, "'answers'"),
@@ -134,6 +135,12 @@ def test_wrong_arguments_are_one_sentence(arguments: dict[str, object], sentence
     given: dict[str, object] = {"answers": {"one": torch.zeros(3, 2)}, "edge_index": torch.tensor([[0], [1]])}
     with pytest.raises(InputError, match=sentence):
         neighbor_agreement(**(given | arguments))  # type: ignore[arg-type]
+
+
+def test_answers_may_be_arrays() -> None:
+    answers, edges = {"one": torch.randn(5, 2), "other": torch.randn(5, 2)}, torch.tensor([[0, 1, 2], [1, 2, 3]])
+    arrays = {name: one.numpy() for name, one in answers.items()}
+    assert neighbor_agreement(arrays, edges) == neighbor_agreement(answers, edges)  # type: ignore[arg-type]
 
 
 def test_rows_without_neighbors_have_no_agreement_and_judge_nothing() -> None:

@@ -179,6 +179,49 @@ def test_a_regression_is_judged_by_its_anchors() -> None:
         rg.upgrade(rg.AnchorSet.from_rows(after, rows), values, after, kept=torch.zeros(ROWS, 1))
 
 
+@pytest.mark.parametrize("mode", ["regression", "multilabel"])
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"ids": torch.arange(3)}, "'ids' must have shape"),
+        ({"ids": torch.zeros(ROWS, dtype=torch.long)}, "'ids' must not repeat an id"),
+        ({"ids": torch.arange(ROWS).roll(1)}, "'ids' must give every anchor's id to the row of that anchor"),
+        ({"old": torch.tensor([ROWS])}, "'old' must name rows"),
+        ({"old": torch.tensor([1, 1])}, "'old' must not repeat a row"),
+        ({"z": torch.zeros(0, WIDTH)}, "'z' must have rows"),
+        ({"z": None, "ids": torch.arange(ROWS)}, "'ids' must be left out without 'z'"),
+        ({"y": torch.zeros(ROWS, dtype=torch.long)}, "'y' must be left out for a head of the mode"),
+    ],
+)
+def test_rows_of_values_and_labels_are_checked_as_those_of_classes(
+    mode: str, arguments: dict[str, object], sentence: str
+) -> None:
+    before, after, _, head = world()
+    rows, outputs = torch.arange(200), head(before)
+    pieces = rg.AnchorSet.from_rows(after, rows), rg.PublishedHead(rows, outputs[rows], outputs.mean(dim=0), mode)  # type: ignore[arg-type]
+    found = rg.upgrade(*pieces, after, ids=torch.arange(ROWS), old=torch.arange(OLD))
+    assert torch.equal(found.outputs, rg.upgrade(*pieces, after).outputs)
+    with pytest.raises(InputError, match=sentence):
+        rg.upgrade(*pieces, **({"z": after} | arguments))
+
+
+@pytest.mark.parametrize("mode", ["multiclass", "regression"])
+def test_swapped_anchors_are_counted_in_the_reason(mode: str) -> None:
+    before, after, _, head = world(noise=0.1)
+    space, _ = published(before, after, head)
+    rows, outputs = torch.arange(200), head(before)
+    swapped = rows.clone()
+    swapped[:50] = swapped[:50].roll(7)
+    pieces = space, rg.PublishedHead(swapped, outputs[rows], outputs.mean(dim=0), mode)  # type: ignore[arg-type]
+    found = rg.upgrade(*pieces)
+    count = len(rg.diagnose(space, head=pieces[1]).suspicious_anchors)
+    assert found.verdict == "retrain" and 25 < count <= 55
+    assert found.reason.endswith(
+        f"; {count} of 200 anchors do not fit the others: check that their ids name the same nodes in both versions"
+    )
+    assert "not fit the others" not in rg.upgrade(*published(before, after, head)).reason
+
+
 def test_ids_name_the_rows() -> None:
     before, after, _, head = world(noise=1.0)
     pieces, order = published(before, after, head), torch.randperm(ROWS, generator=torch.Generator().manual_seed(1))
@@ -195,7 +238,7 @@ def test_ids_that_name_other_rows_than_the_anchors_are_refused() -> None:
     space = rg.AnchorSet.from_rows(after, rows, ids=names)
     published_head = rg.PublishedHead(names[:200], head(before[:200]), head(before).mean(dim=0))
     kept = head(before)
-    words = r"'ids' must name the rows of 'z' as the anchors do .got other embeddings in 200 of 200 rows"
+    words = r"'ids' must give every anchor's id to the row of that anchor .got other embeddings in 200 of 200 rows"
     for given in ({"kept": kept}, {"ids": torch.arange(ROWS)}, {"kept": kept, "ids": names.roll(1)}):
         with pytest.raises(InputError, match=words):
             rg.upgrade(space, published_head, after, **given)
@@ -254,6 +297,8 @@ def test_rows_that_were_embedded_again_are_a_warning() -> None:
         ({"retrained": torch.zeros(ROWS, CLASSES)}, "'retrained' must be left out without 'y'"),
         ({"retrained": torch.zeros(ROWS, 2)}, "'retrained' must have shape"),
         ({"z": torch.zeros(ROWS, 3)}, "'z' must be 8 wide"),
+        ({"z": torch.zeros(0, WIDTH)}, "'z' must have rows .got none.; leave it out"),
+        ({"kept_share": "a"}, "'kept_share' must be a number .got 'a'.; give a float"),
         ({"z": None, "old": torch.arange(3)}, "'old' must be left out without 'z' .got it alone"),
         ({"method": "nearest"}, "'method' must be one of"),
         ({"kept_share": 0.5}, "'kept_share' must be 0 without 'kept'"),
