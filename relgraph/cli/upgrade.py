@@ -16,7 +16,7 @@ from relgraph.cli.console import console, progress
 from relgraph.cli.options import Debug, JsonPath, Key, listed, option
 from relgraph.cli.results import check_json_path
 from relgraph.errors import DataError, InputError, RelgraphWarning, renamed
-from relgraph.io import check_not_read, write_atomic
+from relgraph.io import check_distinct, check_not_read, write_atomic
 
 SUMMARY = "Bring an old head or table to a new version, with a verdict: convert, keep or retrain."
 FILES = ("rows", "old_rows", "kept", "labels", "edges")
@@ -76,8 +76,11 @@ def upgrade(
             raise InputError(name, f"must be a file in a folder that exists (got '{place}'); make the folder first")
     with progress() as tell:
         tell("load", 0, 0)
+        from relgraph.tables.writing import written_files
         from relgraph.versions.files import files_read, upgrade_files
 
+        outputs = {"--out": [] if out is None else written_files(out)}
+        check_distinct(outputs | {name: [place] for name, place in (("--report", report), ("--json", target)) if place})
         given: dict[str, Any] = dict(zip(FILES, (rows, old_rows, kept, labels, edges), strict=True))
         for name, place in (("--report", report), ("--json", target)):
             if place is not None:

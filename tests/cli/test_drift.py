@@ -52,6 +52,10 @@ USAGE = {
     "--null seed-1.npy --out out.txt": "'--out' must be a file of one of the kinds",
     "--null seed-1.npy --json seed-1.npy": "'--json' must not replace a file that is read (got 'seed-1.npy'); choose",
     "--null seed-1.npy --out ./old.npy": "'--out' must not replace a file that is read",
+    "--null seed-1.npy --out a.csv --json ./a.csv": "'--json' must not replace what --out writes (got 'a.csv')",
+    "--null seed-1.npy --out a.npy --json a.ids.npy": "'--json' must not replace what --out writes",
+    "--null seed-1.npy --out old.ids.npy": "'--out' must not be read with a table as its ids (got 'old.ids.npy')",
+    "--null seed-1.npy --null copy-1.npy": "'--null' must hold other seeds than 'old', each once",
     "--null few.npy": "'OLD' must share 50 rows or more",
     "--null seed-1.npy --also other.npy": "'--key' must name ids that both tables have",
     "--null seed-1.npy --also broken.npy": "'NEW' must hold finite numbers (got NaN in the row with id 7",
@@ -70,6 +74,7 @@ def test_wrong_input_is_one_sentence_and_leaves_nothing(
     broken[7] = np.nan
     save(tables / "broken.npy", None, broken)
     save(tables / "copy.npy", None, OLD[0].numpy())
+    save(tables / "copy-1.npy", None, OLD[1].numpy())
     save(tables / "few.npy", None, OLD[1][:40].numpy())
     save(tables / "other.npy", range(1000, 1000 + ROWS), NEW[1].numpy())
     before = sorted(tables.rglob("*"))

@@ -219,6 +219,17 @@ def test_no_file_that_is_read_is_replaced(
     assert {path: path.read_bytes() for path in files.iterdir()} == before
 
 
+@pytest.mark.parametrize(("first", "second"), [("--out", "--json"), ("--out", "--report"), ("--report", "--json")])
+def test_outputs_do_not_replace_each_other(
+    first: str, second: str, files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before, given = sorted(files.iterdir()), [str(files / "head.safetensors"), str(files / "space.safetensors")]
+    same = [first, str(files / "new.safetensors"), second, str(files / "." / "new.safetensors")]
+    assert main(["upgrade", *given, *same]) == 2
+    assert f"'{second}' must not replace what {first} writes" in capsys.readouterr().err
+    assert sorted(files.iterdir()) == before
+
+
 def test_files_of_a_bundle_and_tables_are_not_replaced(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = rg.AddAnchors(100)(rg.load_dataset("digits"))
     model = rg.fit(data, "gcn", seed=0, epochs=2)
@@ -228,6 +239,8 @@ def test_files_of_a_bundle_and_tables_are_not_replaced(files: Path, capsys: pyte
         for old in (bundle, f"{bundle}/manifest.json"):
             assert main(["upgrade", old, bundle, "--out", f"{bundle}/{name}", "--anyway"]) == 2
             assert "'--out' must not replace a file that is read" in capsys.readouterr().err
+    assert main(["upgrade", str(files / "old.npy"), str(files / "rows.npy"), "--out", str(files / "rows.ids.npy")]) == 2
+    assert "'--out' must not be read with a table as its ids" in capsys.readouterr().err
     (files / "link.npy").symlink_to(files / "old.npy")
     for name in ("old.npy", "rows.npy", "link.npy"):
         assert main(["upgrade", str(files / "old.npy"), str(files / "rows.npy"), "--out", str(files / name)]) == 2
