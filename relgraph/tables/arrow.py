@@ -57,7 +57,9 @@ class ArrowTable:
         names = (field.name for field in schema if field.name not in (self.key, *trust))
         self.columns = None if lists else tuple(names)
         self.vector = self._vector_of(lists)
-        self.dtype = self._type_of(schema, [self.vector] if lists else self.columns or ())
+        vectors = [self.vector] if lists else self.columns or ()
+        self._check_repeats(schema, [self.key, *vectors])
+        self.dtype = self._type_of(schema, vectors)
         self._count = self._file.metadata.num_rows if self._is_parquet else self._lengths.sum()
         if not len(self):
             raise InputError(argument, f"must have rows (got none in {self.name})")
@@ -185,6 +187,12 @@ class ArrowTable:
             got = ", ".join(field.name for field in lists)
             raise InputError(self.argument, f"must have one column of vectors (got {got} in {self.name}); keep one")
         return str(lists[0].name) if lists else "vector"
+
+    def _check_repeats(self, schema: Any, used: Sequence[str]) -> None:
+        names = list(schema.names)
+        if repeated := [name for name in used if names.count(name) > 1]:
+            got = f"got '{repeated[0]}' {names.count(repeated[0])} times in {self.name}"
+            raise InputError(self.argument, f"must have columns of different names ({got}); rename or drop one")
 
     def _type_of(self, schema: Any, names: Sequence[str]) -> np.dtype[Any]:
         """The one type of the numbers in all columns of vectors."""

@@ -22,7 +22,7 @@ from relgraph.tables.measuring import HeldOut, build_report
 from relgraph.tables.reading import Table, open_table, read_files
 from relgraph.tables.sample import Sample, refuse_row
 from relgraph.tables.trust import Trust, principal_axes
-from relgraph.tables.writing import Progress, check_output, write_table, written_files
+from relgraph.tables.writing import Progress, check_names, check_output, write_table, written_files
 
 STEP = 2048
 """Rows that are translated at once: so few that what is computed of them stays in the cache of a core."""
@@ -45,6 +45,7 @@ def plan_translation(
         check_output(place)
     new, old = open_table(source, "source", key), open_table(target, "target", key)
     if place is not None:
+        check_names(place, new, old)
         others = [anchors] if isinstance(anchors, (str, os.PathLike)) else []
         check_not_read(written_files(place), read_files(source, target, *others))
     sample = Sample.read(new, old, anchors)

@@ -44,6 +44,20 @@ def check_output(path: Path, kinds: Sequence[str] = OUTPUTS) -> None:
         raise InputError("out", f"must be a file in a folder that exists (got '{path}'); make the folder first")
 
 
+def check_names(path: Path, source: Table, target: Table) -> None:
+    """Refuse a file of columns two of which would have the same name, before anything is computed."""
+    vectors = target.columns or (target.vector,)
+    names = {
+        f"the ids of {source.name}": (source.key,),
+        f"the {'dimensions' if target.columns else 'vectors'} of {target.name}": vectors,
+        "the trust that is added": COLUMNS,
+    }
+    for (what, some), (other, more) in itertools.combinations(names.items(), 2):
+        if path.suffix in ARROW and (both := [name for name in some if name in more]):
+            got = f"'{both[0]}' for {what} and for {other}"
+            raise InputError("out", f"must have columns of different names (got {got}); rename one, or write .npy")
+
+
 def written_files(path: Path) -> list[Path]:
     """A table that is written, and the files beside it."""
     return [path, id_files(path)[0], trust_file(path)] if path.suffix == ".npy" else [path]

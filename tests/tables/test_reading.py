@@ -101,6 +101,12 @@ def ragged(path: Path) -> Path:
     return made(path, id=["a", "b"], v=pa.array([[1.0, 2.0], [1.0]]))
 
 
+def repeated(path: Path, *names: str) -> Path:
+    kinds = [pa.array([3]) if name == "id" else pa.array([0.5]) for name in names]
+    pq.write_table(pa.Table.from_arrays(kinds, list(names)), path)
+    return path
+
+
 WRONG = {
     "an integer column": (lambda p: made(p, id=["a"], x=[0.5], y=[3]), "got int64 in the column 'y'"),
     "different types": (lambda p: made(p, id=["a"], x=[0.5], y=pa.array([1.0], pa.float32())), "of one type"),
@@ -108,6 +114,8 @@ WRONG = {
     "no vectors": (lambda p: made(p, id=["a"]), "must have vectors beside the ids"),
     "two vectors": (lambda p: made(p, id=["a"], v=[[0.5]], w=[[0.5]]), "one column of vectors (got v, w"),
     "two keys": (lambda p: made(p, a=["a"], b=["b"], v=[[0.5]]), "'key' must be given unless one column"),
+    "a repeated dimension": (lambda p: repeated(p, "id", "a", "a"), "of different names (got 'a' 2 times in"),
+    "a repeated key": (lambda p: repeated(p, "id", "id", "a"), "of different names (got 'id' 2 times in"),
     "no rows": (lambda p: made(p, id=pa.array([], pa.string()), v=pa.array([], pa.list_(pa.float32()))), "none"),
     "lists of different lengths": (ragged, "vectors of one width, 2 (got 1 in the row with id 'b'"),
     "a missing value": (lambda p: made(p, id=["a", "b"], x=[0.5, None]), "got none in the row with id 'b'"),

@@ -121,6 +121,38 @@ def test_vectors_keep_the_type_and_the_columns_of_the_target(tmp_path: Path) -> 
     assert found["d0"].type == pa.float64() and found["id"].type == pa.string()
 
 
+@pytest.mark.parametrize(
+    ("key", "columns", "words"),
+    [
+        ("vector", False, "'vector' for the ids of '{new}' and for the vectors of '{old}'"),
+        ("trust", False, "'trust' for the ids of '{new}' and for the trust that is added"),
+        ("d1", True, "'d1' for the ids of '{new}' and for the dimensions of '{old}'"),
+    ],
+)
+def test_columns_of_one_name_are_refused_before_work_starts(
+    key: str, columns: bool, words: str, tmp_path: Path
+) -> None:
+    old = save(tmp_path / "old.parquet", IDS, Y, columns=columns)
+    new = tmp_path / "new.parquet"
+    pa.parquet.write_table(pa.table({key: IDS, "emb": pa.array(X.tolist(), pa.list_(pa.float32()))}), new)
+    for suffix in (".parquet", ".feather"):
+        with pytest.raises(InputError) as error:
+            plan_translation(new, old, tmp_path / f"out{suffix}")
+        assert words.format(new=new, old=old) in str(error.value)
+    rg.translate_table(new, old, tmp_path / "out.npy")  # which has no columns
+
+
+@pytest.mark.parametrize("columns", [False, True])
+def test_vectors_of_the_target_that_are_called_trust_are_refused(columns: bool, tmp_path: Path) -> None:
+    old = tmp_path / "old.parquet"
+    lists = {"trust": pa.array(Y.tolist(), pa.list_(pa.float32()))}
+    dimensions = {name: Y[:, i] for i, name in enumerate(("trust", "b"))}
+    pa.parquet.write_table(pa.table({"id": IDS} | (dimensions if columns else lists)), old)
+    what = "dimensions" if columns else "vectors"
+    with pytest.raises(InputError, match=f"'trust' for the {what} of '.*' and for the trust that is added"):
+        rg.translate_table(save(tmp_path / "new.parquet", IDS, X), old, tmp_path / "out.parquet")
+
+
 def test_the_same_tables_give_the_same_bytes(tmp_path: Path) -> None:
     source, target = tables(tmp_path)
     for name in ("a.parquet", "b.parquet"):
