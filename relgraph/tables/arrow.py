@@ -40,6 +40,7 @@ class ArrowTable:
 
     stamp: tuple[int, ...] = ()  # of the file, to notice that it has changed
     numbered = False  # there is always a column of ids
+    written = False  # and its type tells integers from text
 
     def __init__(self, path: Path, argument: str, key: str | None = None) -> None:
         self._path, self.argument, self.name = path, argument, f"'{path}'"
@@ -72,6 +73,9 @@ class ArrowTable:
         """Comparable ids of all rows."""
         parts = [comparable_ids(self._plain(batch.column(0)), self.argument) for _, batch in self._batches([self.key])]
         return np.concatenate(parts)
+
+    def read_ids_like(self, other: Ids) -> None:
+        """Ids keep the type of their column."""
 
     def raw_ids(self, start: int, stop: int) -> pa.Array:
         """Ids of some rows, as an Arrow array of the column's type."""

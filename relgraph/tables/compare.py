@@ -15,7 +15,7 @@ from relgraph.io import PathLike
 from relgraph.measures import Pairwise, pairwise
 from relgraph.measures.compare import PERMUTATIONS, Nulls, resolve_measures
 from relgraph.tables.ids import check_unique, matching_rows
-from relgraph.tables.reading import Table, open_table, unequal_rows
+from relgraph.tables.reading import Table, ids_of_one_kind, open_table, unequal_rows
 from relgraph.tables.sample import finite_rows
 
 
@@ -83,7 +83,7 @@ def _read(tables: Sequence[Table]) -> list[Tensor]:
             rule = f"must have as many rows as {first.name}, {len(first)}, because neither has ids"
             hint = "save the ids beside it in NAME.ids.npy"
             raise InputError(table.argument, f"{rule} (got {len(table)}); {hint}")
-    known = [table.ids() for table in tables]
+    known = ids_of_one_kind(tables)
     for table, ids in zip(tables, known, strict=True):
         check_unique(ids, table.argument)
     common: NDArray[np.int64] = np.arange(len(first))

@@ -56,7 +56,7 @@ def read_ids(path: Path, like: Ids | None = None) -> Ids:
         if path.suffix == ".npy":
             found = np.asarray(np.load(path, allow_pickle=False))
         else:
-            found = text_ids(path.read_text(encoding="utf-8").rstrip("\n").split("\n"))
+            found = text_ids(path.read_text(encoding="utf-8-sig").rstrip("\n").split("\n"))
     except (OSError, ValueError, EOFError) as error:
         raise DataError(f"'{path}' must be an .npy file of ids, or a text of one id a line ({error})") from error
     return found if like is None else in_kind_of(found, like)
@@ -85,6 +85,18 @@ def in_kind_of(ids: Ids, like: Ids) -> Ids:
         (array(['7', '12'], dtype='<U21'), array([ 7, 12]))
     """
     return ids.astype(str) if ids.dtype.kind in "iu" and like.dtype.kind not in "iu" else ids
+
+
+def text_in_kind_of(ids: Ids, like: Ids) -> Ids:
+    """Ids that were written as text as integers or as text, as those are that they are compared with, if they can be.
+
+    Example:
+        >>> text_in_kind_of(np.array(["7", "12"]), np.array([7])), text_in_kind_of(np.array(["007"]), np.array([7]))
+        (array([ 7, 12]), array(['007'], dtype='<U3'))
+    """
+    if like.dtype.kind in "iu" and ids.dtype.kind == "U":
+        return text_ids(ids.tolist())
+    return in_kind_of(ids, like)
 
 
 def matching_rows(source: Ids, target: Ids) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

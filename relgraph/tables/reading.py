@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from relgraph.errors import DataError, InputError
 from relgraph.io import PathLike
 from relgraph.tables.arrays import ArrayTable, id_files, read_npy, read_safetensors, read_word2vec
 from relgraph.tables.arrow import ArrowTable
+from relgraph.tables.ids import Ids
 
 Table = ArrayTable | ArrowTable
 _ARRAYS = {
@@ -50,6 +52,27 @@ def open_table(path: PathLike, argument: str = "source", key: str | None = None)
     table = ArrowTable(found, argument, key) if found.suffix in ARROW else _ARRAYS[found.suffix](found, argument)
     table.stamp = (found.stat().st_size, found.stat().st_mtime_ns)
     return table
+
+
+def ids_of_one_kind(tables: Sequence[Table]) -> list[Ids]:
+    """Comparable ids of several tables.
+
+    Those that were written as text, words of word2vec or lines of an ``.ids.txt``, are read as integers or as text, as
+    the ids of the first other table are; where all were written, as integers if all can be.
+    """
+    found = [table.ids() for table in tables]
+    typed = [ids for table, ids in zip(tables, found, strict=True) if not table.written]
+    integers = [ids for ids in found if ids.dtype.kind in "iu"]
+    if len(integers) in (0, len(found)):
+        return found
+    for like in typed[:1] or [integers[0], next(ids for ids in found if ids.dtype.kind == "S")]:
+        for table in tables:
+            if table.written:
+                table.read_ids_like(like)
+        found = [table.ids() for table in tables]
+        if len({ids.dtype.kind == "S" for ids in found}) == 1:
+            break
+    return found
 
 
 def unequal_rows(first: Table, second: Table) -> bool:

@@ -16,7 +16,7 @@ from relgraph.anchors.values import AnchorSet
 from relgraph.errors import InputError, whole_number
 from relgraph.io import PathLike
 from relgraph.tables.ids import Ids, check_unique, comparable_ids, matching_rows, read_ids, shown
-from relgraph.tables.reading import Table
+from relgraph.tables.reading import Table, ids_of_one_kind
 
 SAMPLE = 4096
 """Common ids that are read: the anchors unless told otherwise, and the rows that figures are measured on."""
@@ -36,7 +36,7 @@ class Sample:
     @classmethod
     def read(cls, source: Table, target: Table, anchors: int | PathLike | None) -> Sample:
         """Draw common ids, and read their rows in both tables."""
-        ids, other = source.ids(), target.ids()
+        ids, other = ids_of_one_kind([source, target])
         rows, target_rows = matching_rows(ids, other)
         common = len(rows)
         cheap = np.flatnonzero(source.readable(np.random.default_rng(0))[rows])
