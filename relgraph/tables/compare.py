@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +13,7 @@ from relgraph.io import PathLike
 from relgraph.measures import Pairwise, pairwise
 from relgraph.measures.compare import PERMUTATIONS, Nulls, resolve_measures
 from relgraph.tables.ids import check_unique, matching_rows
-from relgraph.tables.reading import Table, ids_of_one_kind, open_table, unequal_rows
+from relgraph.tables.reading import Table, file_path, ids_of_one_kind, open_table, unequal_rows
 from relgraph.tables.sample import finite_rows
 
 
@@ -59,7 +57,7 @@ def compare_tables(
     if len(tables) < 2:
         raise InputError("tables", f"must be two files or more (got {len(tables)}); name another one to compare with")
     resolve_measures(measures, outputs=outputs)  # before a large file is read
-    paths = [Path(os.fspath(path)) for path in tables]
+    paths = [file_path("tables", path) for path in tables]
     opened = [open_table(path, str(path), key) for path in paths]
     rows = _read(opened)
     stems = [path.stem for path in paths]

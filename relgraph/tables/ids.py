@@ -17,7 +17,7 @@ _TEXT = 20  # digits of the largest 64-bit integer
 _DECIMAL = re.compile(rf"0|-?[1-9][0-9]{{0,{_TEXT - 1}}}")
 
 
-def comparable_ids(values: Ids, argument: str) -> Ids:
+def comparable_ids(values: Ids, argument: str, hint: str = "name another column as 'key'") -> Ids:
     """Ids as int64, as uint64 where some are larger, or as bytes ``S`` of strings (UTF-8) and of UUIDs (16 bytes).
 
     Raises:
@@ -31,7 +31,7 @@ def comparable_ids(values: Ids, argument: str) -> Ids:
     """
     if values.ndim != 1 or values.dtype.kind not in "iuUSV" or (values.dtype.kind == "V" and values.dtype.names):
         rule = "must have ids that are integers, strings or UUIDs"
-        raise InputError(argument, f"{rule} (got {values.dtype} of shape {values.shape}); name another column as 'key'")
+        raise InputError(argument, f"{rule} (got {values.dtype} of shape {values.shape}); {hint}")
     if values.dtype.kind == "i":
         return values.astype(np.int64)
     if values.dtype.kind == "u":

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from relgraph.errors import InputError
@@ -19,7 +19,7 @@ from relgraph.maps import MatchedAnchors, fit_map, fold_translation
 from relgraph.registry import MAPS
 from relgraph.tables.ids import shown
 from relgraph.tables.measuring import HeldOut, build_report
-from relgraph.tables.reading import Table, open_table, read_files
+from relgraph.tables.reading import Table, file_path, open_table, read_files
 from relgraph.tables.sample import Sample, refuse_row
 from relgraph.tables.trust import Trust, principal_axes
 from relgraph.tables.writing import Progress, check_names, check_output, write_table, written_files
@@ -35,12 +35,12 @@ def plan_translation(
     out: PathLike | None = None,
     *,
     key: str | None = None,
-    anchors: int | PathLike | None = None,
+    anchors: int | PathLike | ArrayLike | None = None,
     method: str = "ridge",
 ) -> TablePlan:
     """Read what is needed, fit the map and measure it, without writing; arguments as of :func:`translate_table`."""
     check_method(method)
-    place = None if out is None else Path(os.fspath(out)).expanduser()
+    place = None if out is None else file_path("out", out, "name the file to write")
     if place is not None:
         check_output(place)
     new, old = open_table(source, "source", key), open_table(target, "target", key)

@@ -21,6 +21,10 @@ _ARRAYS = {
     ".bin": read_word2vec,
 }
 ARROW = (".parquet", ".arrow", ".feather")
+IN_MEMORY = (
+    "save the rows, or translate arrays by relgraph.translate with relgraph.AnchorSet.from_rows, "
+    "and compare them by relgraph.compare"
+)
 READABLE = (*ARROW, *_ARRAYS)
 
 
@@ -28,6 +32,15 @@ def read_files(*paths: PathLike | None) -> list[Path]:
     """Files of tables, and those beside them that their ids may be in."""
     found = [Path(os.fspath(path)).expanduser() for path in paths if path is not None]
     return [file for path in found for file in (path, *id_files(path))]
+
+
+def file_path(argument: str, path: object, hint: str = IN_MEMORY) -> Path:
+    """The path of a file, or the error that says where arrays are taken."""
+    if not isinstance(path, (str, os.PathLike)):
+        shape = getattr(path, "shape", None)
+        got = type(path).__name__ + ("" if shape is None else f" of shape {tuple(shape)}")
+        raise InputError(argument, f"must be the path of a file (got {got}); {hint}")
+    return Path(path).expanduser()
 
 
 def open_table(path: PathLike, argument: str = "source", key: str | None = None) -> Table:
@@ -39,11 +52,13 @@ def open_table(path: PathLike, argument: str = "source", key: str | None = None)
     * safetensors: one matrix; ids in a tensor ``ids``, else as of npy.
     * word2vec, as text (``.txt``, ``.vec``) or binary (``.bin``): the words are the ids.
 
+    Beside another table, ids of ``NAME.ids.txt`` and words are integers or text as the ids of that table are.
+
     Raises:
         DataError: If the file is missing or damaged, or a package that reads it is missing.
-        InputError: If the suffix is another, or the table is not of this form.
+        InputError: If it is no path, the suffix is another, or the table is not of this form.
     """
-    found = Path(os.fspath(path)).expanduser()
+    found = file_path(argument, path)
     if found.suffix not in READABLE:
         known = ", ".join(READABLE)
         raise InputError(argument, f"must be a file of one of the kinds {known} (got '{found}'); convert it")

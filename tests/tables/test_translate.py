@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import uuid
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd  # type: ignore[import-untyped]  # pandas has no types of its own
 import pyarrow as pa
 import pytest
 import torch
@@ -111,6 +113,35 @@ def test_few_anchors_are_measured_on_the_other_rows(tmp_path: Path) -> None:
     assert plan_translation(source, target, anchors=25).report.anchors == 25
     with pytest.raises(InputError, match="'out' must be given"):
         plan.write()
+
+
+NUMBERS = np.arange(400)
+GIVEN: dict[str, tuple[Any, Any]] = {
+    "an array of text": (IDS, np.array(IDS[:60])),
+    "a list of text": (IDS, IDS[:60]),
+    "a series of text": (IDS, pd.Series(IDS[:60])),
+    "objects": (IDS, np.array(IDS[:60], dtype=object)),
+    "a list of integers": (NUMBERS, list(range(60))),
+    "a tensor": (NUMBERS, torch.arange(60)),
+    "unsigned integers": (NUMBERS, np.arange(60, dtype=np.uint32)),
+    "integers for decimal text": ([str(i) for i in range(400)], np.arange(60)),
+    "UUIDs": (
+        pa.array([uuid.UUID(int=i << 8).bytes for i in range(400)], pa.binary(16)),
+        [uuid.UUID(int=i << 8) for i in range(60)],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", GIVEN)
+def test_ids_of_anchors_are_given_as_an_array(name: str, tmp_path: Path) -> None:
+    ids, anchors = GIVEN[name]
+    source, target = (save(tmp_path / f"{one}.parquet", ids, z) for one, z in (("new", X), ("old", Y)))
+    plan = plan_translation(source, target, anchors=anchors)
+    assert plan.report.anchors == 60
+    x, y = (torch.from_numpy(z).double() for z in (X, Y))
+    rows = torch.arange(60)
+    wanted = rg.translate(*(rg.AnchorSet(rows, z[:60], z.mean(0)) for z in (x, y)))
+    np.testing.assert_allclose(plan.translate(X)[0], wanted(x), rtol=1e-4, atol=1e-4)
 
 
 def test_vectors_keep_the_type_and_the_columns_of_the_target(tmp_path: Path) -> None:
@@ -245,6 +276,15 @@ def test_wrong_arguments_are_one_sentence(tmp_path: Path) -> None:
         ({"anchors": 2.5}, InputError, "'anchors' must be a whole number (got 2.5)"),
         ({"anchors": tmp_path / "none.txt"}, DataError, "must be an .npy file of ids"),
         ({"anchors": tmp_path / "some.txt"}, InputError, "'nobody'"),
+        ({"anchors": np.array([0.5, 1.5])}, InputError, "float64 of shape (2,)); give ids of the tables"),
+        ({"anchors": []}, InputError, "give ids of the tables"),
+        ({"anchors": np.array([], dtype=int)}, InputError, "must hold at least one id (got none)"),
+        ({"anchors": ["n1", "n1"]}, InputError, "'n1' more than once"),
+        ({"source": X}, InputError, "'source' must be the path of a file (got ndarray of shape (400, 6)); save"),
+        ({"source": pd.DataFrame(X)}, InputError, "(got DataFrame of shape (400, 6)); save"),
+        ({"target": None}, InputError, "'target' must be the path of a file (got NoneType); save"),
+        ({"target": [[0.5]]}, InputError, "(got list); save the rows, or translate arrays by relgraph.translate"),
+        ({"out": X}, InputError, "'out' must be the path of a file (got ndarray of shape (400, 6)); name the file"),
         ({"method": "kl"}, InputError, "'method' must be one of ridge, kernel-ridge, procrustes, orthogonal"),
         ({"method": "rige"}, InputError, "did you mean 'ridge'"),
         ({"out": tmp_path / "a.csv"}, InputError, "'out' must be a file of one of the kinds"),
