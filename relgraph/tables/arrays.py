@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from relgraph.arrays import torch_type
 from relgraph.errors import DataError, InputError, import_extra
-from relgraph.tables.ids import Ids, comparable_ids, read_ids, text_in_kind_of
+from relgraph.tables.ids import Ids, comparable_ids, read_ids, text_in_kind_of, whole_bytes
 
 BLOCK = 1 << 15
 """Rows that are read at once."""
@@ -47,6 +47,7 @@ class ArrayTable:
         if len(vectors.shape) != 2 or dtype.kind != "f" or 0 in vectors.shape:
             got = f"{dtype} of shape {tuple(vectors.shape)} in {name}"
             raise InputError(argument, f"must be a matrix of floating-point numbers with rows (got {got}); convert it")
+        raw_ids = raw_ids if raw_ids is None else whole_bytes(raw_ids)
         self._vectors, self._raw, self.argument, self.name = vectors, raw_ids, argument, name
         self.dtype, self.written = torch_type(dtype), written
         if raw_ids is not None and raw_ids.shape != (len(self),):

@@ -64,7 +64,7 @@ class ArrowTable:
         self._count = self._file.metadata.num_rows if self._is_parquet else self._lengths.sum()
         if not len(self):
             raise InputError(argument, f"must have rows (got none in {self.name})")
-        self.width = len(self.columns) if self.columns else next(self.blocks())[1].shape[1]
+        self.width = len(self.columns) if self.columns else self._width_of(schema.field(self.vector).type)
 
     def __len__(self) -> int:
         return int(self._count)
@@ -85,10 +85,14 @@ class ArrowTable:
         return self._ids.slice(start, stop - start).combine_chunks()
 
     def plain_ids(self) -> Ids:
-        """Ids of all rows as a numpy array: of text, bytes or integers."""
+        """Ids of all rows as a numpy array: of text, bytes or integers; UUIDs are ``V16``, as ``S16`` ends at a 0."""
         kind = self.raw_ids(0, 0).type
         kind = kind.value_type if self._pa.types.is_dictionary(kind) else kind
-        return np.char.decode(self.ids(), "utf-8") if self._is_text(kind) else self.ids()
+        if self._is_text(kind):
+            return np.char.decode(self.ids(), "utf-8")
+        ids = self.ids()
+        fixed = self._pa.types.is_fixed_size_binary(getattr(kind, "storage_type", kind))
+        return ids.view(f"V{ids.dtype.itemsize}") if fixed else ids
 
     def id_of(self, row: int) -> Any:
         """The comparable id of a row."""
@@ -198,6 +202,15 @@ class ArrowTable:
             got = f"got '{repeated[0]}' {names.count(repeated[0])} times in {self.name}"
             raise InputError(self.argument, f"must have columns of different names ({got}); rename or drop one")
 
+    def _width_of(self, kind: Any) -> int:
+        """Dimensions of vectors in a column of lists."""
+        fixed = self._pa.types.is_fixed_size_list(kind)
+        width = int(kind.list_size if fixed else next(self.blocks())[1].shape[1])
+        if not width:
+            got = f"got empty lists in the column '{self.vector}' of {self.name}"
+            raise InputError(self.argument, f"must have vectors of one dimension or more ({got}); write them anew")
+        return width
+
     def _type_of(self, schema: Any, names: Sequence[str]) -> np.dtype[Any]:
         """The one type of the numbers in all columns of vectors."""
         if not names:
@@ -254,8 +267,8 @@ class ArrowTable:
             if (sizes != width).any():
                 row = int(np.flatnonzero(sizes != width)[0])
                 self._refuse(f"vectors of one width, {width}", f"{sizes[row]}", first + row)
-        found: NDArray[Any] = values.to_numpy(zero_copy_only=False).reshape(len(column), -1)
-        return found
+        found: NDArray[Any] = values.to_numpy(zero_copy_only=False)
+        return found.reshape(len(column), len(found) // len(column))
 
     def _refuse(self, rule: str, got: str, row: int) -> None:
         where = f"in the row with id {shown(self.id_of(row))} of {self.name}"

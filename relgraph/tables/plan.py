@@ -13,7 +13,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
-from relgraph.errors import InputError
+from relgraph.errors import InputError, unknown_name
 from relgraph.io import PathLike, check_not_read, digest
 from relgraph.maps import MatchedAnchors, fit_map, fold_translation
 from relgraph.registry import MAPS
@@ -165,5 +165,7 @@ def block_map(translation: nn.Module, matched: MatchedAnchors, trust: Trust | No
 def check_method(method: str) -> None:
     """Refuse a map that does not map to embeddings."""
     able = [name for name in MAPS if MAPS.resolve(name).targets != "outputs"]
-    if MAPS.check(method) not in able:
-        raise InputError("method", f"must be one of {', '.join(able)} for a table (got '{method}')")
+    if not isinstance(method, str) or method not in MAPS:
+        raise unknown_name("method", method, able)
+    if method not in able:
+        raise InputError("method", f"must be one of {', '.join(able)} for a table (got '{method}'); 'ridge' is a start")

@@ -114,6 +114,8 @@ WRONG = {
     "no vectors": (lambda p: made(p, id=["a"]), "must have vectors beside the ids"),
     "two vectors": (lambda p: made(p, id=["a"], v=[[0.5]], w=[[0.5]]), "one column of vectors (got v, w"),
     "two keys": (lambda p: made(p, a=["a"], b=["b"], v=[[0.5]]), "'key' must be given unless one column"),
+    "empty lists": (lambda p: made(p, id=["a"], v=pa.array([[]], pa.list_(pa.float32()))), "got empty lists in the"),
+    "lists of width 0": (lambda p: made(p, id=["a"], v=pa.array([[]], pa.list_(pa.float32(), 0))), "one dimension or"),
     "a repeated dimension": (lambda p: repeated(p, "id", "a", "a"), "of different names (got 'a' 2 times in"),
     "a repeated key": (lambda p: repeated(p, "id", "id", "a"), "of different names (got 'id' 2 times in"),
     "no rows": (lambda p: made(p, id=pa.array([], pa.string()), v=pa.array([], pa.list_(pa.float32()))), "none"),

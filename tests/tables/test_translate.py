@@ -144,6 +144,25 @@ def test_ids_of_anchors_are_given_as_an_array(name: str, tmp_path: Path) -> None
     np.testing.assert_allclose(plan.translate(X)[0], wanted(x), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("kind", ["S16", "V16"])
+def test_bytes_of_uuids_are_kept_to_the_last_zero(kind: str, tmp_path: Path) -> None:
+    ids = [uuid.UUID(int=(i << 8) + (0xFF << 120)).bytes for i in range(400)]
+    ids[0] = bytes(16)
+    for suffix, column in ((".npy", np.array(ids, dtype=kind)), (".parquet", pa.array(ids, pa.binary(16)))):
+        source, target = (save(tmp_path / f"{name}{suffix}", column, z) for name, z in (("new", X), ("old", Y)))
+        for out in ("out.parquet", "out.npy"):
+            rg.translate_table(source, target, tmp_path / out)
+            assert read(tmp_path / out)[0] == ids
+
+
+def test_ids_of_uuid_type_are_kept_to_the_last_zero(tmp_path: Path) -> None:
+    ids = [uuid.UUID(int=i << 8) for i in range(400)]
+    column = pa.array([one.bytes for one in ids], pa.uuid())
+    source, target = (save(tmp_path / f"{name}.parquet", column, z) for name, z in (("new", X), ("old", Y)))
+    rg.translate_table(source, target, tmp_path / "out.npy")
+    assert read(tmp_path / "out.npy")[0] == [one.bytes for one in ids]
+
+
 def test_vectors_keep_the_type_and_the_columns_of_the_target(tmp_path: Path) -> None:
     target = save(tmp_path / "old.parquet", IDS, Y.astype(np.float64), columns=True)
     rg.translate_table(save(tmp_path / "new.parquet", IDS, X), target, tmp_path / "out.parquet")
@@ -287,6 +306,8 @@ def test_wrong_arguments_are_one_sentence(tmp_path: Path) -> None:
         ({"out": X}, InputError, "'out' must be the path of a file (got ndarray of shape (400, 6)); name the file"),
         ({"method": "kl"}, InputError, "'method' must be one of ridge, kernel-ridge, procrustes, orthogonal"),
         ({"method": "rige"}, InputError, "did you mean 'ridge'"),
+        ({"method": "x"}, InputError, "must be one of kernel-ridge, orthogonal, procrustes, ridge (got 'x')"),
+        ({"method": ["ridge"]}, InputError, "must be one of kernel-ridge, orthogonal, procrustes, ridge (got"),
         ({"out": tmp_path / "a.csv"}, InputError, "'out' must be a file of one of the kinds"),
         ({"out": tmp_path / "no" / "a.npy"}, InputError, "in a folder that exists"),
         ({"out": source}, InputError, "must not replace a file that is read"),
