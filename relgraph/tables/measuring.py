@@ -51,7 +51,7 @@ class HeldOut:
         offsets, true = sample.x[rows].double() - matched.center, sample.y[rows].double() - matched.origin
         if torch.equal(rows, sample.anchors):
             what = f"{len(rows):,} anchors, left out in turn"
-            return cls(rows, what, offsets, matched.values + left_out_residuals(matched, method), true)
+            return cls(rows, what, offsets, matched.values + left_out_residuals(matched, method, translation), true)
         with torch.no_grad():
             translated = translation(sample.x[rows].double()) - matched.origin
         return cls(rows, f"{len(rows):,} common rows that are no anchors", offsets, translated, true)

@@ -40,7 +40,8 @@ def translate_table(
             figures are then measured on each row left out in turn, else on the others. Of a Parquet or Arrow file,
             whose row groups can only be read whole, they are drawn from six row groups at random, if it has more and
             these have enough.
-        method: One of :data:`relgraph.registry.MAPS` that maps to embeddings.
+        method: One of :data:`relgraph.registry.MAPS` that maps to embeddings. The time of ``"kernel-ridge"`` grows with
+            the cube of the number of anchors, from seconds for 1,000 to minutes for 4,096.
         progress: Called with a stage, the rows done since the last call, and all rows.
 
     Returns:

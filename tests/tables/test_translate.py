@@ -14,6 +14,7 @@ import torch
 
 import relgraph as rg
 from relgraph.errors import DataError, InputError
+from relgraph.maps.leave_one_out import Smoother
 from relgraph.tables import plan_translation
 from relgraph.tables.writing import OUTPUTS
 from tests.tables.small import read, save, two_tables
@@ -79,6 +80,30 @@ def test_other_methods(method: str, tmp_path: Path) -> None:
     np.testing.assert_allclose(
         read(tmp_path / "out.parquet")[1], by_hand(method)(torch.from_numpy(X).double()), rtol=1e-4, atol=1e-4
     )
+
+
+@pytest.mark.parametrize("method", ["ridge", "kernel-ridge", "procrustes", "orthogonal"])
+def test_one_common_row_is_reported_by_every_method(method: str, tmp_path: Path) -> None:
+    source, target = save(tmp_path / "new.npy", None, X), save(tmp_path / "old.npy", None, Y[:1])
+    report = rg.translate_table(source, target, tmp_path / "out.npy", method=method)
+    assert (report.common, report.verdict) == (1, "doubtful") and np.allclose(np.load(tmp_path / "out.npy"), Y[0])
+
+
+def test_a_constant_target_is_reported_without_choosing_a_kernel(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Smoother, "of_kernel", None)  # by which kernels are compared
+    report = rg.translate_table(*tables(tmp_path, y=np.ones_like(Y)), tmp_path / "out.parquet", method="kernel-ridge")
+    assert report.verdict != "good" and (read(tmp_path / "out.parquet")[1] == 1).all()
+
+
+def test_a_kernel_is_chosen_once_for_the_map_and_its_figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from relgraph.maps import kernel
+
+    calls, errors = [], kernel._Gram.errors
+    monkeypatch.setattr(kernel._Gram, "errors", lambda *given: calls.append(1) or errors(*given))
+    report = rg.translate_table(*tables(tmp_path), method="kernel-ridge")
+    assert len(calls) == 6 and report.figures["cosine"].mean > 0.8  # dot, cosine and four widths
 
 
 def test_figures_are_those_of_the_definition(tmp_path: Path) -> None:
