@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relgraph.arrays import torch_type
-from relgraph.errors import DataError, InputError, import_extra
+from relgraph.errors import DataError, InputError, import_extra, reason
 from relgraph.tables.ids import Ids, comparable_ids, read_ids, text_in_kind_of, whole_bytes
 
 BLOCK = 1 << 15
@@ -137,7 +137,7 @@ def read_safetensors(path: Path, argument: str) -> ArrayTable:
         ids, written = (file.get_tensor(named), False) if named else _ids_beside(path, argument)
         part = slices[matrices[0]]
     except (SafetensorError, OSError) as error:
-        raise DataError(f"'{path}' is damaged or no safetensors file ({error}); save it again") from error
+        raise DataError(f"'{path}' is damaged or no safetensors file ({reason(error)}); save it again") from error
     return ArrayTable(_Slices(part), ids, argument, f"'{path}'", part[0:0].dtype, written)
 
 
@@ -162,7 +162,9 @@ def read_word2vec(path: Path, argument: str) -> ArrayTable:
             raise ValueError(f"it is too short for {count} vectors of {width} numbers")
         found = KeyedVectors.load_word2vec_format(str(path), binary=path.suffix == ".bin")
     except (ValueError, OSError, EOFError, UnicodeError) as error:
-        raise DataError(f"'{path}' is damaged or not in the format of word2vec ({error}); save it again") from error
+        raise DataError(
+            f"'{path}' is damaged or not in the format of word2vec ({reason(error)}); save it again"
+        ) from error
     words = np.array(found.index_to_key)
     return ArrayTable(found.vectors, words, argument, f"'{path}'", found.vectors.dtype, written=True)
 
@@ -171,7 +173,7 @@ def _load_npy(path: Path, argument: str) -> NDArray[Any]:
     try:
         loaded: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:
-        raise DataError(f"'{path}' is damaged or no plain npy file ({error}); save it again") from error
+        raise DataError(f"'{path}' is damaged or no plain npy file ({reason(error)}); save it again") from error
     if not isinstance(loaded, np.ndarray):
         raise InputError(argument, f"must be one array (got an archive in '{path}'); save the array with numpy.save")
     return loaded

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from relgraph.errors import DataError, InputError, import_extra
+from relgraph.errors import DataError, InputError, import_extra, reason
 from relgraph.tables.arrays import BLOCK, ID_NAMES, taken
 from relgraph.tables.ids import Ids, comparable_ids, shown
 from relgraph.tables.trust import COLUMNS
@@ -49,7 +49,7 @@ class ArrowTable:
             self._file = self._open()
             self._lengths = self._rows_of_groups()
         except (self._pa.ArrowException, OSError) as error:
-            raise DataError(f"'{path}' is damaged or no such table ({error}); save it again") from error
+            raise DataError(f"'{path}' is damaged or no such table ({reason(error)}); save it again") from error
         schema = self._file.schema_arrow if self._is_parquet else self._file.schema
         self.key = self._key_of(schema, key)
         lists = [field for field in schema if self._is_list(field.type)]
@@ -161,7 +161,7 @@ class ArrowTable:
                 batch.validate(full=True)  # lengths and places in a damaged file may lead out of its buffers
                 yield batch
         except (self._pa.ArrowException, OSError) as error:
-            raise DataError(f"{self.name} is damaged ({error}); save it again") from error
+            raise DataError(f"{self.name} is damaged ({reason(error)}); save it again") from error
 
     # ---- Columns.
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from relgraph.errors import DataError, InputError
+from relgraph.errors import DataError, InputError, reason
 
 Ids = NDArray[Any]
 _TEXT = 20  # digits of the largest 64-bit integer
@@ -58,7 +58,9 @@ def read_ids(path: Path, like: Ids | None = None) -> Ids:
         else:
             found = text_ids(path.read_text(encoding="utf-8-sig").rstrip("\n").split("\n"))
     except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"'{path}' must be an .npy file of ids, or a text of one id a line ({error})") from error
+        raise DataError(
+            f"'{path}' must be an .npy file of ids, or a text of one id a line ({reason(error)})"
+        ) from error
     return found if like is None else in_kind_of(found, like)
 
 
