@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from relgraph.tables.trust import COLUMNS
 if TYPE_CHECKING:
     import pyarrow as pa
 
+PANDAS_INDEX = re.compile(r"__index_level_\d+__")
 GROUPS = 6
 """Row groups of a file that a sample is drawn from, if it has more."""
 
@@ -27,6 +29,10 @@ def pyarrow() -> Any:
     return import_extra("pyarrow", "tables")
 
 
+class MissingKey(InputError):
+    """A table has no column of the name that was given as ``key``."""
+
+
 class ArrowTable:
     """A Parquet or Arrow file with an id column and vectors: one column of lists, or one column per dimension.
 
@@ -35,7 +41,8 @@ class ArrowTable:
         argument: ``"source"`` or ``"target"``, for errors.
         key: Name of the id column; by default ``id`` or ``ids``, else the only column that holds no vector.
 
-    The trust of rows that were translated is no part of their vectors.
+    The trust of rows that were translated is no part of their vectors, and neither is an index without a name that
+    pandas wrote. It holds the ids if no other column can.
     """
 
     stamp: tuple[int, ...] = ()  # of the file, to notice that it has changed
@@ -55,7 +62,8 @@ class ArrowTable:
         lists = [field for field in schema if self._is_list(field.type)]
         self.has_trust = set(COLUMNS) <= set(schema.names)
         trust = COLUMNS if self.has_trust else ()
-        names = (field.name for field in schema if field.name not in (self.key, *trust))
+        left_out = (self.key, *trust)
+        names = (name for name in schema.names if name not in left_out and not PANDAS_INDEX.fullmatch(name))
         self.columns = None if lists else tuple(names)
         self.vector = self._vector_of(lists)
         vectors = [self.vector] if lists else self.columns or ()
@@ -181,10 +189,11 @@ class ArrowTable:
         if key is not None:
             if key not in names:
                 some = ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
-                raise InputError("key", f"must be a column of {self.name}, one of {some} (got '{key}')")
+                raise MissingKey("key", f"must be a column of {self.name}, one of {some} (got '{key}')")
             return key
         others = [f.name for f in schema if not self._is_list(f.type) and not self._is_float(f.type)]
-        found = [name for name in ID_NAMES if name in others] or others
+        named = [name for name in others if not PANDAS_INDEX.fullmatch(name)]
+        found = [name for name in ID_NAMES if name in others] or named or others
         if len(found) != 1:
             got = ", ".join(found[:8]) or "no column of integers or strings"
             raise InputError("key", f"must be given unless one column of {self.name} can hold ids (got {got})")

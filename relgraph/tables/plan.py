@@ -19,7 +19,7 @@ from relgraph.maps import MatchedAnchors, fit_map, fold_translation
 from relgraph.registry import MAPS
 from relgraph.tables.ids import shown
 from relgraph.tables.measuring import HeldOut, build_report
-from relgraph.tables.reading import Table, file_path, open_table, read_files
+from relgraph.tables.reading import Table, file_path, open_tables, read_files
 from relgraph.tables.sample import Sample, refuse_row
 from relgraph.tables.trust import Trust, principal_axes
 from relgraph.tables.writing import Progress, check_names, check_output, write_table, written_files
@@ -43,7 +43,7 @@ def plan_translation(
     place = None if out is None else file_path("out", out, "name the file to write")
     if place is not None:
         check_output(place)
-    new, old = open_table(source, "source", key), open_table(target, "target", key)
+    new, old = open_tables([source, target], ["source", "target"], key)
     if place is not None:
         check_names(place, new, old)
         others = [anchors] if isinstance(anchors, (str, os.PathLike)) else []

@@ -9,7 +9,7 @@ from pathlib import Path
 from relgraph.errors import DataError, InputError
 from relgraph.io import PathLike
 from relgraph.tables.arrays import ArrayTable, id_files, read_npy, read_safetensors, read_word2vec
-from relgraph.tables.arrow import ArrowTable
+from relgraph.tables.arrow import ArrowTable, MissingKey
 from relgraph.tables.ids import Ids
 
 Table = ArrayTable | ArrowTable
@@ -67,6 +67,32 @@ def open_table(path: PathLike, argument: str = "source", key: str | None = None)
     table = ArrowTable(found, argument, key) if found.suffix in ARROW else _ARRAYS[found.suffix](found, argument)
     table.stamp = (found.stat().st_size, found.stat().st_mtime_ns)
     return table
+
+
+def open_tables(paths: Sequence[PathLike], arguments: Sequence[str], key: str | None = None) -> list[Table]:
+    """Open several tables; those without the column ``key`` by their only one of ids, if another table has it."""
+    found: list[Table | MissingKey] = []
+    for path, argument in zip(paths, arguments, strict=True):
+        try:
+            found.append(open_table(path, argument, key))
+        except MissingKey as error:
+            found.append(error)
+    known = any(isinstance(table, ArrowTable) for table in found)
+    every = zip(found, paths, arguments, strict=True)
+    return [
+        _without_key(table, path, argument, known) if isinstance(table, MissingKey) else table
+        for table, path, argument in every
+    ]
+
+
+def _without_key(error: MissingKey, path: PathLike, argument: str, known: bool) -> Table:
+    """The table by its only column of ids, if ``known``; else the error that the key is missing."""
+    if not known:
+        raise error
+    try:
+        return open_table(path, argument)
+    except InputError as other:
+        raise (error if other.argument == "key" else other) from None
 
 
 def ids_of_one_kind(tables: Sequence[Table]) -> list[Ids]:

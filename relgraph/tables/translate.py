@@ -34,7 +34,8 @@ def translate_table(
         target: The table whose coordinates are wanted, such as that of the old model.
         out: The file to write or to replace: Parquet, Arrow, Feather, or npy (ids and trust in files beside it).
             Vectors have the type and the columns of the target.
-        key: Name of the id column in both tables; by default the only one that can be it.
+        key: Name of the id column; by default, and in a table without it if the other has it, the only one that can
+            be it.
         anchors: How many common ids the map is fitted on, drawn at random (seed 0), or these ids: an array, a list, or
             a file, ``.npy`` or ``.txt``. By default all that both tables have, at most 4,096 drawn at random; the
             figures are then measured on each row left out in turn, else on the others. Of a Parquet or Arrow file,

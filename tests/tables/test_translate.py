@@ -188,6 +188,40 @@ def test_ids_of_uuid_type_are_kept_to_the_last_zero(tmp_path: Path) -> None:
     assert read(tmp_path / "out.npy")[0] == [one.bytes for one in ids]
 
 
+@pytest.mark.parametrize("columns", [False, True])
+@pytest.mark.parametrize("key", ["node", "id", None])
+def test_an_index_that_pandas_wrote_is_left_out_where_there_are_ids(
+    key: str | None, columns: bool, tmp_path: Path
+) -> None:
+    vectors = pd.DataFrame(X, columns=[f"d{i}" for i in range(6)]) if columns else pd.DataFrame({"emb": list(X)})
+    if key:
+        vectors.insert(0, key, range(400))
+    vectors.sample(frac=1, random_state=0).to_parquet(tmp_path / "new.parquet")
+    assert "__index_level_0__" in pa.parquet.read_schema(tmp_path / "new.parquet").names
+    target = save(tmp_path / "old.parquet", range(400), Y)
+    rg.translate_table(tmp_path / "new.parquet", target, tmp_path / "out.parquet")
+    found = pa.parquet.read_table(tmp_path / "out.parquet")
+    assert found.column_names[0] == (key or "__index_level_0__")
+    ids, written, _ = read(tmp_path / "out.parquet")
+    np.testing.assert_allclose(written, plan_translation(tmp_path / "new.parquet", target).translate(X[ids])[0])
+    assert sorted(ids) == list(range(400))
+
+
+def test_a_key_that_one_table_has_matches_the_only_ids_of_the_other(tmp_path: Path) -> None:
+    new = tmp_path / "new.parquet"
+    both = {"node": IDS, "label": list(range(400)), "emb": pa.array(X.tolist(), pa.list_(pa.float32()))}
+    pa.parquet.write_table(pa.table(both), new)
+    old = save(tmp_path / "old.parquet", IDS, Y)
+    assert rg.translate_table(new, old, key="node").common == 400
+    assert rg.translate_table(old, new, key="node").common == 400
+    found = rg.tables.compare_tables([old, new], ["cka"], key="node")
+    assert found.matrix("cka")[0, 1] > 0.5
+    with pytest.raises(InputError, match="'key' must be a column of '.*new.parquet', one of .* .got 'id'"):
+        rg.translate_table(old, new, key="id")
+    with pytest.raises(InputError, match="'key' must be a column of '.*new.parquet', one of node, label, emb"):
+        rg.translate_table(new, save(tmp_path / "plain.npy", None, Y), key="nodes")
+
+
 def test_vectors_keep_the_type_and_the_columns_of_the_target(tmp_path: Path) -> None:
     target = save(tmp_path / "old.parquet", IDS, Y.astype(np.float64), columns=True)
     rg.translate_table(save(tmp_path / "new.parquet", IDS, X), target, tmp_path / "out.parquet")
