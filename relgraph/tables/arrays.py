@@ -160,11 +160,14 @@ def read_word2vec(path: Path, argument: str) -> ArrayTable:
             count, width = map(int, file.readline(100).split())
         if count * width > path.stat().st_size:  # gensim would take the memory for it
             raise ValueError(f"it is too short for {count} vectors of {width} numbers")
-        found = KeyedVectors.load_word2vec_format(str(path), binary=path.suffix == ".bin")
+        found = KeyedVectors.load_word2vec_format(str(path), binary=path.suffix.lower() == ".bin")
     except (ValueError, OSError, EOFError, UnicodeError) as error:
         raise DataError(
             f"'{path}' is damaged or not in the format of word2vec ({reason(error)}); save it again"
         ) from error
+    if None in found.index_to_key:  # gensim leaves out a word that it has read before
+        got = f"{len(set(found.index_to_key)) - 1} different ones of {len(found.index_to_key)}"
+        raise InputError(argument, f"must not repeat a word (got {got} in '{path}'); keep one row for each")
     words = np.array(found.index_to_key)
     return ArrayTable(found.vectors, words, argument, f"'{path}'", found.vectors.dtype, written=True)
 

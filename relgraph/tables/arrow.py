@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 PANDAS_INDEX = re.compile(r"__index_level_\d+__")
+PARQUET = (".parquet", ".pq")
 GROUPS = 6
 """Row groups of a file that a sample is drawn from, if it has more."""
 
@@ -56,6 +58,9 @@ class ArrowTable:
             self._file = self._open()
             self._lengths = self._rows_of_groups()
         except (self._pa.ArrowException, OSError) as error:
+            if self._is_stream():
+                hint = "write it with pyarrow.ipc.new_file or as Feather"
+                raise DataError(f"'{path}' must be an Arrow file (got an Arrow stream); {hint}") from error
             raise DataError(f"'{path}' is damaged or no such table ({reason(error)}); save it again") from error
         schema = self._file.schema_arrow if self._is_parquet else self._file.schema
         self.key = self._key_of(schema, key)
@@ -131,7 +136,13 @@ class ArrowTable:
 
     @property
     def _is_parquet(self) -> bool:
-        return self._path.suffix == ".parquet"
+        return self._path.suffix.lower() in PARQUET
+
+    def _is_stream(self) -> bool:
+        """Whether the file has the form of Arrow without a table of its record batches, which pipes have."""
+        with suppress(self._pa.ArrowException, OSError), self._pa.ipc.open_stream(str(self._path)) as stream:
+            return not self._is_parquet and stream.schema is not None
+        return False
 
     def _open(self) -> Any:
         if self._is_parquet:

@@ -100,6 +100,9 @@ def build_report(
         notes.append(
             f"neither table has ids: the first {sample.common:,} rows of both were paired by number, of {counts}"
         )
+    if source.numbered != target.numbered:
+        bare, other = (source, target) if source.numbered else (target, source)
+        notes.append(f"{bare.name} has no ids: the numbers of its rows, from 0, were matched with ids of {other.name}")
     if not calibrated:
         notes.append("too few rows are held out to calibrate trust, which is not a number then")
     return TableReport(

@@ -9,7 +9,7 @@ from pathlib import Path
 from relgraph.errors import DataError, InputError
 from relgraph.io import PathLike
 from relgraph.tables.arrays import ArrayTable, id_files, read_npy, read_safetensors, read_word2vec
-from relgraph.tables.arrow import ArrowTable, MissingKey
+from relgraph.tables.arrow import PARQUET, ArrowTable, MissingKey
 from relgraph.tables.ids import Ids
 
 Table = ArrayTable | ArrowTable
@@ -20,7 +20,7 @@ _ARRAYS = {
     ".vec": read_word2vec,
     ".bin": read_word2vec,
 }
-ARROW = (".parquet", ".arrow", ".feather")
+ARROW = (*PARQUET, ".arrow", ".feather")
 IN_MEMORY = (
     "save the rows, or translate arrays by relgraph.translate with relgraph.AnchorSet.from_rows, "
     "and compare them by relgraph.compare"
@@ -46,7 +46,8 @@ def file_path(argument: str, path: object, hint: str = IN_MEMORY) -> Path:
 def open_table(path: PathLike, argument: str = "source", key: str | None = None) -> Table:
     """Open a table: ids, and vectors of floating-point numbers.
 
-    * Parquet, Arrow and Feather: an id column (``key``), and vectors in one column of lists or one column a dimension.
+    * Parquet (``.parquet``, ``.pq``), Arrow and Feather: an id column (``key``), and vectors in one column of lists or
+      one column a dimension.
     * npy: a matrix; ids in ``NAME.ids.npy`` or ``NAME.ids.txt`` (one a line) beside it, else the row numbers;
       in any byte order, and long doubles as float64.
     * safetensors: one matrix; ids in a tensor ``ids``, else as of npy.
@@ -59,12 +60,13 @@ def open_table(path: PathLike, argument: str = "source", key: str | None = None)
         InputError: If it is no path, the suffix is another, or the table is not of this form.
     """
     found = file_path(argument, path)
-    if found.suffix not in READABLE:
+    suffix = found.suffix.lower()
+    if suffix not in READABLE:
         known = ", ".join(READABLE)
         raise InputError(argument, f"must be a file of one of the kinds {known} (got '{found}'); convert it")
     if not found.is_file():
         raise DataError(f"'{found}' does not exist; give the path of a table")
-    table = ArrowTable(found, argument, key) if found.suffix in ARROW else _ARRAYS[found.suffix](found, argument)
+    table = ArrowTable(found, argument, key) if suffix in ARROW else _ARRAYS[suffix](found, argument)
     table.stamp = (found.stat().st_size, found.stat().st_mtime_ns)
     return table
 

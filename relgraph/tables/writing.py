@@ -29,7 +29,7 @@ from relgraph.tables.trust import COLUMNS
 Progress = Callable[[str, int, int], object]
 Output = tuple[NDArray[Any], NDArray[np.float32]]
 Block = Callable[[NDArray[Any], int, Output], object]
-OUTPUTS = (*ARROW, ".npy")
+OUTPUTS = (".parquet", ".arrow", ".feather", ".npy")
 ROW_GROUP = 1 << 17
 TEMPORARY = "temporary.txt"
 """In the folder of an unfinished output: where the file that is encoded stands until it is whole."""

@@ -15,7 +15,7 @@ from relgraph.tables import arrays, arrow, open_table
 from tests.tables.small import save, two_tables
 
 X, Y = two_tables()
-KINDS = [".parquet", ".arrow", ".feather", ".npy", ".safetensors", ".txt", ".bin"]
+KINDS = [".parquet", ".pq", ".arrow", ".feather", ".npy", ".safetensors", ".txt", ".bin"]
 
 
 @pytest.mark.parametrize("block", [7, 100, 1 << 15])
@@ -167,3 +167,23 @@ def test_arrays_of_another_form_are_refused(tmp_path: Path) -> None:
         open_table(save(tmp_path / "b.npy", range(3), X))
     with pytest.raises(InputError, match="must be a file of one of the kinds .parquet"):
         open_table(tmp_path / "a.csv")
+
+
+def test_suffixes_are_read_in_any_case(tmp_path: Path) -> None:
+    for suffix in KINDS:
+        path = save(tmp_path / f"a{suffix}", range(400), X)
+        assert open_table(path.rename(path.with_suffix(suffix.upper()))).width == 6
+
+
+def test_a_stream_of_arrow_is_told_from_a_damaged_file(tmp_path: Path) -> None:
+    table = pa.table({"id": range(3), "v": X[:3].tolist()})
+    with pa.ipc.new_stream(str(tmp_path / "a.arrow"), table.schema) as writer:
+        writer.write_table(table)
+    with pytest.raises(DataError, match="got an Arrow stream.; write it with pyarrow.ipc.new_file"):
+        open_table(tmp_path / "a.arrow")
+
+
+def test_a_repeated_word_is_counted(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("4 2\na 1 2\nb 1 3\na 2 2\nc 4 4\n")
+    with pytest.raises(InputError, match="'source' must not repeat a word .got 3 different ones of 4 in"):
+        open_table(tmp_path / "a.txt")

@@ -298,7 +298,11 @@ def test_rows_that_are_paired_by_number_in_tables_of_different_lengths_are_noted
     assert note == "neither table has ids: the first 300 rows of both were paired by number, of 400 and 300"
     assert report.common == 300
     assert not rg.translate_table(source, save(tmp_path / "same.npy", None, Y)).notes
-    assert not rg.translate_table(source, save(tmp_path / "named.npy", range(300), Y[:300])).notes
+    named = save(tmp_path / "named.npy", range(300), Y[:300])
+    for pair in ((source, named), (named, source)):
+        (note,) = rg.translate_table(*pair).notes
+        assert note == f"'{source}' has no ids: the numbers of its rows, from 0, were matched with ids of '{named}'"
+    assert not rg.translate_table(named, named).notes
 
 
 def test_constant_columns_are_noted(tmp_path: Path) -> None:
