@@ -99,6 +99,16 @@ def require(argument: str, value: Any, kind: type, way_out: str) -> None:
         raise InputError(argument, f"must be {article} {kind.__name__} (got {type(value).__name__}); {way_out}")
 
 
+def reason(error: BaseException) -> str:
+    """The message of an error of another package in one line.
+
+    Example:
+        >>> reason(ValueError("bad header:\\n  no magic bytes"))
+        'bad header: no magic bytes'
+    """
+    return " ".join(str(error).split())
+
+
 def whole_number(argument: str, value: Any) -> int:
     """An integer of Python or numpy as an ``int``; anything else, a fraction included, is refused.
 

@@ -30,7 +30,7 @@ def translate(
     source: Annotated[Path, typer.Option("--from", metavar="FILE", help="The table to translate.")],
     target: Annotated[Path, typer.Option("--to", metavar="FILE", help="The table whose coordinates are wanted.")],
     out: Annotated[Path | None, option("FILE", "The file to write.", "none, with --report")] = None,
-    key: Annotated[str | None, option("NAME", "The id column in both tables.", "the only one that can be it")] = None,
+    key: Annotated[str | None, option("NAME", "The id column, in one or both.", "the only one that can be it")] = None,
     anchors: Annotated[
         str | None, option("K|FILE", "How many common ids fit the map, or a file of ids.", "all, at most 4,096")
     ] = None,

@@ -56,10 +56,11 @@ def kernel_ridge(
         raise InputError("shrinkage", "of a kernel must be above 0, or 'loo' (got 0); 0.001 is a good start")
     a, b, weights = matched.offsets, matched.values, matched.weights()
     straight = a.size(0) <= a.size(1)  # a linear map interpolates that many anchors
-    pairs = [kernel] if kernel else [("dot", 1.0)] if straight else list(candidates(a))
+    constant = bool((b == matched.mean).all())  # then so is the map, and there is nothing to choose by
+    pairs = [kernel] if kernel else [("dot", 1.0)] if straight else [] if constant else list(candidates(a))
     tried = (float(shrinkage),) if shrinkage != "loo" else shrinkages
     grams = [_Gram(a, pair, weights, matched.mean if pair[0] == "dot" else None) for pair in pairs]
-    grams = [gram for gram in grams if gram.scale > 0]  # 0: all anchors coincide
+    grams = [gram for gram in grams if gram.scale > 0 and not constant]  # 0: all anchors coincide
     pair, chosen, coefficients, bias = ("dot", 1.0), tried[0], torch.zeros_like(b), matched.mean
     if grams:
         errors = [gram.errors(b, tried) for gram in grams] if len(grams) > 1 or len(tried) > 1 else []
@@ -71,6 +72,17 @@ def kernel_ridge(
         pair, (coefficients, bias) = gram.pair, gram.solve(b, chosen)
     module = KernelMap(matched.center, a, coefficients, bias + matched.origin, *pair, shrinkage=chosen)
     return module.to_like(matched.like).eval()
+
+
+def left_out_errors(matched: MatchedAnchors, fitted: KernelMap) -> Tensor:
+    """Values minus predictions of every anchor ``(K, G)`` by the regression fitted without it, exactly.
+
+    Kernel, width and penalty are those of the map that was fitted on all of these anchors. Two Cholesky factorizations
+    of their similarities serve all of them.
+    """
+    a, pair = matched.offsets, (fitted.similarity, fitted.width)
+    gram = _Gram(a, pair, matched.weights(), matched.mean if pair[0] == "dot" else None)
+    return gram.left_out(matched.values, fitted.shrinkage) if gram.scale > 0 else matched.targets
 
 
 def candidates(a: Tensor) -> Iterator[tuple[str, float]]:
@@ -110,6 +122,18 @@ class _Gram:
         inner, ones = solved[:, :-1], solved[:, -1:]
         bias = (self.ones * inner).sum(dim=0) / (self.ones * ones).sum()
         return self.ones * (inner - ones * bias), bias
+
+    def left_out(self, b: Tensor, shrinkage: float) -> Tensor:
+        """Leave-one-out errors ``(K, G)`` for one shrinkage, ``(R b)_i / R_ii`` without the weights."""
+        solved, _ = self.solve(b, shrinkage)
+        ridged = self.similarities.clone()
+        ridged.diagonal().add_(shrinkage * self.scale)
+        inverse = torch.cholesky_inverse(torch.linalg.cholesky(ridged))
+        own = inverse.diagonal().unsqueeze(1)
+        if self.constant is None:
+            ones = inverse @ self.ones
+            own = own - ones.square() / (self.ones * ones).sum()
+        return solved / (self.ones.square() * own)
 
     def errors(self, b: Tensor, shrinkages: Sequence[float]) -> Tensor:
         """Squared leave-one-out errors ``(S, K)``, weighted."""

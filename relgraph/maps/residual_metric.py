@@ -9,6 +9,7 @@ from relgraph.anchors.values import AnchorSet
 from relgraph.errors import InputError, require
 from relgraph.maps.estimator import Estimator
 from relgraph.maps.folding import fold_translation
+from relgraph.maps.kernel import left_out_errors
 from relgraph.maps.leave_one_out import SHRINKAGES, Shrinkage, Smoother, check_shrinkage
 from relgraph.maps.matched import MatchedAnchors
 from relgraph.maps.methods import fit_map
@@ -103,12 +104,14 @@ def residual_metric(
     return ResidualMetric(fold_translation(first) if affine else first, fold_translation(whiten))
 
 
-def left_out_residuals(matched: MatchedAnchors, method: str = "ridge") -> Tensor:
+def left_out_residuals(matched: MatchedAnchors, method: str = "ridge", fitted: nn.Module | None = None) -> Tensor:
     """Predictions minus values of every anchor, by translations fitted without it, ``(K, G)`` in float64.
 
-    Of ``"ridge"`` they are the exact leave-one-out residuals at the shrinkage of all anchors; of another method each of
-    ten folds is left out in turn.
+    Of ``"ridge"``, and of ``"kernel-ridge"`` if the map ``fitted`` on all anchors is given, they are the exact
+    leave-one-out residuals at the kernel and shrinkage of all anchors; else each of ten folds is left out in turn.
     """
+    if isinstance(fitted, KernelMap):
+        return -left_out_errors(matched, fitted)
     if method == "ridge":
         roots = matched.weights().sqrt().unsqueeze(1)
         rows, targets = roots * matched.offsets, roots * matched.targets
@@ -120,6 +123,8 @@ def left_out_residuals(matched: MatchedAnchors, method: str = "ridge") -> Tensor
     fold = torch.arange(len(matched)) % FOLDS
     for number in range(int(fold.max()) + 1):
         left = fold == number
+        if bool(left.all()):  # a single anchor, without which only the mean is known
+            return -matched.targets
         fitted = estimator.fit(matched.take((~left).nonzero().view(-1)), "loo")
         found[left] = fitted(matched.offsets[left] + matched.center) - matched.origin - matched.values[left]
     return found

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from relgraph.anchors.values import check_rows
-from relgraph.errors import InputError, unknown_name
+from relgraph.errors import InputError, unknown_name, whole_number
 
 Metric = Literal["cosine", "euclidean"]
 METRICS = ("cosine", "euclidean")
@@ -124,9 +124,9 @@ def neighbors(
         >>> neighbors(torch.tensor([[2.0, 0.0]]), keys, 2).rows
         tensor([[0, 2]])
     """
-    space = SearchSpace.of(queries, keys, metric)
+    space, chunk = SearchSpace.of(queries, keys, metric), check_chunk(chunk)
+    k = check_count(k, len(space.keys) - (exclude is not None))
     wanted = k + (exclude is not None)
-    check_count(k, len(space.keys) - (exclude is not None))
     if _backend(backend) == "faiss":
         rows, distances, unsure = _by_faiss(space, wanted)
         if len(unsure):
@@ -138,10 +138,18 @@ def neighbors(
     return Neighbors(rows, 1 - distances / 2 if metric == "cosine" else distances.sqrt())
 
 
-def check_count(k: int, available: int) -> None:
-    """Refuse to search for more keys than there are."""
-    if not 1 <= k <= available:
+def check_count(k: int, available: int) -> int:
+    """``k`` as an ``int``; no number, or more keys than there are, is refused."""
+    if not 1 <= (k := whole_number("k", k)) <= available:
         raise InputError("k", f"must be from 1 to the number of keys to choose from, {available} (got {k}); lower it")
+    return k
+
+
+def check_chunk(chunk: int) -> int:
+    """``chunk`` as an ``int`` of at least 1."""
+    if (chunk := whole_number("chunk", chunk)) < 1:
+        raise InputError("chunk", f"must be at least 1 (got {chunk}); leave it out for {CHUNK:,}")
+    return chunk
 
 
 def _backend(name: str) -> str:

@@ -9,8 +9,18 @@ import torch
 from torch import Tensor
 
 from relgraph.anchors.matching import as_tensor
-from relgraph.errors import InputError
-from relgraph.measures.neighbors import CHUNK, Metric, SearchSpace, check_count, neighbors, pair_distances, screened
+from relgraph.anchors.values import check_rows
+from relgraph.errors import InputError, whole_number
+from relgraph.measures.neighbors import (
+    CHUNK,
+    Metric,
+    SearchSpace,
+    check_chunk,
+    check_count,
+    neighbors,
+    pair_distances,
+    screened,
+)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -99,28 +109,26 @@ def retrieval(
         metric: ``"cosine"`` or ``"euclidean"``.
         old: What was asked before, in the space of the keys, ``(Q, F)``: the embeddings of the same items by the model
             of the table. Or what was answered: rows of ``keys``, the nearest first, at least k + 1 a query if the item
-            itself is among them. Without it there is no overlap.
+            itself is among them; -1 is no answer, as of faiss, and lowers the overlap. Without it there is no overlap.
         chunk: Distances that are held at once.
 
     Raises:
-        InputError: If shapes do not fit, there is no query, a number is not finite, ``truth`` names a missing row, or
-            the table has too few keys for ``k``.
+        InputError: If shapes do not fit, there is no query, a number is not finite, ``truth`` or ``old`` names a
+            missing row, the table has too few keys for ``k``, or ``k`` or ``chunk`` is no whole number above 0.
 
     Example:
         >>> keys = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 0.5]])
         >>> retrieval(torch.tensor([[1.0, 0.1], [0.9, 0.5]]), keys)
         Retrieval(2 queries, R@1 0.500, R@10 1.000, MRR 0.667)
     """
-    space = SearchSpace.of(queries, keys, metric)
-    truth = _true_rows(truth, len(space.queries), len(space.keys))
+    space, chunk = SearchSpace.of(queries, keys, metric), check_chunk(chunk)
+    truth, k = _true_rows(truth, len(space.queries), len(space.keys)), whole_number("k", k)
     closer, ties = _counts(space, truth, chunk)
     overlaps = None
     if old is not None:
-        check_count(k, len(space.keys) - 1)
+        k = check_count(k, len(space.keys) - 1)
         now = neighbors(queries, keys, k, metric=metric, exclude=truth, chunk=chunk).rows
-        before = as_tensor("old", old)
-        if len(before) != len(now):
-            raise InputError("old", f"must hold one row per query, {len(now)} (got {len(before)}); pass all")
+        before = _old(old, len(now), len(space.keys), as_tensor("keys", keys).size(1))
         if before.is_floating_point():
             before = neighbors(before, keys, k, metric=metric, exclude=truth, chunk=chunk).rows
         overlaps = overlap_at(now, before, truth, k)
@@ -148,14 +156,44 @@ def overlap_at(now: Tensor, before: Tensor, truth: Tensor, k: int) -> Tensor:
 
 
 def _true_rows(truth: Any, count: int, size: int) -> Tensor:
-    found = torch.arange(count) if truth is None else as_tensor("truth", truth).cpu()
     if not count:
         raise InputError("queries", "must hold at least one row (got none); pass some")
-    whole = found.dim() == 1 and not found.is_floating_point() and found.dtype != torch.bool
-    if not whole or found.shape != (count,) or not bool(((found >= 0) & (found < size)).all()):
-        got = f"{found.dtype} of shape {tuple(found.shape)}" if truth is not None else "none"
-        raise InputError("truth", f"must hold one row of 'keys' from 0 to {size - 1} per query, {count} (got {got})")
-    return found.long()
+    found = torch.arange(count) if truth is None else as_tensor("truth", truth).cpu()
+    rule = f"must hold one row of 'keys' from 0 to {size - 1} per query, {count}"
+    if not _whole(found) or found.shape != (count,):
+        got = f"{found.dtype} of shape {tuple(found.shape)}"
+        raise InputError("truth", f"{rule} (got {got}); pass row numbers as integers")
+    rows = found.long()
+    wrong = rows[(rows < 0) | (rows >= size)]
+    if len(wrong):
+        got = "none" if truth is None else f"{int(wrong[0])}"
+        raise InputError("truth", f"{rule} (got {got}); name the right row of each query")
+    return rows
+
+
+def _old(old: Any, count: int, size: int, width: int) -> Tensor:
+    """Old queries as they are, or old answers as row numbers, -1 for none."""
+    found = as_tensor("old", old)
+    if found.dim() != 2 or len(found) != count:
+        got = f"{len(found)}" if found.dim() == 2 else f"shape {tuple(found.shape)}"
+        raise InputError("old", f"must hold one row per query, {count} (got {got}); pass all")
+    if found.is_floating_point():
+        if found.size(1) != width:
+            hint = "pass the embeddings by the model of the table"
+            raise InputError("old", f"must be as wide as 'keys', {width} (got {found.size(1)}); {hint}")
+        return check_rows("old", found)
+    if not _whole(found):
+        raise InputError("old", f"must hold floating-point numbers, or row numbers (got {found.dtype}); convert them")
+    rows = found.long()
+    wrong = rows[(rows < -1) | (rows >= size)]
+    if len(wrong):
+        rule = f"must hold rows of 'keys' from 0 to {size - 1}, or -1 for no answer"
+        raise InputError("old", f"{rule} (got {int(wrong[0])}); search the same table")
+    return rows
+
+
+def _whole(rows: Tensor) -> bool:
+    return not (rows.is_floating_point() or rows.is_complex() or rows.dtype == torch.bool)
 
 
 def _counts(space: SearchSpace, truth: Tensor, chunk: int) -> tuple[Tensor, Tensor]:

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relgraph.arrays import torch_type
-from relgraph.errors import DataError, InputError, import_extra
-from relgraph.tables.ids import Ids, comparable_ids, read_ids
+from relgraph.errors import DataError, InputError, import_extra, reason
+from relgraph.tables.ids import Ids, comparable_ids, read_ids, text_in_kind_of, whole_bytes
 
 BLOCK = 1 << 15
 """Rows that are read at once."""
@@ -27,6 +27,7 @@ class ArrayTable:
         argument: ``"source"`` or ``"target"``, for errors.
         name: What the table is called.
         dtype: Type of the vectors; they are read in the one that torch has for it.
+        written: Whether the ids were read from a text, which does not tell the integer 7 from the text "7".
     """
 
     key = "id"
@@ -34,12 +35,21 @@ class ArrayTable:
     vector = "vector"
     stamp: tuple[int, ...] = ()  # of the file, to notice that it has changed
 
-    def __init__(self, vectors: Any, raw_ids: Ids | None, argument: str, name: str, dtype: np.dtype[Any]) -> None:
+    def __init__(
+        self,
+        vectors: Any,
+        raw_ids: Ids | None,
+        argument: str,
+        name: str,
+        dtype: np.dtype[Any],
+        written: bool = False,
+    ) -> None:
         if len(vectors.shape) != 2 or dtype.kind != "f" or 0 in vectors.shape:
             got = f"{dtype} of shape {tuple(vectors.shape)} in {name}"
             raise InputError(argument, f"must be a matrix of floating-point numbers with rows (got {got}); convert it")
+        raw_ids = raw_ids if raw_ids is None else whole_bytes(raw_ids)
         self._vectors, self._raw, self.argument, self.name = vectors, raw_ids, argument, name
-        self.dtype = torch_type(dtype)
+        self.dtype, self.written = torch_type(dtype), written
         if raw_ids is not None and raw_ids.shape != (len(self),):
             raise InputError(argument, f"must have one id per row, {len(self)} (got {raw_ids.shape} in {name})")
 
@@ -59,6 +69,11 @@ class ArrayTable:
     def ids(self) -> Ids:
         """Comparable ids of all rows."""
         return np.arange(len(self)) if self._raw is None else comparable_ids(self._raw, self.argument)
+
+    def read_ids_like(self, other: Ids) -> None:
+        """Read ids that were written as text in the kind of others, integers or text, if all of them can be."""
+        if self._raw is not None:
+            self._raw = text_in_kind_of(self._raw, other)
 
     def raw_ids(self, start: int, stop: int) -> Ids:
         """Ids of some rows as they were given."""
@@ -102,7 +117,8 @@ def taken(table: Any, rows: NDArray[np.int64]) -> NDArray[Any]:
 def read_npy(path: Path, argument: str) -> ArrayTable:
     """An npy file, memory-mapped; ids from ``NAME.ids.npy`` or ``NAME.ids.txt`` beside it, else the row numbers."""
     vectors = _load_npy(path, argument)
-    return ArrayTable(vectors, _ids_beside(path, argument), argument, f"'{path}'", vectors.dtype)
+    ids, written = _ids_beside(path, argument)
+    return ArrayTable(vectors, ids, argument, f"'{path}'", vectors.dtype, written)
 
 
 def read_safetensors(path: Path, argument: str) -> ArrayTable:
@@ -118,11 +134,11 @@ def read_safetensors(path: Path, argument: str) -> ArrayTable:
             got = f"{len(matrices)} in '{path}'"
             raise InputError(argument, f"must hold one matrix of float16, float32 or float64 (got {got}); keep one")
         named = next((name for name in ID_NAMES if len(shapes.get(name, ((), ""))[0]) == 1), None)
-        ids = file.get_tensor(named) if named else _ids_beside(path, argument)
+        ids, written = (file.get_tensor(named), False) if named else _ids_beside(path, argument)
         part = slices[matrices[0]]
     except (SafetensorError, OSError) as error:
-        raise DataError(f"'{path}' is damaged or no safetensors file ({error}); save it again") from error
-    return ArrayTable(_Slices(part), ids, argument, f"'{path}'", part[0:0].dtype)
+        raise DataError(f"'{path}' is damaged or no safetensors file ({reason(error)}); save it again") from error
+    return ArrayTable(_Slices(part), ids, argument, f"'{path}'", part[0:0].dtype, written)
 
 
 class _Slices:
@@ -144,17 +160,23 @@ def read_word2vec(path: Path, argument: str) -> ArrayTable:
             count, width = map(int, file.readline(100).split())
         if count * width > path.stat().st_size:  # gensim would take the memory for it
             raise ValueError(f"it is too short for {count} vectors of {width} numbers")
-        found = KeyedVectors.load_word2vec_format(str(path), binary=path.suffix == ".bin")
+        found = KeyedVectors.load_word2vec_format(str(path), binary=path.suffix.lower() == ".bin")
     except (ValueError, OSError, EOFError, UnicodeError) as error:
-        raise DataError(f"'{path}' is damaged or not in the format of word2vec ({error}); save it again") from error
-    return ArrayTable(found.vectors, np.array(found.index_to_key), argument, f"'{path}'", found.vectors.dtype)
+        raise DataError(
+            f"'{path}' is damaged or not in the format of word2vec ({reason(error)}); save it again"
+        ) from error
+    if None in found.index_to_key:  # gensim leaves out a word that it has read before
+        got = f"{len(set(found.index_to_key)) - 1} different ones of {len(found.index_to_key)}"
+        raise InputError(argument, f"must not repeat a word (got {got} in '{path}'); keep one row for each")
+    words = np.array(found.index_to_key)
+    return ArrayTable(found.vectors, words, argument, f"'{path}'", found.vectors.dtype, written=True)
 
 
 def _load_npy(path: Path, argument: str) -> NDArray[Any]:
     try:
         loaded: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:
-        raise DataError(f"'{path}' is damaged or no plain npy file ({error}); save it again") from error
+        raise DataError(f"'{path}' is damaged or no plain npy file ({reason(error)}); save it again") from error
     if not isinstance(loaded, np.ndarray):
         raise InputError(argument, f"must be one array (got an archive in '{path}'); save the array with numpy.save")
     return loaded
@@ -165,10 +187,11 @@ def id_files(path: Path) -> tuple[Path, Path]:
     return path.with_name(f"{path.stem}.ids.npy"), path.with_name(f"{path.stem}.ids.txt")
 
 
-def _ids_beside(path: Path, argument: str) -> Ids | None:
+def _ids_beside(path: Path, argument: str) -> tuple[Ids | None, bool]:
+    """Ids in a file beside a table, if there is one, and whether it is a text."""
     array, text = id_files(path)
     if array.exists():
-        return np.asarray(_load_npy(array, argument))
+        return np.asarray(_load_npy(array, argument)), False
     if text.exists():
-        return read_ids(text)
-    return None
+        return read_ids(text), True
+    return None, False

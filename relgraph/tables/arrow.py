@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from relgraph.errors import DataError, InputError, import_extra
+from relgraph.errors import DataError, InputError, import_extra, reason
 from relgraph.tables.arrays import BLOCK, ID_NAMES, taken
 from relgraph.tables.ids import Ids, comparable_ids, shown
 from relgraph.tables.trust import COLUMNS
@@ -17,6 +19,8 @@ from relgraph.tables.trust import COLUMNS
 if TYPE_CHECKING:
     import pyarrow as pa
 
+PANDAS_INDEX = re.compile(r"__index_level_\d+__")
+PARQUET = (".parquet", ".pq")
 GROUPS = 6
 """Row groups of a file that a sample is drawn from, if it has more."""
 
@@ -27,6 +31,10 @@ def pyarrow() -> Any:
     return import_extra("pyarrow", "tables")
 
 
+class MissingKey(InputError):
+    """A table has no column of the name that was given as ``key``."""
+
+
 class ArrowTable:
     """A Parquet or Arrow file with an id column and vectors: one column of lists, or one column per dimension.
 
@@ -35,11 +43,13 @@ class ArrowTable:
         argument: ``"source"`` or ``"target"``, for errors.
         key: Name of the id column; by default ``id`` or ``ids``, else the only column that holds no vector.
 
-    The trust of rows that were translated is no part of their vectors.
+    The trust of rows that were translated is no part of their vectors, and neither is an index without a name that
+    pandas wrote. It holds the ids if no other column can.
     """
 
     stamp: tuple[int, ...] = ()  # of the file, to notice that it has changed
     numbered = False  # there is always a column of ids
+    written = False  # and its type tells integers from text
 
     def __init__(self, path: Path, argument: str, key: str | None = None) -> None:
         self._path, self.argument, self.name = path, argument, f"'{path}'"
@@ -48,20 +58,26 @@ class ArrowTable:
             self._file = self._open()
             self._lengths = self._rows_of_groups()
         except (self._pa.ArrowException, OSError) as error:
-            raise DataError(f"'{path}' is damaged or no such table ({error}); save it again") from error
+            if self._is_stream():
+                hint = "write it with pyarrow.ipc.new_file or as Feather"
+                raise DataError(f"'{path}' must be an Arrow file (got an Arrow stream); {hint}") from error
+            raise DataError(f"'{path}' is damaged or no such table ({reason(error)}); save it again") from error
         schema = self._file.schema_arrow if self._is_parquet else self._file.schema
         self.key = self._key_of(schema, key)
         lists = [field for field in schema if self._is_list(field.type)]
         self.has_trust = set(COLUMNS) <= set(schema.names)
         trust = COLUMNS if self.has_trust else ()
-        names = (field.name for field in schema if field.name not in (self.key, *trust))
+        left_out = (self.key, *trust)
+        names = (name for name in schema.names if name not in left_out and not PANDAS_INDEX.fullmatch(name))
         self.columns = None if lists else tuple(names)
         self.vector = self._vector_of(lists)
-        self.dtype = self._type_of(schema, [self.vector] if lists else self.columns or ())
+        vectors = [self.vector] if lists else self.columns or ()
+        self._check_repeats(schema, [self.key, *vectors])
+        self.dtype = self._type_of(schema, vectors)
         self._count = self._file.metadata.num_rows if self._is_parquet else self._lengths.sum()
         if not len(self):
             raise InputError(argument, f"must have rows (got none in {self.name})")
-        self.width = len(self.columns) if self.columns else next(self.blocks())[1].shape[1]
+        self.width = len(self.columns) if self.columns else self._width_of(schema.field(self.vector).type)
 
     def __len__(self) -> int:
         return int(self._count)
@@ -71,6 +87,9 @@ class ArrowTable:
         parts = [comparable_ids(self._plain(batch.column(0)), self.argument) for _, batch in self._batches([self.key])]
         return np.concatenate(parts)
 
+    def read_ids_like(self, other: Ids) -> None:
+        """Ids keep the type of their column."""
+
     def raw_ids(self, start: int, stop: int) -> pa.Array:
         """Ids of some rows, as an Arrow array of the column's type."""
         if not hasattr(self, "_ids"):
@@ -79,10 +98,14 @@ class ArrowTable:
         return self._ids.slice(start, stop - start).combine_chunks()
 
     def plain_ids(self) -> Ids:
-        """Ids of all rows as a numpy array: of text, bytes or integers."""
+        """Ids of all rows as a numpy array: of text, bytes or integers; UUIDs are ``V16``, as ``S16`` ends at a 0."""
         kind = self.raw_ids(0, 0).type
         kind = kind.value_type if self._pa.types.is_dictionary(kind) else kind
-        return np.char.decode(self.ids(), "utf-8") if self._is_text(kind) else self.ids()
+        if self._is_text(kind):
+            return np.char.decode(self.ids(), "utf-8")
+        ids = self.ids()
+        fixed = self._pa.types.is_fixed_size_binary(getattr(kind, "storage_type", kind))
+        return ids.view(f"V{ids.dtype.itemsize}") if fixed else ids
 
     def id_of(self, row: int) -> Any:
         """The comparable id of a row."""
@@ -113,7 +136,13 @@ class ArrowTable:
 
     @property
     def _is_parquet(self) -> bool:
-        return self._path.suffix == ".parquet"
+        return self._path.suffix.lower() in PARQUET
+
+    def _is_stream(self) -> bool:
+        """Whether the file has the form of Arrow without a table of its record batches, which pipes have."""
+        with suppress(self._pa.ArrowException, OSError), self._pa.ipc.open_stream(str(self._path)) as stream:
+            return not self._is_parquet and stream.schema is not None
+        return False
 
     def _open(self) -> Any:
         if self._is_parquet:
@@ -151,7 +180,7 @@ class ArrowTable:
                 batch.validate(full=True)  # lengths and places in a damaged file may lead out of its buffers
                 yield batch
         except (self._pa.ArrowException, OSError) as error:
-            raise DataError(f"{self.name} is damaged ({error}); save it again") from error
+            raise DataError(f"{self.name} is damaged ({reason(error)}); save it again") from error
 
     # ---- Columns.
 
@@ -171,10 +200,11 @@ class ArrowTable:
         if key is not None:
             if key not in names:
                 some = ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
-                raise InputError("key", f"must be a column of {self.name}, one of {some} (got '{key}')")
+                raise MissingKey("key", f"must be a column of {self.name}, one of {some} (got '{key}')")
             return key
         others = [f.name for f in schema if not self._is_list(f.type) and not self._is_float(f.type)]
-        found = [name for name in ID_NAMES if name in others] or others
+        named = [name for name in others if not PANDAS_INDEX.fullmatch(name)]
+        found = [name for name in ID_NAMES if name in others] or named or others
         if len(found) != 1:
             got = ", ".join(found[:8]) or "no column of integers or strings"
             raise InputError("key", f"must be given unless one column of {self.name} can hold ids (got {got})")
@@ -185,6 +215,21 @@ class ArrowTable:
             got = ", ".join(field.name for field in lists)
             raise InputError(self.argument, f"must have one column of vectors (got {got} in {self.name}); keep one")
         return str(lists[0].name) if lists else "vector"
+
+    def _check_repeats(self, schema: Any, used: Sequence[str]) -> None:
+        names = list(schema.names)
+        if repeated := [name for name in used if names.count(name) > 1]:
+            got = f"got '{repeated[0]}' {names.count(repeated[0])} times in {self.name}"
+            raise InputError(self.argument, f"must have columns of different names ({got}); rename or drop one")
+
+    def _width_of(self, kind: Any) -> int:
+        """Dimensions of vectors in a column of lists."""
+        fixed = self._pa.types.is_fixed_size_list(kind)
+        width = int(kind.list_size if fixed else next(self.blocks())[1].shape[1])
+        if not width:
+            got = f"got empty lists in the column '{self.vector}' of {self.name}"
+            raise InputError(self.argument, f"must have vectors of one dimension or more ({got}); write them anew")
+        return width
 
     def _type_of(self, schema: Any, names: Sequence[str]) -> np.dtype[Any]:
         """The one type of the numbers in all columns of vectors."""
@@ -242,8 +287,8 @@ class ArrowTable:
             if (sizes != width).any():
                 row = int(np.flatnonzero(sizes != width)[0])
                 self._refuse(f"vectors of one width, {width}", f"{sizes[row]}", first + row)
-        found: NDArray[Any] = values.to_numpy(zero_copy_only=False).reshape(len(column), -1)
-        return found
+        found: NDArray[Any] = values.to_numpy(zero_copy_only=False)
+        return found.reshape(len(column), len(found) // len(column))
 
     def _refuse(self, rule: str, got: str, row: int) -> None:
         where = f"in the row with id {shown(self.id_of(row))} of {self.name}"

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +13,7 @@ from relgraph.io import PathLike
 from relgraph.measures import Pairwise, pairwise
 from relgraph.measures.compare import PERMUTATIONS, Nulls, resolve_measures
 from relgraph.tables.ids import check_unique, matching_rows
-from relgraph.tables.reading import Table, open_table, unequal_rows
+from relgraph.tables.reading import Table, file_path, ids_of_one_kind, open_tables, unequal_rows
 from relgraph.tables.sample import finite_rows
 
 
@@ -35,7 +33,7 @@ def compare_tables(
     Args:
         tables: Two files or more, of the kinds of :func:`relgraph.tables.open_table`.
         measures, outputs, null, permutations, seed: As of :func:`relgraph.compare`.
-        key: Name of the id column in all tables; by default the only one that can be it.
+        key: Name of the id column; by default, and in a table without it, the only one that can be it.
         progress: Called with a stage, the pairs done since the last call, and all pairs.
 
     Returns:
@@ -59,8 +57,8 @@ def compare_tables(
     if len(tables) < 2:
         raise InputError("tables", f"must be two files or more (got {len(tables)}); name another one to compare with")
     resolve_measures(measures, outputs=outputs)  # before a large file is read
-    paths = [Path(os.fspath(path)) for path in tables]
-    opened = [open_table(path, str(path), key) for path in paths]
+    paths = [file_path("tables", path) for path in tables]
+    opened = open_tables(paths, list(map(str, paths)), key)
     rows = _read(opened)
     stems = [path.stem for path in paths]
     return pairwise(
@@ -83,7 +81,7 @@ def _read(tables: Sequence[Table]) -> list[Tensor]:
             rule = f"must have as many rows as {first.name}, {len(first)}, because neither has ids"
             hint = "save the ids beside it in NAME.ids.npy"
             raise InputError(table.argument, f"{rule} (got {len(table)}); {hint}")
-    known = [table.ids() for table in tables]
+    known = ids_of_one_kind(tables)
     for table, ids in zip(tables, known, strict=True):
         check_unique(ids, table.argument)
     common: NDArray[np.int64] = np.arange(len(first))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from relgraph.errors import DataError, InputError, import_extra
+from relgraph.errors import DataError, InputError, import_extra, reason
 from relgraph.tables.ids import text_ids
 
 
@@ -36,8 +36,7 @@ def read_frame(path: Path, columns: Sequence[str] = (), argument: str = "labels"
         # Read once more as they are written: pandas makes an integer of 001, and a missing value of NA.
         texts = pd.read_csv(path, usecols=named, dtype=str, na_filter=False) if named else {}
     except (ValueError, OSError, UnicodeDecodeError) as error:  # pyarrow's errors are kinds of these
-        reason = " ".join(str(error).split())
-        raise DataError(f"'{path}' is damaged or no table ({reason}); write it again") from error
+        raise DataError(f"'{path}' is damaged or no table ({reason(error)}); write it again") from error
     if not set(columns) <= set(frame.columns):
         wanted, got = " and ".join(f"'{name}'" for name in columns), ", ".join(map(str, frame.columns))
         raise InputError(argument, f"must have the columns {wanted} (got {got}); name them so")

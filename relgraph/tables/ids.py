@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from relgraph.errors import DataError, InputError
+from relgraph.errors import DataError, InputError, reason
 
 Ids = NDArray[Any]
 _TEXT = 20  # digits of the largest 64-bit integer
 _DECIMAL = re.compile(rf"0|-?[1-9][0-9]{{0,{_TEXT - 1}}}")
 
 
-def comparable_ids(values: Ids, argument: str) -> Ids:
+def comparable_ids(values: Ids, argument: str, hint: str = "name another column as 'key'") -> Ids:
     """Ids as int64, as uint64 where some are larger, or as bytes ``S`` of strings (UTF-8) and of UUIDs (16 bytes).
 
     Raises:
@@ -31,7 +31,7 @@ def comparable_ids(values: Ids, argument: str) -> Ids:
     """
     if values.ndim != 1 or values.dtype.kind not in "iuUSV" or (values.dtype.kind == "V" and values.dtype.names):
         rule = "must have ids that are integers, strings or UUIDs"
-        raise InputError(argument, f"{rule} (got {values.dtype} of shape {values.shape}); name another column as 'key'")
+        raise InputError(argument, f"{rule} (got {values.dtype} of shape {values.shape}); {hint}")
     if values.dtype.kind == "i":
         return values.astype(np.int64)
     if values.dtype.kind == "u":
@@ -56,9 +56,11 @@ def read_ids(path: Path, like: Ids | None = None) -> Ids:
         if path.suffix == ".npy":
             found = np.asarray(np.load(path, allow_pickle=False))
         else:
-            found = text_ids(path.read_text(encoding="utf-8").rstrip("\n").split("\n"))
+            found = text_ids(path.read_text(encoding="utf-8-sig").rstrip("\n").split("\n"))
     except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"'{path}' must be an .npy file of ids, or a text of one id a line ({error})") from error
+        raise DataError(
+            f"'{path}' must be an .npy file of ids, or a text of one id a line ({reason(error)})"
+        ) from error
     return found if like is None else in_kind_of(found, like)
 
 
@@ -85,6 +87,18 @@ def in_kind_of(ids: Ids, like: Ids) -> Ids:
         (array(['7', '12'], dtype='<U21'), array([ 7, 12]))
     """
     return ids.astype(str) if ids.dtype.kind in "iu" and like.dtype.kind not in "iu" else ids
+
+
+def text_in_kind_of(ids: Ids, like: Ids) -> Ids:
+    """Ids that were written as text as integers or as text, as those are that they are compared with, if they can be.
+
+    Example:
+        >>> text_in_kind_of(np.array(["7", "12"]), np.array([7])), text_in_kind_of(np.array(["007"]), np.array([7]))
+        (array([ 7, 12]), array(['007'], dtype='<U3'))
+    """
+    if like.dtype.kind in "iu" and ids.dtype.kind == "U":
+        return text_ids(ids.tolist())
+    return in_kind_of(ids, like)
 
 
 def matching_rows(source: Ids, target: Ids) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -118,6 +132,23 @@ def matching_rows(source: Ids, target: Ids) -> tuple[NDArray[np.int64], NDArray[
         some = " and ".join(shown(ids[0]) if len(ids) else "no row" for ids in (source, target))
         raise InputError("key", f"must name ids that both tables have (got none in common, such as {some})")
     return found_rows, order[place[found_rows]]
+
+
+def whole_bytes(ids: Ids) -> Ids:
+    """Bytes ``S`` that are no text, such as UUIDs, as ``V``: numpy drops zeros at the end of the former.
+
+    Example:
+        >>> kinds = [whole_bytes(np.array(ids)).dtype for ids in ([bytes([255, 0]), b"ab"], [b"a", b"bc"])]
+        >>> [str(kind) for kind in kinds]
+        ['|V2', '|S2']
+    """
+    if ids.dtype.kind != "S" or ids.ndim != 1:
+        return ids
+    try:
+        np.char.decode(ids, "utf-8")
+    except UnicodeDecodeError:
+        return np.ascontiguousarray(ids).view(f"V{ids.dtype.itemsize}")
+    return ids
 
 
 def check_unique(ids: Ids, argument: str) -> None:

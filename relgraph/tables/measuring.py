@@ -51,7 +51,7 @@ class HeldOut:
         offsets, true = sample.x[rows].double() - matched.center, sample.y[rows].double() - matched.origin
         if torch.equal(rows, sample.anchors):
             what = f"{len(rows):,} anchors, left out in turn"
-            return cls(rows, what, offsets, matched.values + left_out_residuals(matched, method), true)
+            return cls(rows, what, offsets, matched.values + left_out_residuals(matched, method, translation), true)
         with torch.no_grad():
             translated = translation(sample.x[rows].double()) - matched.origin
         return cls(rows, f"{len(rows):,} common rows that are no anchors", offsets, translated, true)
@@ -100,6 +100,9 @@ def build_report(
         notes.append(
             f"neither table has ids: the first {sample.common:,} rows of both were paired by number, of {counts}"
         )
+    if source.numbered != target.numbered:
+        bare, other = (source, target) if source.numbered else (target, source)
+        notes.append(f"{bare.name} has no ids: the numbers of its rows, from 0, were matched with ids of {other.name}")
     if not calibrated:
         notes.append("too few rows are held out to calibrate trust, which is not a number then")
     return TableReport(

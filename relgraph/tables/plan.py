@@ -10,19 +10,19 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
-from relgraph.errors import InputError
+from relgraph.errors import InputError, unknown_name
 from relgraph.io import PathLike, check_not_read, digest
 from relgraph.maps import MatchedAnchors, fit_map, fold_translation
 from relgraph.registry import MAPS
 from relgraph.tables.ids import shown
 from relgraph.tables.measuring import HeldOut, build_report
-from relgraph.tables.reading import Table, open_table, read_files
+from relgraph.tables.reading import Table, file_path, open_tables, read_files
 from relgraph.tables.sample import Sample, refuse_row
 from relgraph.tables.trust import Trust, principal_axes
-from relgraph.tables.writing import Progress, check_output, write_table, written_files
+from relgraph.tables.writing import Progress, check_names, check_output, write_table, written_files
 
 STEP = 2048
 """Rows that are translated at once: so few that what is computed of them stays in the cache of a core."""
@@ -35,16 +35,17 @@ def plan_translation(
     out: PathLike | None = None,
     *,
     key: str | None = None,
-    anchors: int | PathLike | None = None,
+    anchors: int | PathLike | ArrayLike | None = None,
     method: str = "ridge",
 ) -> TablePlan:
     """Read what is needed, fit the map and measure it, without writing; arguments as of :func:`translate_table`."""
     check_method(method)
-    place = None if out is None else Path(os.fspath(out)).expanduser()
+    place = None if out is None else file_path("out", out, "name the file to write")
     if place is not None:
         check_output(place)
-    new, old = open_table(source, "source", key), open_table(target, "target", key)
+    new, old = open_tables([source, target], ["source", "target"], key)
     if place is not None:
+        check_names(place, new, old)
         others = [anchors] if isinstance(anchors, (str, os.PathLike)) else []
         check_not_read(written_files(place), read_files(source, target, *others))
     sample = Sample.read(new, old, anchors)
@@ -164,5 +165,7 @@ def block_map(translation: nn.Module, matched: MatchedAnchors, trust: Trust | No
 def check_method(method: str) -> None:
     """Refuse a map that does not map to embeddings."""
     able = [name for name in MAPS if MAPS.resolve(name).targets != "outputs"]
-    if MAPS.check(method) not in able:
-        raise InputError("method", f"must be one of {', '.join(able)} for a table (got '{method}')")
+    if not isinstance(method, str) or method not in MAPS:
+        raise unknown_name("method", method, able)
+    if method not in able:
+        raise InputError("method", f"must be one of {', '.join(able)} for a table (got '{method}'); 'ridge' is a start")

@@ -6,17 +6,19 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from relgraph.anchors.values import AnchorSet
+from relgraph.arrays import as_array
 from relgraph.errors import InputError, whole_number
 from relgraph.io import PathLike
-from relgraph.tables.ids import Ids, check_unique, comparable_ids, matching_rows, read_ids, shown
-from relgraph.tables.reading import Table
+from relgraph.tables.ids import Ids, check_unique, comparable_ids, in_kind_of, matching_rows, read_ids, shown
+from relgraph.tables.reading import Table, ids_of_one_kind
 
 SAMPLE = 4096
 """Common ids that are read: the anchors unless told otherwise, and the rows that figures are measured on."""
@@ -34,17 +36,16 @@ class Sample:
     common: int
 
     @classmethod
-    def read(cls, source: Table, target: Table, anchors: int | PathLike | None) -> Sample:
+    def read(cls, source: Table, target: Table, anchors: int | PathLike | ArrayLike | None) -> Sample:
         """Draw common ids, and read their rows in both tables."""
-        ids, other = source.ids(), target.ids()
+        ids, other = ids_of_one_kind([source, target])
         rows, target_rows = matching_rows(ids, other)
         common = len(rows)
         cheap = np.flatnonzero(source.readable(np.random.default_rng(0))[rows])
-        if isinstance(anchors, (str, os.PathLike)):
-            wanted = _ids_of_file(Path(os.fspath(anchors)).expanduser(), ids)
-            chosen = _found(ids[rows], wanted)
-        else:
+        if anchors is None or (not isinstance(anchors, (str, os.PathLike)) and np.ndim(anchors) == 0):
             chosen = _drawn(common, anchors, cheap)
+        else:
+            chosen = _found(ids[rows], _wanted(anchors, ids))
         left = np.zeros(common, dtype=bool)
         left[cheap] = True
         left[chosen] = False
@@ -73,7 +74,7 @@ class Sample:
         return rows if len(rows) >= FEWEST_HELD_OUT else self.anchors
 
 
-def _drawn(common: int, count: int | None, cheap: NDArray[np.int64]) -> NDArray[np.int64]:
+def _drawn(common: int, count: Any, cheap: NDArray[np.int64]) -> NDArray[np.int64]:
     """Which of the common ids are anchors, of those that can be read quickly if these are enough."""
     if count is not None and not 1 <= (count := whole_number("anchors", count)) <= common:
         raise InputError("anchors", f"must be from 1 to the {common} ids that both tables have (got {count}); lower it")
@@ -81,11 +82,28 @@ def _drawn(common: int, count: int | None, cheap: NDArray[np.int64]) -> NDArray[
     return np.sort(np.random.default_rng(0).choice(cheap if len(cheap) >= wanted else common, wanted, replace=False))
 
 
-def _ids_of_file(path: Path, like: Ids) -> Ids:
-    """The ids of a file, in the form of those of the tables."""
-    ids = comparable_ids(read_ids(path, like), "anchors")
+def _wanted(anchors: Any, like: Ids) -> Ids:
+    """Ids of anchors in a file or an array, in the form of those of the tables."""
+    if isinstance(anchors, (str, os.PathLike)):
+        found = read_ids(Path(os.fspath(anchors)).expanduser(), like)
+    else:
+        found = in_kind_of(_as_ids(anchors), like)
+    ids = comparable_ids(found, "anchors", "give ids of the tables")
+    if not len(ids):
+        raise InputError("anchors", "must hold at least one id (got none); leave them out to take all")
     check_unique(ids, "anchors")
     return ids
+
+
+def _as_ids(given: Any) -> Ids:
+    """Ids that were given as an array, a tensor, a series or a list; text and UUIDs may be objects of Python."""
+    array = as_array(given)
+    ones = array.tolist() if array.dtype.kind == "O" and array.ndim == 1 else []
+    if ones and all(isinstance(one, (UUID, bytes)) for one in ones):
+        return np.array([one.bytes if isinstance(one, UUID) else one for one in ones], dtype="S")
+    if ones and all(isinstance(one, (str, int)) for one in ones):
+        return np.array(ones)
+    return array
 
 
 def _found(common: Ids, wanted: Ids) -> NDArray[np.int64]:

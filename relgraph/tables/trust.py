@@ -15,6 +15,7 @@ AXES = 4
 LEVEL = 0.9
 FOLDS = 10
 FLOOR = 1e-12  # of one minus a cosine, and of a norm, which have a logarithm then
+WIDEST = float(np.log(2 / FLOOR))  # between two logarithms of one minus a cosine; an extrapolation may be farther off
 ROUNDING = 1e-6  # of an energy, as a share of the whole: below it a difference of float32 is rounding error
 FEWEST = 50
 """Rows held out below which there is no trust: the ends of an interval would be single rows."""
@@ -60,7 +61,7 @@ class Trust:
         features = logarithms(offsets @ axes, offsets, translated).numpy()
         errors = (1 - cosine_similarity(translated, true)).clamp(min=FLOOR).log().numpy()
         model = make_pipeline(StandardScaler(), RidgeCV(np.logspace(-2, 4, 7)))
-        left = errors - cross_val_predict(model, features, errors, cv=FOLDS)
+        left = (errors - cross_val_predict(model, features, errors, cv=FOLDS)).clip(max=WIDEST)
         scaler, ridge = (step for _, step in model.fit(features, errors).steps)
         slopes = ridge.coef_ / scaler.scale_
         coefficients = np.append(slopes, ridge.intercept_ - slopes @ scaler.mean_)

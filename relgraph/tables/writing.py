@@ -12,7 +12,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
-from relgraph.errors import InputError
+from relgraph.errors import DataError, InputError
 from relgraph.io import atomic_path, unwritable
 from relgraph.tables.arrays import BLOCK, id_files
 from relgraph.tables.arrow import pyarrow
@@ -30,8 +30,10 @@ from relgraph.tables.trust import COLUMNS
 Progress = Callable[[str, int, int], object]
 Output = tuple[NDArray[Any], NDArray[np.float32]]
 Block = Callable[[NDArray[Any], int, Output], object]
-OUTPUTS = (*ARROW, ".npy")
+OUTPUTS = (".parquet", ".arrow", ".feather", ".npy")
 ROW_GROUP = 1 << 17
+TEMPORARY = "temporary.txt"
+"""In the folder of an unfinished output: where the file that is encoded stands until it is whole."""
 SAVED_EVERY = 1 << 18  # rows between two records of the progress
 
 
@@ -41,8 +43,24 @@ def check_output(path: Path, kinds: Sequence[str] = OUTPUTS) -> None:
         raise InputError("out", f"must be a file of one of the kinds {', '.join(kinds)} (got '{path}'); choose one")
     if path.suffix in ARROW:
         pyarrow()
-    if path.is_dir() or not path.absolute().parent.is_dir():
-        raise InputError("out", f"must be a file in a folder that exists (got '{path}'); make the folder first")
+    for file in written_files(path):
+        if file.is_dir() or not file.absolute().parent.is_dir():
+            got = f"'{file}'" + (", a folder" if file.is_dir() else "")
+            raise InputError("out", f"must be a file in a folder that exists (got {got}); choose another or make it")
+
+
+def check_names(path: Path, source: Table, target: Table) -> None:
+    """Refuse a file of columns two of which would have the same name, before anything is computed."""
+    vectors = target.columns or (target.vector,)
+    names = {
+        f"the ids of {source.name}": (source.key,),
+        f"the {'dimensions' if target.columns else 'vectors'} of {target.name}": vectors,
+        "the trust that is added": COLUMNS,
+    }
+    for (what, some), (other, more) in itertools.combinations(names.items(), 2):
+        if path.suffix in ARROW and (both := [name for name in some if name in more]):
+            got = f"'{both[0]}' for {what} and for {other}"
+            raise InputError("out", f"must have columns of different names (got {got}); rename one, or write .npy")
 
 
 def written_files(path: Path) -> list[Path]:
@@ -74,30 +92,46 @@ def write_table(
         progress: Called with a stage, rows done since the last call and rows in all.
 
     Raises:
-        DataError: If a file cannot be written.
-        InputError: If a row or its translation is no vector of finite numbers; nothing is left behind.
+        DataError: If a file cannot be written; what is done is kept, to go on with. Or if the source is damaged.
+        InputError: If a row or its translation is no vector of finite numbers. Nothing is left behind of a bad source.
     """
     folder, tell = partial_folder(path), progress or (lambda *_: None)
+    _remove_noted(folder)
     try:
-        vectors, trust = _translated(folder, source, target, translate, plan, tell)
+        try:
+            vectors, trust = _translated(folder, source, target, translate, plan, tell)
+        except (InputError, DataError):  # of the input: what is written raises an OSError here
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
         if path.suffix == ".npy":
             del vectors, trust
             ids = id_files(path)[0]
-            with atomic_path(ids) as temporary, temporary.open("wb") as file:
+            with _noted(folder, ids) as temporary, temporary.open("wb") as file:
                 np.save(file, source.plain_ids(), allow_pickle=False)
             for name, place in (("trust", trust_file(path)), ("vectors", path)):
                 with (folder / f"{name}.npy").open("rb+") as file:
                     os.fsync(file.fileno())
                 (folder / f"{name}.npy").replace(place)
         else:
-            with atomic_path(path) as temporary:
+            with _noted(folder, path) as temporary:
                 _encode(temporary, path.suffix, source, target, vectors, trust, tell)
     except OSError as error:
         raise unwritable("file", path, error) from error
-    except InputError:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
     shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _noted(folder: Path, path: Path) -> Iterator[Path]:
+    """:func:`relgraph.io.atomic_path`, whose name is noted, so that a later call can remove it after a kill."""
+    with atomic_path(path) as temporary:
+        if temporary.name != path.name:  # a device is written to itself
+            (folder / TEMPORARY).write_text(str(temporary.absolute()), encoding="utf-8")
+        yield temporary
+
+
+def _remove_noted(folder: Path) -> None:
+    with suppress(OSError, ValueError):
+        Path((folder / TEMPORARY).read_text(encoding="utf-8")).unlink()
 
 
 def _translated(

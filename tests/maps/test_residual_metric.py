@@ -8,6 +8,8 @@ from torch import nn
 import relgraph as rg
 from relgraph.errors import InputError
 from relgraph.maps import SHRINKAGES, FewAnchorsWarning, MatchedAnchors, choose_shrinkage, residual_metric
+from relgraph.maps.kernel import kernel_ridge
+from relgraph.maps.modules import similarities
 from relgraph.maps.residual_metric import choose_metric_shrinkage, inverse_root, left_out_residuals
 from relgraph.registry import MAPS
 from tests.spaces import F64, normal, slow_ridge, slow_weights, space, two_spaces, weighted
@@ -42,6 +44,38 @@ def test_residuals_of_ridge_are_those_of_fits_without_the_anchor() -> None:
         shrinkage = penalty / float((roots * rows)[rest].square().sum())
         fitted = slow_ridge(rows[rest], goal[rest], weights[rest], shrinkage)
         torch.testing.assert_close(found[k], rows[k] @ fitted - goal[k])
+
+
+@pytest.mark.parametrize("kernel", [("dot", 1.0), ("cosine", 1.0), ("rbf", 2.0)])
+def test_residuals_of_a_fitted_kernel_map_are_those_of_refits_without_the_anchor(kernel: tuple[str, float]) -> None:
+    z, y = two_spaces(target_width=3)
+    matched = MatchedAnchors.match(weighted(space(z, 40)), space(y, 40))
+    fitted = kernel_ridge(matched, 0.03, kernel=kernel)
+    found = left_out_residuals(matched, "kernel-ridge", fitted)
+    # The same system with the penalty and the weights of all anchors, and one row less.
+    weights = matched.weights() / matched.weights().mean()
+    gram = similarities(matched.offsets, matched.offsets, *kernel)
+    root = weights.sqrt()
+    spread = (root * gram * root.unsqueeze(1)).diagonal().sum()
+    if kernel[0] != "dot":
+        spread = spread - weights @ gram @ weights / 40
+    penalty = 0.03 * float(spread) / matched.offsets.size(1)
+    for i in (0, 7, 39):
+        rest = torch.arange(40) != i
+        inverse = torch.linalg.inv(gram[rest][:, rest] + penalty * torch.diag(1 / weights[rest]))
+        bias = torch.zeros(1, matched.values.size(1), dtype=F64)
+        if kernel[0] != "dot":
+            bias = (inverse.sum(0) @ matched.values[rest] / inverse.sum()).unsqueeze(0)
+        predicted = gram[i, rest] @ inverse @ (matched.values[rest] - bias) + bias[0]
+        torch.testing.assert_close(found[i], predicted - matched.values[i], rtol=1e-7, atol=1e-9)
+
+
+@pytest.mark.parametrize("method", ["kernel-ridge", "procrustes", "orthogonal"])
+def test_a_single_anchor_that_is_left_out_is_predicted_by_the_mean(method: str) -> None:
+    matched = MatchedAnchors.match(*(space(z, 40) for z in two_spaces())).take(torch.tensor([3]))
+    torch.testing.assert_close(left_out_residuals(matched, method), -matched.values)
+    fitted = kernel_ridge(matched)
+    torch.testing.assert_close(left_out_residuals(matched, "kernel-ridge", fitted), -matched.values)
 
 
 def test_residuals_of_other_methods_leave_out_ten_folds() -> None:

@@ -204,6 +204,19 @@ def test_rows_of_norm_zero_have_the_cosine_zero() -> None:
         ({"truth": torch.tensor([0])}, "shape (1,)"),
         ({"queries": torch.rand(31, 4)}, "'truth'"),
         ({"old": torch.rand(4, 4)}, "'old' must hold one row per query, 5 (got 4)"),
+        ({"truth": np.array([0, 1, 2, 3, 77], dtype=np.uint64)}, "per query, 5 (got 77)"),
+        ({"truth": [0, 1, 2, 3, -1]}, "(got -1)"),
+        ({"old": torch.rand(5)}, "'old' must hold one row per query, 5 (got shape (5,))"),
+        ({"old": torch.rand(5, 3)}, "'old' must be as wide as 'keys', 4 (got 3)"),
+        ({"old": torch.full((5, 4), math.nan)}, "'old' must hold finite numbers (got NaN in row 0"),
+        ({"old": torch.full((5, 11), 30)}, "'old' must hold rows of 'keys' from 0 to 29, or -1 for no answer (got 30)"),
+        ({"old": torch.full((5, 11), -2)}, "(got -2)"),
+        ({"old": torch.ones(5, 11, dtype=torch.bool)}, "'old' must hold floating-point numbers, or row numbers"),
+        ({"k": 2.5, "old": torch.rand(5, 4)}, "'k' must be a whole number (got 2.5)"),
+        ({"k": "3"}, "'k' must be a whole number (got '3')"),
+        ({"chunk": 0}, "'chunk' must be at least 1 (got 0)"),
+        ({"chunk": -5}, "'chunk' must be at least 1 (got -5)"),
+        ({"chunk": 0.5}, "'chunk' must be a whole number (got 0.5)"),
         ({"metric": "cos"}, "did you mean 'cosine'"),
     ],
 )
@@ -212,6 +225,24 @@ def test_wrong_input_is_one_sentence(change: dict[str, object], words: str) -> N
     with pytest.raises(InputError) as error:
         rg.retrieval(given.pop("queries"), given.pop("keys"), **given)  # type: ignore[arg-type]
     assert words in str(error.value)
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.uint32, np.uint64, np.int32])
+def test_row_numbers_are_of_any_integer_type(kind: type[np.integer]) -> None:
+    keys = normal(30, 4)
+    truth, answers = torch.tensor([3, 7, 20]), neighbors(keys[[3, 7, 20]], keys, 6).rows
+    queries = keys[truth] + normal(3, 4, seed=1)
+    wanted = rg.retrieval(queries, keys, truth=truth, k=5, old=answers)
+    found = rg.retrieval(queries, keys, truth=truth.numpy().astype(kind), k=5, old=answers.numpy().astype(kind))
+    assert torch.equal(wanted.ranks, found.ranks) and torch.equal(wanted.overlaps, found.overlaps)
+
+
+def test_an_answer_of_minus_one_is_none() -> None:
+    keys = normal(30, 4)
+    answers = neighbors(keys[:3], keys, 5).rows  # the first of which is the item itself
+    assert rg.retrieval(keys[:3], keys, k=4, old=answers).overlaps.tolist() == [1, 1, 1]
+    answers[1, 3:] = -1
+    assert rg.retrieval(keys[:3], keys, k=4, old=answers).overlaps.tolist() == [1, 0.5, 1]
 
 
 def test_an_index_smaller_than_k_is_refused_by_name() -> None:

@@ -45,7 +45,7 @@ def save(path: Path, ids: Any, vectors: Any, *, columns: bool = False, key: str 
     flat = pa.array(np.ascontiguousarray(vectors).reshape(-1))
     parts = names if columns else {"vector": pa.FixedSizeListArray.from_arrays(flat, vectors.shape[1])}
     made = pa.table({key: pa.array(ids) if not isinstance(ids, pa.Array) else ids} | parts)
-    if path.suffix == ".parquet":
+    if path.suffix in (".parquet", ".pq"):
         pq.write_table(made, path, row_group_size=150)
     else:
         with pa.ipc.new_file(str(path), made.schema) as writer:
@@ -61,7 +61,7 @@ def read(path: Path) -> tuple[list[Any], Any, Any]:
     if path.suffix == ".npy":
         ids, trust = (np.load(path.with_name(f"{path.stem}.{name}.npy")) for name in ("ids", "trust"))
         return ids.tolist(), np.load(path), trust
-    found = pq.read_table(path) if path.suffix == ".parquet" else pa.ipc.open_file(str(path)).read_all()
+    found = pq.read_table(path) if path.suffix in (".parquet", ".pq") else pa.ipc.open_file(str(path)).read_all()
     names = found.column_names
     assert names[-3:] == ["trust", "trust_low", "trust_high"]
     trust = np.stack([found[name].to_numpy() for name in names[-3:]], axis=1)

@@ -84,3 +84,8 @@ def test_wrong_input_is_one_sentence(tmp_path: Path) -> None:
         compare_tables([a, tmp_path / "none.npy"])
     with pytest.raises(InputError, match="'measures' must be one of"):
         compare_tables([a, tmp_path / "none.npy"], ["ckaa"])
+
+
+def test_arrays_are_refused_with_a_word_on_where_they_are_taken() -> None:
+    with pytest.raises(InputError, match=r"'tables' must be the path .* ndarray of shape .3, 2.*relgraph\.compare"):
+        compare_tables([np.ones((3, 2)), "a.npy"])  # type: ignore[list-item]

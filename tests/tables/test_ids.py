@@ -8,9 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import relgraph as rg
 from relgraph.errors import DataError, InputError
+from relgraph.tables import open_table
 from relgraph.tables.frames import read_frame
 from relgraph.tables.ids import check_unique, comparable_ids, in_kind_of, matching_rows, read_ids, shown, text_ids
+from relgraph.tables.reading import ids_of_one_kind
+from tests.tables.small import read, save, two_tables
 
 KINDS = {
     "int32": lambda numbers: np.array(numbers, dtype=np.int32),
@@ -105,6 +109,8 @@ def test_one_id_a_line_is_read_as_it_is_written(tmp_path: Path) -> None:
     np.save(tmp_path / "ids.npy", np.array([5, 7]))
     assert read_ids(tmp_path / "ids.npy").tolist() == [5, 7]
     assert read_ids(tmp_path / "ids.npy", np.array(["5"])).tolist() == ["5", "7"]
+    (tmp_path / "bom.txt").write_bytes(b"\xef\xbb\xbf5\n7\n")
+    assert read_ids(tmp_path / "bom.txt").tolist() == [5, 7]
     (tmp_path / "bad.txt").write_bytes(b"\xff\xfe")
     for name in ("none.txt", "bad.txt", "none.npy"):
         with pytest.raises(DataError, match=f"{name}' must be an .npy file of ids, or a text of one id a line"):
@@ -123,3 +129,38 @@ def test_columns_of_ids_of_a_csv_file_follow_the_same_rule(tmp_path: Path) -> No
     path.write_text("label,id\n1,5\n2,\n")
     with pytest.raises(InputError, match="'labels' must have an id in every row .got an empty cell in the column 'id'"):
         read_frame(path, ids=("id",))
+
+
+@pytest.mark.parametrize("written", [".txt", ".bin", ".ids.txt"])
+@pytest.mark.parametrize("like", ["integers", "text", "numbers"])
+def test_ids_that_were_written_as_text_are_read_in_the_kind_of_the_other_table(
+    written: str, like: str, tmp_path: Path
+) -> None:
+    x, y = two_tables()
+    order = np.random.default_rng(0).permutation(400)
+    if written == ".ids.txt":
+        new = save(tmp_path / "new.npy", None, x[order])
+        (tmp_path / "new.ids.txt").write_text("\n".join(map(str, order)))
+    else:
+        new = save(tmp_path / f"new{written}", order, x[order])
+    ids = {"integers": np.arange(400), "text": np.arange(400).astype(str).tolist(), "numbers": None}[like]
+    old = save(tmp_path / ("old.npy" if ids is None else "old.parquet"), ids, y)
+    report = rg.translate_table(new, old, tmp_path / "out.parquet")
+    assert report.common == 400 and report.corresponds
+    assert read(tmp_path / "out.parquet")[0] == (list(map(str, order)) if like == "text" else order.tolist())
+    same = rg.tables.compare_tables([save(tmp_path / "same.npy", None, x), new], ["cka"])
+    assert same.matrix("cka")[0, 1] == pytest.approx(1, abs=1e-5)
+    assert rg.translate_table(old, new).common == 400
+
+
+def test_ids_that_are_written_in_both_tables_are_integers_if_all_can_be(tmp_path: Path) -> None:
+    x, y = two_tables()
+    lines = save(tmp_path / "lines.npy", None, y)
+    (tmp_path / "lines.ids.txt").write_text("\n".join(map(str, range(400))))
+    words = save(tmp_path / "words.txt", range(400), x)
+    assert [ids.dtype.kind for ids in ids_of_one_kind([open_table(words), open_table(lines)])] == ["i", "i"]
+    assert rg.translate_table(words, lines).common == 400
+    words = save(tmp_path / "words.txt", [*range(399), "</s>"], x)
+    assert rg.translate_table(words, lines).common == 399
+    with pytest.raises(InputError, match="text in the source and integers in the target"):
+        rg.translate_table(words, save(tmp_path / "typed.npy", range(400), y))

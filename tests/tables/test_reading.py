@@ -15,7 +15,7 @@ from relgraph.tables import arrays, arrow, open_table
 from tests.tables.small import save, two_tables
 
 X, Y = two_tables()
-KINDS = [".parquet", ".arrow", ".feather", ".npy", ".safetensors", ".txt", ".bin"]
+KINDS = [".parquet", ".pq", ".arrow", ".feather", ".npy", ".safetensors", ".txt", ".bin"]
 
 
 @pytest.mark.parametrize("block", [7, 100, 1 << 15])
@@ -101,6 +101,12 @@ def ragged(path: Path) -> Path:
     return made(path, id=["a", "b"], v=pa.array([[1.0, 2.0], [1.0]]))
 
 
+def repeated(path: Path, *names: str) -> Path:
+    kinds = [pa.array([3]) if name == "id" else pa.array([0.5]) for name in names]
+    pq.write_table(pa.Table.from_arrays(kinds, list(names)), path)
+    return path
+
+
 WRONG = {
     "an integer column": (lambda p: made(p, id=["a"], x=[0.5], y=[3]), "got int64 in the column 'y'"),
     "different types": (lambda p: made(p, id=["a"], x=[0.5], y=pa.array([1.0], pa.float32())), "of one type"),
@@ -108,6 +114,10 @@ WRONG = {
     "no vectors": (lambda p: made(p, id=["a"]), "must have vectors beside the ids"),
     "two vectors": (lambda p: made(p, id=["a"], v=[[0.5]], w=[[0.5]]), "one column of vectors (got v, w"),
     "two keys": (lambda p: made(p, a=["a"], b=["b"], v=[[0.5]]), "'key' must be given unless one column"),
+    "empty lists": (lambda p: made(p, id=["a"], v=pa.array([[]], pa.list_(pa.float32()))), "got empty lists in the"),
+    "lists of width 0": (lambda p: made(p, id=["a"], v=pa.array([[]], pa.list_(pa.float32(), 0))), "one dimension or"),
+    "a repeated dimension": (lambda p: repeated(p, "id", "a", "a"), "of different names (got 'a' 2 times in"),
+    "a repeated key": (lambda p: repeated(p, "id", "id", "a"), "of different names (got 'id' 2 times in"),
     "no rows": (lambda p: made(p, id=pa.array([], pa.string()), v=pa.array([], pa.list_(pa.float32()))), "none"),
     "lists of different lengths": (ragged, "vectors of one width, 2 (got 1 in the row with id 'b'"),
     "a missing value": (lambda p: made(p, id=["a", "b"], x=[0.5, None]), "got none in the row with id 'b'"),
@@ -157,3 +167,23 @@ def test_arrays_of_another_form_are_refused(tmp_path: Path) -> None:
         open_table(save(tmp_path / "b.npy", range(3), X))
     with pytest.raises(InputError, match="must be a file of one of the kinds .parquet"):
         open_table(tmp_path / "a.csv")
+
+
+def test_suffixes_are_read_in_any_case(tmp_path: Path) -> None:
+    for suffix in KINDS:
+        path = save(tmp_path / f"a{suffix}", range(400), X)
+        assert open_table(path.rename(path.with_suffix(suffix.upper()))).width == 6
+
+
+def test_a_stream_of_arrow_is_told_from_a_damaged_file(tmp_path: Path) -> None:
+    table = pa.table({"id": range(3), "v": X[:3].tolist()})
+    with pa.ipc.new_stream(str(tmp_path / "a.arrow"), table.schema) as writer:
+        writer.write_table(table)
+    with pytest.raises(DataError, match="got an Arrow stream.; write it with pyarrow.ipc.new_file"):
+        open_table(tmp_path / "a.arrow")
+
+
+def test_a_repeated_word_is_counted(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("4 2\na 1 2\nb 1 3\na 2 2\nc 4 4\n")
+    with pytest.raises(InputError, match="'source' must not repeat a word .got 3 different ones of 4 in"):
+        open_table(tmp_path / "a.txt")

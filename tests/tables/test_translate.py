@@ -2,16 +2,19 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import uuid
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd  # type: ignore[import-untyped]  # pandas has no types of its own
 import pyarrow as pa
 import pytest
 import torch
 
 import relgraph as rg
 from relgraph.errors import DataError, InputError
+from relgraph.maps.leave_one_out import Smoother
 from relgraph.tables import plan_translation
 from relgraph.tables.writing import OUTPUTS
 from tests.tables.small import read, save, two_tables
@@ -79,6 +82,30 @@ def test_other_methods(method: str, tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("method", ["ridge", "kernel-ridge", "procrustes", "orthogonal"])
+def test_one_common_row_is_reported_by_every_method(method: str, tmp_path: Path) -> None:
+    source, target = save(tmp_path / "new.npy", None, X), save(tmp_path / "old.npy", None, Y[:1])
+    report = rg.translate_table(source, target, tmp_path / "out.npy", method=method)
+    assert (report.common, report.verdict) == (1, "doubtful") and np.allclose(np.load(tmp_path / "out.npy"), Y[0])
+
+
+def test_a_constant_target_is_reported_without_choosing_a_kernel(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Smoother, "of_kernel", None)  # by which kernels are compared
+    report = rg.translate_table(*tables(tmp_path, y=np.ones_like(Y)), tmp_path / "out.parquet", method="kernel-ridge")
+    assert report.verdict != "good" and (read(tmp_path / "out.parquet")[1] == 1).all()
+
+
+def test_a_kernel_is_chosen_once_for_the_map_and_its_figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from relgraph.maps import kernel
+
+    calls, errors = [], kernel._Gram.errors
+    monkeypatch.setattr(kernel._Gram, "errors", lambda *given: calls.append(1) or errors(*given))
+    report = rg.translate_table(*tables(tmp_path), method="kernel-ridge")
+    assert len(calls) == 6 and report.figures["cosine"].mean > 0.8  # dot, cosine and four widths
+
+
 def test_figures_are_those_of_the_definition(tmp_path: Path) -> None:
     report = rg.translate_table(*tables(tmp_path))
     rows = np.sort(ORDER)
@@ -113,12 +140,126 @@ def test_few_anchors_are_measured_on_the_other_rows(tmp_path: Path) -> None:
         plan.write()
 
 
+NUMBERS = np.arange(400)
+GIVEN: dict[str, tuple[Any, Any]] = {
+    "an array of text": (IDS, np.array(IDS[:60])),
+    "a list of text": (IDS, IDS[:60]),
+    "a series of text": (IDS, pd.Series(IDS[:60])),
+    "objects": (IDS, np.array(IDS[:60], dtype=object)),
+    "a list of integers": (NUMBERS, list(range(60))),
+    "a tensor": (NUMBERS, torch.arange(60)),
+    "unsigned integers": (NUMBERS, np.arange(60, dtype=np.uint32)),
+    "integers for decimal text": ([str(i) for i in range(400)], np.arange(60)),
+    "UUIDs": (
+        pa.array([uuid.UUID(int=i << 8).bytes for i in range(400)], pa.binary(16)),
+        [uuid.UUID(int=i << 8) for i in range(60)],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", GIVEN)
+def test_ids_of_anchors_are_given_as_an_array(name: str, tmp_path: Path) -> None:
+    ids, anchors = GIVEN[name]
+    source, target = (save(tmp_path / f"{one}.parquet", ids, z) for one, z in (("new", X), ("old", Y)))
+    plan = plan_translation(source, target, anchors=anchors)
+    assert plan.report.anchors == 60
+    x, y = (torch.from_numpy(z).double() for z in (X, Y))
+    rows = torch.arange(60)
+    wanted = rg.translate(*(rg.AnchorSet(rows, z[:60], z.mean(0)) for z in (x, y)))
+    np.testing.assert_allclose(plan.translate(X)[0], wanted(x), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["S16", "V16"])
+def test_bytes_of_uuids_are_kept_to_the_last_zero(kind: str, tmp_path: Path) -> None:
+    ids = [uuid.UUID(int=(i << 8) + (0xFF << 120)).bytes for i in range(400)]
+    ids[0] = bytes(16)
+    for suffix, column in ((".npy", np.array(ids, dtype=kind)), (".parquet", pa.array(ids, pa.binary(16)))):
+        source, target = (save(tmp_path / f"{name}{suffix}", column, z) for name, z in (("new", X), ("old", Y)))
+        for out in ("out.parquet", "out.npy"):
+            rg.translate_table(source, target, tmp_path / out)
+            assert read(tmp_path / out)[0] == ids
+
+
+def test_ids_of_uuid_type_are_kept_to_the_last_zero(tmp_path: Path) -> None:
+    ids = [uuid.UUID(int=i << 8) for i in range(400)]
+    column = pa.array([one.bytes for one in ids], pa.uuid())
+    source, target = (save(tmp_path / f"{name}.parquet", column, z) for name, z in (("new", X), ("old", Y)))
+    rg.translate_table(source, target, tmp_path / "out.npy")
+    assert read(tmp_path / "out.npy")[0] == [one.bytes for one in ids]
+
+
+@pytest.mark.parametrize("columns", [False, True])
+@pytest.mark.parametrize("key", ["node", "id", None])
+def test_an_index_that_pandas_wrote_is_left_out_where_there_are_ids(
+    key: str | None, columns: bool, tmp_path: Path
+) -> None:
+    vectors = pd.DataFrame(X, columns=[f"d{i}" for i in range(6)]) if columns else pd.DataFrame({"emb": list(X)})
+    if key:
+        vectors.insert(0, key, range(400))
+    vectors.sample(frac=1, random_state=0).to_parquet(tmp_path / "new.parquet")
+    assert "__index_level_0__" in pa.parquet.read_schema(tmp_path / "new.parquet").names
+    target = save(tmp_path / "old.parquet", range(400), Y)
+    rg.translate_table(tmp_path / "new.parquet", target, tmp_path / "out.parquet")
+    found = pa.parquet.read_table(tmp_path / "out.parquet")
+    assert found.column_names[0] == (key or "__index_level_0__")
+    ids, written, _ = read(tmp_path / "out.parquet")
+    np.testing.assert_allclose(written, plan_translation(tmp_path / "new.parquet", target).translate(X[ids])[0])
+    assert sorted(ids) == list(range(400))
+
+
+def test_a_key_that_one_table_has_matches_the_only_ids_of_the_other(tmp_path: Path) -> None:
+    new = tmp_path / "new.parquet"
+    both = {"node": IDS, "label": list(range(400)), "emb": pa.array(X.tolist(), pa.list_(pa.float32()))}
+    pa.parquet.write_table(pa.table(both), new)
+    old = save(tmp_path / "old.parquet", IDS, Y)
+    assert rg.translate_table(new, old, key="node").common == 400
+    assert rg.translate_table(old, new, key="node").common == 400
+    found = rg.tables.compare_tables([old, new], ["cka"], key="node")
+    assert found.matrix("cka")[0, 1] > 0.5
+    with pytest.raises(InputError, match="'key' must be a column of '.*new.parquet', one of .* .got 'id'"):
+        rg.translate_table(old, new, key="id")
+    with pytest.raises(InputError, match="'key' must be a column of '.*new.parquet', one of node, label, emb"):
+        rg.translate_table(new, save(tmp_path / "plain.npy", None, Y), key="nodes")
+
+
 def test_vectors_keep_the_type_and_the_columns_of_the_target(tmp_path: Path) -> None:
     target = save(tmp_path / "old.parquet", IDS, Y.astype(np.float64), columns=True)
     rg.translate_table(save(tmp_path / "new.parquet", IDS, X), target, tmp_path / "out.parquet")
     found = pa.parquet.read_table(tmp_path / "out.parquet")
     assert found.column_names == ["id", "d0", "d1", "d2", "d3", "trust", "trust_low", "trust_high"]
     assert found["d0"].type == pa.float64() and found["id"].type == pa.string()
+
+
+@pytest.mark.parametrize(
+    ("key", "columns", "words"),
+    [
+        ("vector", False, "'vector' for the ids of '{new}' and for the vectors of '{old}'"),
+        ("trust", False, "'trust' for the ids of '{new}' and for the trust that is added"),
+        ("d1", True, "'d1' for the ids of '{new}' and for the dimensions of '{old}'"),
+    ],
+)
+def test_columns_of_one_name_are_refused_before_work_starts(
+    key: str, columns: bool, words: str, tmp_path: Path
+) -> None:
+    old = save(tmp_path / "old.parquet", IDS, Y, columns=columns)
+    new = tmp_path / "new.parquet"
+    pa.parquet.write_table(pa.table({key: IDS, "emb": pa.array(X.tolist(), pa.list_(pa.float32()))}), new)
+    for suffix in (".parquet", ".feather"):
+        with pytest.raises(InputError) as error:
+            plan_translation(new, old, tmp_path / f"out{suffix}")
+        assert words.format(new=new, old=old) in str(error.value)
+    rg.translate_table(new, old, tmp_path / "out.npy")  # which has no columns
+
+
+@pytest.mark.parametrize("columns", [False, True])
+def test_vectors_of_the_target_that_are_called_trust_are_refused(columns: bool, tmp_path: Path) -> None:
+    old = tmp_path / "old.parquet"
+    lists = {"trust": pa.array(Y.tolist(), pa.list_(pa.float32()))}
+    dimensions = {name: Y[:, i] for i, name in enumerate(("trust", "b"))}
+    pa.parquet.write_table(pa.table({"id": IDS} | (dimensions if columns else lists)), old)
+    what = "dimensions" if columns else "vectors"
+    with pytest.raises(InputError, match=f"'trust' for the {what} of '.*' and for the trust that is added"):
+        rg.translate_table(save(tmp_path / "new.parquet", IDS, X), old, tmp_path / "out.parquet")
 
 
 def test_the_same_tables_give_the_same_bytes(tmp_path: Path) -> None:
@@ -157,7 +298,11 @@ def test_rows_that_are_paired_by_number_in_tables_of_different_lengths_are_noted
     assert note == "neither table has ids: the first 300 rows of both were paired by number, of 400 and 300"
     assert report.common == 300
     assert not rg.translate_table(source, save(tmp_path / "same.npy", None, Y)).notes
-    assert not rg.translate_table(source, save(tmp_path / "named.npy", range(300), Y[:300])).notes
+    named = save(tmp_path / "named.npy", range(300), Y[:300])
+    for pair in ((source, named), (named, source)):
+        (note,) = rg.translate_table(*pair).notes
+        assert note == f"'{source}' has no ids: the numbers of its rows, from 0, were matched with ids of '{named}'"
+    assert not rg.translate_table(named, named).notes
 
 
 def test_constant_columns_are_noted(tmp_path: Path) -> None:
@@ -213,8 +358,19 @@ def test_wrong_arguments_are_one_sentence(tmp_path: Path) -> None:
         ({"anchors": 2.5}, InputError, "'anchors' must be a whole number (got 2.5)"),
         ({"anchors": tmp_path / "none.txt"}, DataError, "must be an .npy file of ids"),
         ({"anchors": tmp_path / "some.txt"}, InputError, "'nobody'"),
+        ({"anchors": np.array([0.5, 1.5])}, InputError, "float64 of shape (2,)); give ids of the tables"),
+        ({"anchors": []}, InputError, "give ids of the tables"),
+        ({"anchors": np.array([], dtype=int)}, InputError, "must hold at least one id (got none)"),
+        ({"anchors": ["n1", "n1"]}, InputError, "'n1' more than once"),
+        ({"source": X}, InputError, "'source' must be the path of a file (got ndarray of shape (400, 6)); save"),
+        ({"source": pd.DataFrame(X)}, InputError, "(got DataFrame of shape (400, 6)); save"),
+        ({"target": None}, InputError, "'target' must be the path of a file (got NoneType); save"),
+        ({"target": [[0.5]]}, InputError, "(got list); save the rows, or translate arrays by relgraph.translate"),
+        ({"out": X}, InputError, "'out' must be the path of a file (got ndarray of shape (400, 6)); name the file"),
         ({"method": "kl"}, InputError, "'method' must be one of ridge, kernel-ridge, procrustes, orthogonal"),
         ({"method": "rige"}, InputError, "did you mean 'ridge'"),
+        ({"method": "x"}, InputError, "must be one of kernel-ridge, orthogonal, procrustes, ridge (got 'x')"),
+        ({"method": ["ridge"]}, InputError, "must be one of kernel-ridge, orthogonal, procrustes, ridge (got"),
         ({"out": tmp_path / "a.csv"}, InputError, "'out' must be a file of one of the kinds"),
         ({"out": tmp_path / "no" / "a.npy"}, InputError, "in a folder that exists"),
         ({"out": source}, InputError, "must not replace a file that is read"),

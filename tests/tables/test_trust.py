@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
@@ -61,3 +63,15 @@ def test_too_few_rows_give_no_trust_and_degenerate_ones_finite_numbers() -> None
     assert exact is not None
     found = exact(torch.cat([x, 0 * x]) @ axes, torch.cat([x, 0 * x]), torch.cat([true, 0 * true]))
     assert bool(found.isfinite().all()) and float(found[: len(x), 0].min()) > 0.999
+
+
+def test_one_row_far_beyond_all_others_overflows_nothing() -> None:
+    spread = normal(400, 1, seed=3)
+    x = torch.nn.functional.normalize(normal(400, 8), dim=1) * (1 + 0.01 * spread)  # of nearly one size
+    y = x[:, :5]
+    true = y + 0.1 * (-spread).exp() * normal(400, 5, seed=1) * y.norm(dim=1, keepdim=True)  # errors fall steeply
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        x[7], y = x[7] * 1e6, torch.cat([y[:7], y[7:8] * 1e6, y[8:]])
+        trust = Trust.calibrate(x, y, true, principal_axes(x))
+    assert trust is not None and bool(trust.factors.isfinite().all())
