@@ -11,6 +11,7 @@ from torch.fx import Graph, GraphModule, Node
 from torch.nn.parameter import UninitializedParameter
 
 from relgraph.errors import InputError
+from relgraph.nn.in_place import changed_behind, needed, output
 from relgraph.nn.tracing import ALTERNATIVE, refuse, step
 
 At: TypeAlias = int | str | None
@@ -18,7 +19,7 @@ At: TypeAlias = int | str | None
 
 def layers(traced: GraphModule) -> list[Node]:
     """The calls that have a weight matrix, in the order of calls."""
-    found, used = [], _needed(_output(traced))
+    found, used = [], needed(output(traced))
     for node in traced.graph.nodes:
         if node not in used:
             continue
@@ -88,25 +89,8 @@ def _named(traced: GraphModule, name: str) -> Node:
     return next(one for one in nodes if one.name == ends[name])
 
 
-def _needed(node: Node, *stops: Node) -> set[Node]:
-    """A node and all that it is computed from, without what only the stops are computed from."""
-    found: set[Node] = set()
-    ahead = [node]
-    while ahead:
-        one = ahead.pop()
-        if one not in found and one not in stops:
-            found.add(one)
-            ahead += one.all_input_nodes
-    return found
-
-
-def _output(traced: GraphModule) -> Node:
-    node: Node = next(iter(reversed(traced.graph.nodes)))
-    return node
-
-
 def _reaches(traced: GraphModule, node: Node) -> bool:
-    return node in _needed(_output(traced))
+    return node in needed(output(traced))
 
 
 def _learned(traced: GraphModule) -> set[Node]:
@@ -126,7 +110,7 @@ def _learned(traced: GraphModule) -> set[Node]:
 
 def _crossing(traced: GraphModule, node: Node) -> list[Node]:
     """Nodes before a cut, besides the cut node, that are used behind it and cannot be computed again."""
-    before, behind = _needed(node), _needed(_output(traced), node)
+    before, behind = needed(node), needed(output(traced), node)
     kept = before & behind & _learned(traced)
     return [one for one in traced.graph.nodes if one in kept and any(user in behind - before for user in one.users)]
 
@@ -139,7 +123,7 @@ def _unpacked(node: Node) -> bool:
 def _until(traced: GraphModule, node: Node) -> GraphModule:
     graph = Graph()
     copied: dict[Node, Node] = {}
-    kept = _needed(node) | {one for one in traced.graph.nodes if one.target is refuse}
+    kept = needed(node) | {one for one in traced.graph.nodes if one.target is refuse}
     kept |= {one for refusal in kept for one in refusal.all_input_nodes}
     for one in traced.graph.nodes:
         if one in kept:
@@ -151,7 +135,9 @@ def _until(traced: GraphModule, node: Node) -> GraphModule:
 def _behind(traced: GraphModule, node: Node) -> nn.Module:
     graph = Graph()
     copied = {node: graph.placeholder("h")}
-    kept = _needed(_output(traced), node)
+    kept = needed(output(traced), node)
+    if changed_behind(traced, node, kept):  # what the caller passes is left as it is
+        copied[node] = graph.call_method("clone", (copied[node],))
     for one in traced.graph.nodes:
         if one in kept:
             copied[one] = graph.node_copy(one, copied.__getitem__)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import operator
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -12,11 +13,13 @@ import torch_geometric.nn.pool
 import torch_geometric.utils
 from torch import nn
 from torch.fx import Graph, GraphModule, Node, Proxy, Tracer
+from torch.fx.proxy import Attribute
 from torch_geometric.nn import Aggregation, JumpingKnowledge, MessagePassing, Sequential
 from torch_geometric.nn.conv import gcn_conv
 from torch_geometric.nn.pool import glob
 
 from relgraph.errors import InputError
+from relgraph.nn.in_place import OPERATORS, wrong_change
 
 ALTERNATIVE = "pass its two parts, relgraph.Model(encoder, head)"
 WHOLE = ("data", "graph")
@@ -64,8 +67,8 @@ def trace(module: nn.Module, given: Sequence[str] = (), argument: str = "model")
         if _steps(wider.graph) == _steps(plain.graph):
             tracing, free = wider, (*free, name)
     traced = GraphModule(module, tracing.graph, _kind(module))
-    if lost := [node for node in traced.graph.nodes if not node.users and _changes(traced, node)]:
-        found = f"got a {_kind(module)} that calls '{lost[0].name}' on one and does not use what it returns"
+    if change := wrong_change(traced):
+        found = f"got a {_kind(module)} that {change}"
         raise InputError(argument, f"must not change tensors in place ({found}); {ALTERNATIVE}")
     traced.meta["ends"] = tracing.ends
     return traced
@@ -150,10 +153,40 @@ class _Tracer(Tracer):
             self.ends[path] = out.node.name
         return out
 
+    def proxy(self, node: Node) -> Proxy:
+        return _Proxy(node, self)
+
     def to_bool(self, obj: Proxy) -> bool:
         if obj.node.op == "get_attr" and str(obj.node.target).endswith("training"):
             return False  # a branch on the mode: that of evaluation
         return bool(super().to_bool(obj))
+
+
+class _InPlace:
+    """Operators in place as steps of their own."""
+
+    def __getattr__(self: Any, name: str) -> Attribute:
+        return _Attribute(self, name)
+
+
+class _Proxy(_InPlace, Proxy):
+    """A value of a trace."""
+
+
+class _Attribute(_InPlace, Attribute):
+    """An attribute of such a value."""
+
+
+def _recorder(name: str) -> Callable[[Any, Any], Proxy]:
+    def record(value: Any, other: Any) -> Proxy:
+        made: Proxy = value.tracer.create_proxy("call_function", change, (value, other, name), {})
+        return made
+
+    return record
+
+
+for _operator in OPERATORS:
+    setattr(_InPlace, f"__{_operator}__", _recorder(_operator))
 
 
 @contextmanager
@@ -213,19 +246,17 @@ def step(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @step
+def change(value: Any, other: Any, name: str) -> Any:
+    """An operator in place by its name; as a function, since in generated code it would bind another name anew."""
+    return getattr(operator, name)(value, other)
+
+
+@step
 def refuse(value: Any, default: Any, name: str) -> None:
     """Refuse an argument that has no part in the traced graph."""
     if value is not default and value != default:
         way_out = f"use relgraph.split(model, given=['{name}'])"
         raise InputError(name, f"must be left out, since the model was taken apart without it; {way_out}")
-
-
-def _changes(traced: GraphModule, node: Node) -> bool:
-    """Whether a call changes a tensor in place, so that it cannot be left out although nothing reads its result."""
-    if node.op == "call_module":
-        return bool(getattr(traced.get_submodule(str(node.target)), "inplace", False))
-    name = str(getattr(node.target, "__name__", node.target))
-    return node.op.startswith("call") and (name.endswith("_") or bool(node.kwargs.get("inplace")))
 
 
 def _probability(node: Node) -> Any:
