@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import Any, TypeAlias
 
 from torch import Tensor, nn
 from torch.fx import Graph, GraphModule, Node
 from torch.nn.parameter import UninitializedParameter
 
-from relgraph.errors import InputError
+from relgraph.errors import InputError, unknown_name
 from relgraph.nn.in_place import changed_behind, needed, output
+from relgraph.nn.node_types import node_types, of_type
 from relgraph.nn.tracing import ALTERNATIVE, refuse, step
 
 At: TypeAlias = int | str | None
@@ -34,18 +35,28 @@ def layers(traced: GraphModule) -> list[Node]:
     return found
 
 
-def cut(traced: GraphModule, at: At = None) -> tuple[GraphModule, nn.Module]:
+def cut(traced: GraphModule, at: At = None, node_type: str | None = None) -> tuple[GraphModule, nn.Module]:
     """The graph up to one tensor, and the rest of it; a rest of one module on that tensor alone is the module itself.
 
     Args:
         traced: A result of :func:`relgraph.nn.tracing.trace`.
         at: ``None`` for the last tensor before the last layer; ``k`` for the last one behind layer ``k`` and before the
             next, from 1; a name for the output of the submodule of that name.
+        node_type: In a graph of several node types, that of the tensor, and of the output if it is a dictionary.
 
     Raises:
-        InputError: If there is no such point, or other tensors cross there.
+        InputError: If there is no such point, other tensors cross there, or the type is unknown.
     """
-    node = _point(traced, at)
+    traced = of_type(traced, node_type)
+    types = {} if node_type is None else node_types(traced)
+    if types and node_type not in types.values():
+        raise unknown_name("node_type", node_type, set(types.values()))
+    node = _point(traced, at, {one for one, found in types.items() if found != node_type})
+    if types.get(node, node_type) != node_type:
+        found = f"got {at!r}, the output of {_label(node, layers(traced))} on {types[node]} nodes"
+        raise InputError(
+            "at", f"must be a point where a tensor of '{node_type}' nodes crosses ({found}); choose another"
+        )
     crossing = _crossing(traced, node)
     if crossing:
         calls = layers(traced)
@@ -55,8 +66,8 @@ def cut(traced: GraphModule, at: At = None) -> tuple[GraphModule, nn.Module]:
     return _until(traced, node), _behind(traced, node)
 
 
-def _point(traced: GraphModule, at: At) -> Node:
-    """The node at which the graph is cut."""
+def _point(traced: GraphModule, at: At, others: Set[Node]) -> Node:
+    """The node at which the graph is cut, none of the others if possible."""
     if isinstance(at, str):
         return _named(traced, at)
     calls = layers(traced)
@@ -70,7 +81,7 @@ def _point(traced: GraphModule, at: At) -> Node:
     else:
         first, last = place[calls[at - 1]], place[calls[at]] if at < len(calls) else len(nodes) - 1
     bound = _learned(traced)
-    points = [node for node in nodes[first:last] if node in bound and not _unpacked(node)]
+    points = [node for node in nodes[first:last] if node in bound - others and not _unpacked(node)]
     whole = [node for node in points if not _crossing(traced, node) and _reaches(traced, node)]
     if whole:
         return whole[-1]

@@ -104,8 +104,9 @@ class Model(nn.Module):
             return self.forward(data)
 
     def _outputs(self, z: Tensor, graph: Graph) -> Tensor:
-        outputs: Tensor = self.head(z, **head_arguments(self.head, graph))
-        return outputs
+        outputs: Any = self.head(z, **head_arguments(self.head, graph))
+        found: Tensor = outputs[self.node_type] if isinstance(outputs, Mapping) and self.node_type else outputs
+        return found
 
 
 class TailHead(nn.Module):
@@ -152,7 +153,7 @@ def cut_model(model: Model, at: At, name: str = "") -> tuple[nn.Module, nn.Modul
         raise InputError(name or "model", "must have a head on embeddings (got one on relative representations)")
     if not isinstance(encoder, Encoder):
         traced = trace(encoder, argument=name or "model")
-        early, rest = cut(traced, at)
+        early, rest = cut(traced, at, model.node_type)
         last = not isinstance(at, str) and at == len(layers(traced))
         return (encoder, model.head) if last else (early, TailHead(rest, model.head))
     kind = type(encoder).__name__
@@ -230,6 +231,8 @@ def call_with_graph(module: nn.Module, graph: Graph, node_type: str | None = Non
             types = ", ".join(graph.node_types)
             way_out = "convert it by data.to_homogeneous(), or name the type, relgraph.Model(encoder, head, node_type)"
             raise InputError("data", f"must hold one type of nodes (got {types}); {way_out}")
+        if node_type not in graph.node_types:
+            raise unknown_name("node_type", node_type, graph.node_types)
         graph = _by_name(graph)
     placed, named = [], {}
     for place, parameter in enumerate(parameters):
