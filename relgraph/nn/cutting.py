@@ -13,7 +13,7 @@ from torch.nn.parameter import UninitializedParameter
 from relgraph.errors import InputError, unknown_name
 from relgraph.nn.in_place import changed_behind, needed, output
 from relgraph.nn.node_types import node_types, of_type
-from relgraph.nn.tracing import ALTERNATIVE, refuse, step
+from relgraph.nn.tracing import ALTERNATIVE, Edges, Features, first_given, refuse, step
 
 At: TypeAlias = int | str | None
 
@@ -147,10 +147,11 @@ def _behind(traced: GraphModule, node: Node) -> nn.Module:
     graph = Graph()
     copied = {node: graph.placeholder("h")}
     kept = needed(output(traced), node)
+    _arguments(traced, graph, kept, copied)
     if changed_behind(traced, node, kept):  # what the caller passes is left as it is
         copied[node] = graph.call_method("clone", (copied[node],))
     for one in traced.graph.nodes:
-        if one in kept:
+        if one in kept and one not in copied:
             copied[one] = graph.node_copy(one, copied.__getitem__)
     start, *rest = graph.nodes
     if rest[-1].args == (start,):
@@ -158,6 +159,27 @@ def _behind(traced: GraphModule, node: Node) -> nn.Module:
     if len(rest) == 2 and rest[0].op == "call_module" and rest[0].args == (start,) and rest[1].args == (rest[0],):
         return traced.get_submodule(rest[0].target)
     return _module(traced, graph, "Head")
+
+
+def _arguments(traced: GraphModule, graph: Graph, kept: Set[Node], copied: dict[Node, Node]) -> None:
+    """Arguments of a head, which are given by name: what stands for features or edges is optional under both names."""
+    given = [one for one in traced.graph.nodes if one in kept and one.op == "placeholder"]
+    either = [one for one in given if one.type in (Features, Edges)]
+    names = {one.target for one in given}
+    for one in given:
+        if one not in either and not one.args:
+            copied[one] = graph.node_copy(one)
+    pairs = []
+    for one in either:
+        name = "edge_index" if one.type is Edges else "x"
+        pairs.append((one, graph.placeholder(one.target, default_value=None), name))
+    parts = {name: graph.placeholder(name, default_value=None) for *_, name in pairs if name not in names}
+    for one in given:
+        if one not in either and one.args:
+            copied[one] = graph.node_copy(one)
+    parts |= {str(one.target): copied[one] for one in given if one in copied}
+    for one, own, name in pairs:
+        copied[one] = graph.call_function(first_given, (own, parts[name], one.target))
 
 
 def _module(traced: GraphModule, graph: Graph, role: str) -> GraphModule:

@@ -19,7 +19,7 @@ from relgraph.nn.cutting import At, cut, layers
 from relgraph.nn.encoders import Encoder
 from relgraph.nn.folding import RelativeHead, fold
 from relgraph.nn.relative import RelativeLayer
-from relgraph.nn.tracing import PARTS, WHOLE, trace
+from relgraph.nn.tracing import PARTS, WHOLE, Edges, Features, trace
 from relgraph.similarity import resolve
 
 Graph: TypeAlias = Data | Mapping[str, Any]
@@ -319,7 +319,9 @@ def _parameters(module: nn.Module) -> list[inspect.Parameter]:
 def _value(module: nn.Module, role: str, graph: Graph, parameter: inspect.Parameter, place: int | None = None) -> Any:
     """The value of one parameter, or ``None`` if it can be left out."""
     value, required = graph.get(parameter.name), parameter.default is parameter.empty
-    if value is None and parameter.name not in PARTS and (place == 0 or (place == 1 and required)):
+    if value is None and parameter.annotation in (Features, Edges):  # of a traced module
+        value = graph.get("x" if parameter.annotation is Features else "edge_index")
+    elif value is None and parameter.name not in PARTS and (place == 0 or (place == 1 and required)):
         value = graph.get("edge_index" if place else "x")
     if value is None and required:
         found = f"got a {type(module).__name__} that needs '{parameter.name}'"

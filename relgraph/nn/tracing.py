@@ -30,13 +30,25 @@ PARTS = (
 )  # fmt: skip
 """Parameters of these names are never given another part of a graph."""
 
+
+class Features:
+    """Annotation of an argument that is given the features of a graph that has no part of the argument's own name."""
+
+
+class Edges:
+    """Annotation of an argument that is given the edges of such a graph."""
+
+
 # Functions of PyG branch on values and types; a call of one is one step of the traced graph.
 _MODULES = (torch_geometric.utils, torch_geometric.nn.pool, gcn_conv)
 _STEPS = tuple({value for module in _MODULES for value in vars(module).values() if inspect.isfunction(value)})
 
 
 def trace(module: nn.Module, given: Sequence[str] = (), argument: str = "model") -> GraphModule:
-    """The module as a graph of calls, with shared parameters; its arguments are named as parts of a graph.
+    """The module as a graph of calls, with shared parameters.
+
+    Arguments keep their names. A first one whose name is no part of a graph is annotated with :class:`Features`, a
+    required second one with :class:`Edges`.
 
     Layers (modules of ``torch.nn`` and message-passing layers) are one step each; every other module is traced into, or
     is one step if that fails. An optional argument on whose presence the control flow depends keeps its default, unless
@@ -47,21 +59,21 @@ def trace(module: nn.Module, given: Sequence[str] = (), argument: str = "model")
     """
     if isinstance(module, GraphModule) and "ends" in module.meta:
         return module
-    names, defaults = _arguments(module)
+    names, defaults, kinds = _arguments(module)
     unknown = [name for name in given if name not in names.values()]
     if unknown:
         raise InputError("given", f"must name arguments of {_kind(module)}, {', '.join(names)} (got '{unknown[0]}')")
     for name in given:
         defaults.pop(name, None)
     try:
-        tracing = plain = _Tracing(module, names, defaults, free=())
+        tracing = plain = _Tracing(module, names, defaults, kinds, free=())
     except _Untraceable as error:
         found = f"got a {_kind(module)}: {error}"
         raise InputError(argument, f"must be traceable by torch.fx ({found}); {ALTERNATIVE}") from error
     free: tuple[str, ...] = ()
     for name in defaults:
         try:
-            wider = _Tracing(module, names, defaults, (*free, name))
+            wider = _Tracing(module, names, defaults, kinds, (*free, name))
         except _Untraceable:
             continue  # control flow on this argument
         if _steps(wider.graph) == _steps(plain.graph):
@@ -81,8 +93,15 @@ class _Untraceable(Exception):
 class _Tracing:
     """One trace of a module, in which the optional arguments that are not free have their defaults."""
 
-    def __init__(self, module: nn.Module, names: dict[str, str], defaults: dict[str, Any], free: Sequence[str]) -> None:
-        tracer = _Tracer(names, defaults, free)
+    def __init__(
+        self,
+        module: nn.Module,
+        names: dict[str, str],
+        defaults: dict[str, Any],
+        kinds: dict[str, type],
+        free: Sequence[str],
+    ) -> None:
+        tracer = _Tracer(names, defaults, kinds, free)
         try:
             with _recorded(module, tracer):
                 self.graph = tracer.trace(module)
@@ -98,10 +117,12 @@ class _Tracing:
 
 
 class _Tracer(Tracer):
-    def __init__(self, names: dict[str, str], defaults: dict[str, Any], free: Sequence[str]) -> None:
+    def __init__(
+        self, names: dict[str, str], defaults: dict[str, Any], kinds: dict[str, type], free: Sequence[str]
+    ) -> None:
         super().__init__(autowrap_functions=_STEPS)
         self._autowrap_search.append(glob)  # its functions are attributes of a PyG Sequential
-        self.names, self.defaults, self.free = names, defaults, free
+        self.names, self.defaults, self.kinds, self.free = names, defaults, kinds, free
         self.ends: dict[str, str] = {}
 
     def create_args_for_root(self, root_fn: Any, is_module: bool, concrete_args: Any = None) -> tuple[Any, list[Any]]:
@@ -114,7 +135,7 @@ class _Tracer(Tracer):
             default = (self.defaults[name],) if name in self.defaults else ()
             if default and not isinstance(default[0], (int, float, str, type(None))):
                 continue  # no literal: it keeps its default
-            proxy = self.create_proxy("placeholder", name, default, {})
+            proxy = self.create_proxy("placeholder", name, default, {}, type_expr=self.kinds.get(name))
             if not default or name in self.free:
                 named[own] = proxy
             else:
@@ -207,8 +228,9 @@ def _recorded(module: nn.Module, tracer: _Tracer) -> Iterator[None]:
             part.training = training
 
 
-def _arguments(module: nn.Module) -> tuple[dict[str, str], dict[str, Any]]:
-    """The module's own names of arguments with those of the graph's parts, and defaults by the latter."""
+def _arguments(module: nn.Module) -> tuple[dict[str, str], dict[str, Any], dict[str, type]]:
+    """The module's own names of arguments with those in its graph, and defaults and annotations by the latter."""
+    kinds: dict[str, type] = {}
     names: dict[str, str] = {}
     defaults: dict[str, Any] = {}
     parameters = list(inspect.signature(module.forward).parameters.values())
@@ -219,12 +241,14 @@ def _arguments(module: nn.Module) -> tuple[dict[str, str], dict[str, Any]]:
             names |= {name: name for name in ("x", "edge_index")[place:]}
         elif parameter.kind is not parameter.VAR_KEYWORD:
             name, required = parameter.name, parameter.default is parameter.empty
+            if name == "h" and place == 0:
+                name = "x"  # the embeddings have this name in a head
             if name not in PARTS + WHOLE and (place == 0 or (place == 1 and required)):
-                name = "edge_index" if place else "x"
+                kinds[name] = Edges if place else Features
             names[parameter.name] = name
             if not required:
                 defaults[name] = parameter.default
-    return names, defaults
+    return names, defaults, kinds
 
 
 def _steps(graph: Graph) -> list[tuple[str, str]]:
@@ -249,6 +273,15 @@ def step(function: Callable[..., Any]) -> Callable[..., Any]:
 def change(value: Any, other: Any, name: str) -> Any:
     """An operator in place by its name; as a function, since in generated code it would bind another name anew."""
     return getattr(operator, name)(value, other)
+
+
+@step
+def first_given(own: Any, part: Any, name: str) -> Any:
+    """The part of a graph of an argument's own name, or, without one, its features or edges."""
+    if own is None and part is None:
+        found = f"got a head that needs '{name}'"
+        raise InputError("head", f"must need nothing that the graph lacks ({found}); set data.{name}")
+    return part if own is None else own
 
 
 @step

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import pickle
 
 import pytest
@@ -306,3 +307,47 @@ def test_an_input_that_is_changed_in_place_is_refused() -> None:
         rg.split(_changed(positions))
     dropped = _changed(lambda s, x, edges: s.last(s.one(F.dropout(x, 0.5, s.training, True), edges)))
     assert rg.split(dropped).head is dropped.last
+
+
+class ById(nn.Module):
+    """An embedding of each node, under the name of its argument; the head of an early cut reads the ids again."""
+
+    def __init__(self, again: bool = False) -> None:
+        super().__init__()
+        self.table, self.conv, self.last = nn.Embedding(N, 8), gnn.GCNConv(8, 8), nn.Linear(8, 3)
+        self.again = again
+
+    def forward(self, n_id, edges):
+        h = self.conv(self.table(n_id), edges).relu()
+        return self.last(h + n_id.view(-1, 1) / N if self.again else h)
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_an_argument_is_given_the_part_of_its_own_name_before_the_features(data: Data, again: bool) -> None:
+    model = ById(again).eval()
+    data.n_id = torch.randperm(N)
+    expected = model(data.n_id, data.edge_index)
+    assert torch.equal(rg.Model(model, nn.Identity())(data), expected)
+    for at in (None, 1, 2, "conv"):
+        parts = agree(model, data, expected, at)
+        assert torch.equal(pickle.loads(pickle.dumps(parts))(data), expected)
+        assert torch.equal(copy.deepcopy(parts)(data), expected)
+        again_at = rg.split(rg.Model(model, nn.Identity()), 1)
+        assert torch.equal(again_at(data), expected)
+    del data.x  # the features are not needed
+    data.num_nodes = N
+    assert torch.equal(rg.split(model)(data), expected)
+
+
+def test_edges_are_given_by_their_place_where_the_first_argument_is_not_needed(data: Data) -> None:
+    class Table(ById):
+        def forward(self, feats, adjacency):
+            return self.last(self.conv(self.table.weight, adjacency) + feats.mean())
+
+    model = Table().eval()
+    for at in (None, 1, "conv"):
+        agree(model, data, model(data.x, data.edge_index), at)
+    head = rg.split(model, "conv").head
+    assert list(head_arguments(head, data)) == ["x"]
+    with pytest.raises(InputError, match="'head' must need nothing that .* needs 'feats'"):
+        head(torch.zeros(N, 8))
