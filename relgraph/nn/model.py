@@ -12,7 +12,7 @@ from torch_geometric.data import Data
 
 from relgraph.anchors import AnchorSet
 from relgraph.errors import InputError, unknown_name
-from relgraph.graph import anchor_index
+from relgraph.graph import anchor_index, has_anchors
 from relgraph.io import PathLike
 from relgraph.modes import eval_mode
 from relgraph.nn.cutting import At, cut, layers
@@ -45,6 +45,11 @@ class Model(nn.Module):
 
     def __init__(self, encoder: nn.Module, head: nn.Module, node_type: str | None = None) -> None:
         super().__init__()
+        parts: dict[str, object] = {"encoder": encoder, "head": head}
+        for name, part in parts.items():
+            if not isinstance(part, nn.Module):
+                way_out = "wrap an estimator of scikit-learn in relgraph.anchors.EstimatorHead"
+                raise InputError(name, f"must be a torch module (got {type(part).__name__}); {way_out}")
         self.encoder, self.head, self.node_type = encoder, head, node_type
 
     @staticmethod
@@ -167,7 +172,8 @@ class RelativeModel(Model):
     """A model with a head on relative representations: encoder, then :class:`RelativeLayer`, then head.
 
     The anchors are those of the graph (:class:`relgraph.AddAnchors`, or the argument ``anchor_index``), embedded anew
-    in every call, unless the layer is frozen.
+    in every call, unless the layer is frozen, or has a moving average (``ema``): evaluation then uses the average, and
+    so do training steps on batches that lack an anchor.
 
     Example:
         >>> import torch
@@ -185,10 +191,15 @@ class RelativeModel(Model):
         self.layer: RelativeLayer = layer
 
     def _outputs(self, z: Tensor, graph: Graph) -> Tensor:
-        rows = None
-        if not self.layer.frozen:
-            rows = graph.get("anchor_index") if isinstance(graph, Mapping) else anchor_index(graph)
-        return super()._outputs(self.layer(z, anchor_index=rows), graph)
+        return super()._outputs(self.layer(z, anchor_index=self._anchors(graph)), graph)
+
+    def _anchors(self, graph: Graph) -> Tensor | None:
+        """Rows of the anchors; ``None`` where those that the layer has stored are used."""
+        if self.layer.frozen or (self.layer.averaged and not self.layer.training):
+            return None
+        if isinstance(graph, Mapping):
+            return graph.get("anchor_index")
+        return anchor_index(graph) if has_anchors(graph) or not self.layer.averaged else None
 
     def freeze(self, anchors: AnchorSet | Tensor | None = None) -> Model:
         """A frozen copy for inference with these anchors on any graph.
