@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 import relgraph
 from relgraph.anchors import AnchorSet, PublishedHead, publish
+from relgraph.anchors.publish import graph_parts
 from relgraph.errors import DataError, InputError, import_extra, require
 from relgraph.fingerprints import short_fingerprint
 from relgraph.io import PathLike, load_record, output_folder, save_record, write_atomic
@@ -34,7 +35,7 @@ class Bundle:
 
     Args:
         anchors: The published space.
-        head: The published head; ``None`` if the model's head reads relative representations.
+        head: The published head; ``None`` if the model's head reads relative representations or passes messages.
         weights: The weights of the model, by name.
         manifest: Task, settings of the relative layer, graph, version and time of the anchors, versions of packages,
             and the SHA-256 of every file.
@@ -94,8 +95,7 @@ def save_bundle(folder: PathLike, model: nn.Module, anchors: AnchorSet, *, mode:
         raise InputError("model", f"must be a relgraph.Model (got {type(model).__name__}); {hint}")
     require("anchors", anchors, AnchorSet, "make one with relgraph.AnchorSet.from_embeddings")
     layer = model.layer if isinstance(model, RelativeModel) else None
-    reads_graph = bool(getattr(model.head, "graph_arguments", ()))
-    head = None if layer is not None or reads_graph else publish(model.head, anchors, mode=mode)
+    head = None if layer is not None or graph_parts(model.head) else publish(model.head, anchors, mode=mode)
     with output_folder(Path(folder)) as work:
         anchors.save(work / _FILES["anchors"])
         save_record(work / _FILES["weights"], WEIGHTS, model.state_dict(), {})
@@ -169,13 +169,22 @@ def from_pretrained(name: PathLike, **options: Any) -> Bundle:
         **options: Of ``huggingface_hub.snapshot_download``, such as ``revision`` and ``token``.
 
     Raises:
-        DataError: If it is no intact bundle, or no folder, and huggingface_hub is not installed.
+        InputError: If the name is empty or no string.
+        DataError: If it is no intact bundle, or no folder, and huggingface_hub is not installed or finds none.
     """
+    if not isinstance(name, (str, Path)) or not str(name):
+        got = "an empty name" if isinstance(name, str) else type(name).__name__
+        raise InputError("name", f"must be a folder or a repository 'owner/name' (got {got}); give one of the two")
     if Path(name).is_dir():
         return load_bundle(name)
     hub, files = import_extra("huggingface_hub", "hub"), [MANIFEST, *_FILES.values()]
-    # Files of a snapshot are links into the cache of the Hub.
-    return _read(Path(hub.snapshot_download(str(name), allow_patterns=files, **options)), links=True)
+    try:
+        folder = hub.snapshot_download(str(name), allow_patterns=files, **options)
+    except (ValueError, OSError, RuntimeError) as error:  # a bad name; no network, no such repository; offline
+        reason = (str(error).strip() or type(error).__name__).split("\n")[0].removeprefix("Got: ").rstrip(".:")
+        rule = "must be a folder that relgraph.save_bundle wrote, or a repository of the Hub that can be reached"
+        raise DataError(f"'{name}' {rule} (got no such folder, and from the Hub: {reason}); check the name") from error
+    return _read(Path(folder), links=True)  # files of a snapshot are links into the cache of the Hub
 
 
 def _sha256(path: Path) -> str:

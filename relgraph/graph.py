@@ -57,6 +57,19 @@ def integer_ids(ids: Any, argument: str = "ids") -> Tensor:
     return found
 
 
+def shown_ids(found: Any, ids: Any) -> list[str]:
+    """Some of the ids of :func:`integer_ids` as they were given: hashed ones as the strings they were made of.
+
+    Example:
+        >>> shown_ids([2238838817863543973, 5], ["a", "b"]), shown_ids([7], torch.tensor([7, 8]))
+        (['b', '5'], ['7'])
+    """
+    if isinstance(ids, Tensor) or np.asarray(ids).dtype.kind in "iub":
+        return [str(int(one)) for one in found]
+    names = dict(zip(integer_ids(ids).flatten().tolist(), np.asarray(ids).flatten().tolist(), strict=True))
+    return [str(names.get(int(one), int(one))) for one in found]
+
+
 def _hashed(texts: list[str] | list[bytes]) -> Tensor:
     plain = (text.encode() if isinstance(text, str) else text for text in texts)
     return torch.tensor([int.from_bytes(hashlib.sha256(text).digest()[:8], "big") >> 1 for text in plain])
@@ -240,6 +253,22 @@ def anchored_nodes(data: Any) -> Any:
         what = "several types" if types else "no"
         raise InputError("data", f"must have one node type with anchors (got {what}: {got}); pass data[node_type]")
     return data[types[0]]
+
+
+def has_anchors(data: Any) -> bool:
+    """Whether a graph carries all of its anchors; a batch drawn from one may have lost some.
+
+    Example:
+        >>> from torch_geometric.data import Data
+        >>> data = Data(x=torch.zeros(4, 1), anchor_rank=torch.tensor([1, -1, 0, -1]), num_anchors=2)
+        >>> has_anchors(data), has_anchors(data.subgraph(torch.tensor([0, 1]))), has_anchors(Data())
+        (True, False, False)
+    """
+    for nodes in data.stores:
+        if (rank := nodes.get("anchor_rank")) is not None:
+            count = int((rank >= 0).sum())
+            return count > 0 and count >= int(torch.as_tensor(nodes.get("num_anchors", count)).max())
+    return False
 
 
 def anchor_index(data: GraphLike) -> Tensor:

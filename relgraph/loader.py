@@ -12,10 +12,13 @@ from torch_geometric.data import Data
 from torch_geometric.utils import k_hop_subgraph
 
 from relgraph.anchors import AnchorSet
-from relgraph.errors import InputError
+from relgraph.anchors.matching import as_tensor
+from relgraph.errors import InputError, whole_number
 from relgraph.graph import anchor_index, fingerprint, node_ids, num_nodes
 from relgraph.modes import eval_mode
 from relgraph.nn import Model
+
+_INTEGERS = (torch.int8, torch.int16, torch.int32, torch.uint16, torch.uint32, torch.uint64)  # uint8: may be a mask
 
 
 class AnchorLoader(DataLoader[Any]):
@@ -36,12 +39,12 @@ class AnchorLoader(DataLoader[Any]):
         num_hops: How far neighborhoods reach: as many hops as layers pass messages, and one more if a layer reads the
             degree of a neighbor, as ``GCNConv`` does.
         num_neighbors: In place of ``num_hops``, neighbors to sample for each layer.
-        input_nodes: The nodes to go through, a mask ``(N,)`` or rows; by default all.
+        input_nodes: The nodes to go through, a mask ``(N,)``, its name in the graph, or rows; by default all.
         **kwargs: Of ``torch.utils.data.DataLoader``, such as ``shuffle``.
 
     Raises:
         InputError: If the graph has no anchors or no ``edge_index``, not exactly one of ``num_hops`` and
-            ``num_neighbors`` is given, or a node is missing.
+            ``num_neighbors`` is given, a number is none, or a node is missing.
 
     Example:
         >>> import relgraph as rg
@@ -58,24 +61,32 @@ class AnchorLoader(DataLoader[Any]):
         *,
         num_hops: int | None = None,
         num_neighbors: Sequence[int] | None = None,
-        input_nodes: Tensor | None = None,
+        input_nodes: Tensor | str | None = None,
         **kwargs: Any,
     ) -> None:
+        if hasattr(data, "node_types"):
+            got = f"got node types {', '.join(data.node_types)}"
+            raise InputError("data", f"must hold one type of nodes ({got}); convert it by data.to_homogeneous()")
+        if whole_number("batch_size", batch_size) < 1:
+            raise InputError("batch_size", f"must be at least 1 (got {batch_size}); give the nodes of a batch")
         self.anchors, count = anchor_index(data), num_nodes(data)
         if data.get("edge_index") is None:
             raise InputError("data", "must have 'edge_index' (got none); load it without ToSparseTensor")
         if (num_hops is None) == (num_neighbors is None):
             got = "neither" if num_hops is None else "both"
             raise InputError("num_hops", f"or 'num_neighbors' must be given, and not both (got {got})")
-        if num_hops is not None and num_hops < 0:
+        if num_hops is not None and whole_number("num_hops", num_hops) < 0:
             raise InputError("num_hops", f"must not be negative (got {num_hops})")
-        nodes = torch.arange(count) if input_nodes is None else torch.as_tensor(input_nodes).cpu()
+        nodes = torch.arange(count) if input_nodes is None else _tensor(data, input_nodes)
         nodes = nodes.nonzero().view(-1) if nodes.dtype == torch.bool and nodes.shape == (count,) else nodes
-        if nodes.dtype not in (torch.int64, torch.int32) or nodes.dim() != 1 or not _are_rows(nodes, count):
+        nodes = nodes.to(torch.int64) if nodes.dtype in _INTEGERS or nodes.shape == (0,) else nodes
+        if nodes.dtype != torch.int64 or nodes.dim() != 1 or not _are_rows(nodes, count):
             found = f"(got {nodes.dtype} of shape {tuple(nodes.shape)})"
             raise InputError("input_nodes", f"must be a mask of {count} nodes, or rows from 0 to {count - 1} {found}")
         self.data, self.num_hops, self.nodes = data, num_hops, nodes
         self._sample = None if num_neighbors is None else _sampler(data, list(num_neighbors))
+        if not len(nodes):
+            kwargs["shuffle"] = False  # torch shuffles no empty list
         super().__init__(nodes.tolist(), batch_size=batch_size, collate_fn=self._batch, **kwargs)  # type: ignore[arg-type]
 
     def _batch(self, seeds: list[int]) -> Data:
@@ -92,6 +103,7 @@ class AnchorLoader(DataLoader[Any]):
 
     def embed(self, model: Model) -> Tensor:
         """Embeddings of the nodes to go through, ``(n, F)``, in evaluation mode without gradients."""
+        _check_model(model)
         with eval_mode(model):
             parts = [(batch.n_id[: batch.batch_size], model.encode(batch)[: batch.batch_size]) for batch in self]
         if not parts:
@@ -106,6 +118,7 @@ class AnchorLoader(DataLoader[Any]):
 
         The embeddings of the nodes to go through, whose mean is the center, are never in memory together.
         """
+        _check_model(model)
         total, rows, count = torch.zeros(()), None, 0
         with eval_mode(model):
             for batch in self:
@@ -125,6 +138,23 @@ class AnchorLoader(DataLoader[Any]):
             version=version,
             time=time,
         )
+
+
+def _check_model(model: Any) -> None:
+    if not isinstance(model, Model):
+        hint = "use relgraph.split(model), or relgraph.Model(encoder, head)"
+        raise InputError("model", f"must be a relgraph.Model (got {type(model).__name__}); {hint}")
+
+
+def _tensor(data: Data, nodes: Any) -> Tensor:
+    """The mask or the rows that were given, or those of this name in the graph."""
+    if not isinstance(nodes, str):
+        return as_tensor("input_nodes", nodes).cpu()
+    if not isinstance(found := data.get(nodes), Tensor):
+        masks = [name for name, value in data if isinstance(value, Tensor) and value.dtype == torch.bool]
+        got = f"got {nodes!r}, and the graph has {', '.join(masks) or 'none'}"
+        raise InputError("input_nodes", f"must be a mask, rows, or the name of a mask ({got}); pass one of these")
+    return found.cpu()
 
 
 def _are_rows(nodes: Tensor, count: int) -> bool:

@@ -18,7 +18,7 @@ from relgraph.anchors.matching import as_tensor, repeated_id
 from relgraph.anchors.select import AnchorFeatures, LabelsUsed
 from relgraph.anchors.values import checked_ids, shortened
 from relgraph.errors import InputError, RelgraphWarning, real_number, unknown_name, whole_number
-from relgraph.graph import node_ids, num_nodes
+from relgraph.graph import node_ids, num_nodes, shown_ids
 
 Missing = Literal["error", "drop"]
 
@@ -79,6 +79,7 @@ class AddAnchors(BaseTransform):  # type: ignore[misc]
         self.num_anchors, self.strategy, self.seed = num_anchors, strategy, seed
         self.node_type, self.features, self.among = node_type, features, among
         self.ids: Tensor | None = None
+        self.given_ids: Any = None  # as they were given, for messages
         self.weights: Tensor | None = None
         self.missing: Missing = "error"
 
@@ -124,6 +125,7 @@ class AddAnchors(BaseTransform):  # type: ignore[misc]
         transform = cls(found.numel(), node_type=node_type)
         transform.labels_used = None
         transform.ids = found.detach().cpu().to(torch.int64).clone()
+        transform.given_ids = transform.ids if isinstance(ids, Tensor) else ids
         if weights is not None:
             shares = as_tensor("weights", weights).detach().cpu().float().clone()
             if shares.shape != found.shape or not bool((shares > 0).all() and shares.isfinite().all()):
@@ -237,7 +239,7 @@ class AddAnchors(BaseTransform):  # type: ignore[misc]
             raise InputError(name, f"must not repeat the id of an anchor ({found}); give every node an id of its own")
         asked, rows = shared_ids(self.ids, present)
         if lost := self.ids.numel() - asked.numel():
-            missing = shortened(self.ids[~torch.isin(self.ids, present.cpu())].tolist())
+            missing = shortened(shown_ids(self.ids[~torch.isin(self.ids, present.cpu())], self.given_ids))
             if self.missing == "error" or not len(asked):
                 rule = "all be nodes of the graph" if self.missing == "error" else "name a node of the graph"
                 hint = "take anchors that both graphs have, or set data.node_id"

@@ -16,6 +16,7 @@ import pytest
 import torch
 from torch import nn
 from torch_geometric.data import Data
+from torch_geometric.nn import GCN, GCNConv
 
 import relgraph as rg
 from relgraph.errors import DataError, InputError
@@ -259,3 +260,36 @@ def test_anchors_of_another_type_are_refused_before_anything_is_written(
     with pytest.raises(InputError, match="'anchors' must be an AnchorSet .got Tensor"):
         rg.save_bundle(tmp_path / "b", model(relative), normal(NODES, 8))
     assert not (tmp_path / "b").exists()
+
+
+@pytest.mark.parametrize(
+    "name", ["no such repo!!", "a/b/c/d", "me/none", Path("nowhere")], ids=["letters", "slashes", "absent", "path"]
+)
+def test_what_is_neither_a_folder_nor_a_repository_is_one_sentence(name: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def snapshot_download(repo_id: str, allow_patterns: list[str]) -> str:
+        raise (ConnectionError if repo_id.startswith("me") else ValueError)("Got: it is not there.\n\nMore text.")
+
+    monkeypatch.setitem(sys.modules, "huggingface_hub", SimpleNamespace(snapshot_download=snapshot_download))
+    with pytest.raises(DataError, match=r"must be a folder .*from the Hub: it is not there\); check the name$"):
+        rg.from_pretrained(name)
+
+
+@pytest.mark.parametrize("name", [5, None, ""])
+def test_what_is_no_name_is_refused(name: Any) -> None:
+    with pytest.raises(InputError, match="'name' must be a folder or a repository"):
+        rg.from_pretrained(name)
+
+
+@pytest.mark.parametrize("kind", ["split", "conv", "tail"])
+def test_a_head_that_passes_messages_is_left_out_and_not_published(kind: str, tmp_path: Path, data: Data) -> None:
+    torch.manual_seed(0)
+    made = {
+        "split": lambda: rg.split(GCN(5, 8, 2, 3)),
+        "conv": lambda: Model(GCNEncoder(5, 8), GCNConv(8, 3)),
+        "tail": lambda: rg.split(model(), 1),
+    }[kind]().eval()
+    space = rg.AnchorSet.from_embeddings(made.embed(data), data)
+    rg.save_bundle(tmp_path / "b", made, space)
+    assert rg.load_bundle(tmp_path / "b").head is None
+    with pytest.raises(InputError, match=r"'head' must read embeddings only .*'edge_index' of the graph\); pass its"):
+        rg.publish(made.head, space)

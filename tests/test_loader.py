@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
-from torch_geometric.data import Data
+from torch_geometric.data import Data, HeteroData
 from torch_geometric.nn import GCNConv, SAGEConv
 from torch_geometric.utils import k_hop_subgraph
 
@@ -165,3 +168,49 @@ def test_sampling_without_a_sampler_a_graph_without_anchors_and_no_nodes(monkeyp
     data.edge_index = None
     with pytest.raises(InputError, match="'data' must have 'edge_index' .got none."):
         rg.AnchorLoader(data, 4, num_hops=1)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"batch_size": 0}, "'batch_size' must be at least 1"),
+        ({"batch_size": -1}, "'batch_size' must be at least 1"),
+        ({"batch_size": 2.5}, "'batch_size' must be a whole number"),
+        ({"batch_size": None}, "'batch_size' must be a whole number"),
+        ({"num_hops": 1.5}, "'num_hops' must be a whole number"),
+        ({"num_hops": "2"}, "'num_hops' must be a whole number"),
+        ({"input_nodes": "mask"}, "'input_nodes' must be .* .got 'mask', and the graph has train_mask"),
+        ({"input_nodes": object()}, "'input_nodes' must be a tensor, or an array or list"),
+        ({"input_nodes": [0.5]}, "'input_nodes' must be a mask of 60 nodes, or rows"),
+        ({"input_nodes": np.array([1, 0], dtype="u1")}, "'input_nodes' must be a mask of 60 nodes, or rows"),
+    ],
+)
+def test_wrong_arguments_are_one_sentence(wrong: dict[str, Any], message: str) -> None:
+    data = graph()
+    data.train_mask = torch.arange(NODES) < 9
+    with pytest.raises(InputError, match=message):
+        rg.AnchorLoader(data, **({"batch_size": 4, "num_hops": 1} | wrong))
+
+
+@pytest.mark.parametrize("dtype", ["i1", "i2", "u2", "u4", "u8", "i4"])
+def test_rows_of_any_integer_type_and_names_of_masks(dtype: str) -> None:
+    data = graph()
+    data.train_mask = torch.arange(NODES) % 7 == 0
+    rows = data.train_mask.nonzero().view(-1)
+    for nodes in ("train_mask", rows.numpy().astype(dtype), rows.tolist()):
+        assert torch.equal(rg.AnchorLoader(data, 4, num_hops=1, input_nodes=nodes).nodes, rows)
+
+
+def test_no_nodes_give_no_batches_and_other_models_are_refused() -> None:
+    data = graph()
+    for nodes in ([], torch.zeros(NODES, dtype=torch.bool)):
+        assert not list(rg.AnchorLoader(data, 4, num_hops=1, input_nodes=nodes, shuffle=True))
+    loader = rg.AnchorLoader(data, 4, num_hops=1)
+    for call in (loader.publish, loader.embed):
+        for other in (GCNConv(5, 3), None):
+            with pytest.raises(InputError, match="'model' must be a relgraph.Model"):
+                call(other)
+    with pytest.raises(InputError, match="'data' must hold one type of nodes .got node types paper, author"):
+        both = HeteroData()
+        both["paper"].x, both["author"].x = torch.ones(3, 1), torch.ones(2, 1)
+        rg.AnchorLoader(rg.AddAnchors(2, node_type="paper")(both), 2, num_hops=1)

@@ -12,7 +12,7 @@ from relgraph.anchors.base import AnchorValues, check_rows, checked_time
 from relgraph.anchors.matching import as_tensor, repeated_id, row_numbers
 from relgraph.errors import InputError
 from relgraph.fingerprints import short_fingerprint
-from relgraph.graph import anchor_index, anchored_nodes, integer_ids, node_ids, num_nodes
+from relgraph.graph import anchor_index, anchored_nodes, integer_ids, node_ids, num_nodes, shown_ids
 from relgraph.graph import fingerprint as graph_fingerprint
 from relgraph.io import digest
 
@@ -139,7 +139,7 @@ class AnchorSet(AnchorValues):
         rows, ids, weights = anchor_index(nodes), node_ids(nodes), nodes.get("anchor_weight")
         if (repeated := repeated_id(ids[rows])) is not None:
             name = "node_id" if nodes.get("node_id") is not None else "n_id"
-            found = f"got {repeated} for several anchors"
+            found = f"got {shown_ids([repeated], nodes[name])[0]} for several anchors"
             raise InputError(name, f"must not repeat an id ({found}); give every node of the graph an id of its own")
         if weights is not None:
             if weights.shape != (len(z),):
@@ -182,11 +182,15 @@ class AnchorSet(AnchorValues):
         """
         z = check_rows("z", z)
         count = z.size(0)
-        ids = torch.arange(count) if ids is None else integer_ids(ids)
+        given, ids = ids, torch.arange(count) if ids is None else integer_ids(ids)
         if ids.shape != (count,):
             raise InputError("ids", f"must have shape ({count},), one id per row of 'z' (got {tuple(ids.shape)})")
+        numbers = row_numbers("rows", rows, count)
+        if (repeated := repeated_id(ids[numbers.to(ids.device)])) is not None:
+            found = f"got {shown_ids([repeated], given)[0]} more than once"
+            raise InputError("ids", f"must not repeat an id ({found}); give every anchor once")
         about: dict[str, Any] = {"fingerprint": fingerprint, "weights": weights, "version": version, "time": time}
-        return cls._of(z, row_numbers("rows", rows, count), ids, center_over, **about)
+        return cls._of(z, numbers, ids, center_over, **about)
 
     @classmethod
     def _of(cls, z: Tensor, rows: Tensor, ids: Tensor, center_over: Tensor | None, **about: Any) -> AnchorSet:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from relgraph.anchors.matching import as_tensor, repeated_id, shared_ids
 from relgraph.errors import DataError, InputError
-from relgraph.graph import integer_ids
+from relgraph.graph import integer_ids, shown_ids
 from relgraph.io import PathLike, load_record, save_record
 
 LARGEST = 1e100
@@ -98,10 +98,10 @@ class AnchorValues:
         Raises:
             InputError: If an id is not among the anchors, or repeated.
         """
-        ids = checked_ids(ids).to(self.ids.device)
+        given, ids = ids, checked_ids(ids).to(self.ids.device)
         asked, rows = shared_ids(ids, self.ids)
         if asked.numel() != ids.numel():
-            missing = ids[~torch.isin(ids, self.ids)].tolist()
+            missing = shown_ids(ids[~torch.isin(ids, self.ids)], given)
             raise InputError("ids", f"must be among the anchors (got {shortened(missing)}); see the attribute 'ids'")
         further = {name: getattr(self, name)[rows] for name in self._further}
         return self._changed(ids=self.ids[rows], values=self.values[rows], **further)
@@ -146,7 +146,9 @@ def checked_ids(ids: Any) -> Tensor:
     if found.dim() != 1 or found.numel() == 0:
         raise InputError("ids", f"must list at least one integer (got shape {tuple(found.shape)}); pass ids (K,)")
     if (repeated := repeated_id(found)) is not None:
-        raise InputError("ids", f"must not repeat an id (got {repeated} more than once); give every anchor once")
+        raise InputError(
+            "ids", f"must not repeat an id (got {shown_ids([repeated], ids)[0]} more than once); give every anchor once"
+        )
     return found
 
 
@@ -183,7 +185,7 @@ def check_rows(argument: str, rows: object) -> Tensor:
     return found
 
 
-def shortened(ids: list[int], most: int = 5) -> str:
+def shortened(ids: list[int] | list[str], most: int = 5) -> str:
     """The first few of some ids, and the number of the others."""
     shown = ", ".join(map(str, ids[:most]))
     return shown if len(ids) <= most else f"{shown} and {len(ids) - most} more"

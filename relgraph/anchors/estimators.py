@@ -57,10 +57,12 @@ class EstimatorHead(nn.Module):
         except NotFittedError as error:
             raise InputError("head", f"must be fitted (got a {kind} that is not); call its fit first") from error
         self.mode: Mode = "regression"
-        if classifies:
-            self.mode = "multilabel" if getattr(estimator, "multilabel_", False) else "multiclass"
         self.estimator = estimator
-        self.classes = len(estimator.classes_) if classifies else None
+        self.classes: int | None = None
+        if classifies:
+            labels = _labels(estimator)
+            self.mode = "multiclass" if labels is None else "multilabel"
+            self.classes = len(estimator.classes_) if labels is None else labels
         self.in_features: int | None = getattr(estimator, "n_features_in_", None)
         self.affine = self._is_affine()
 
@@ -93,11 +95,50 @@ class EstimatorHead(nn.Module):
                 return scores
         likelihood: Callable[[Any], Any] | None = getattr(self.estimator, "predict_proba", None)
         found = None if likelihood is None else likelihood(z)
+        if isinstance(found, list) and self.mode == "multilabel":
+            found = self._of_each_label(found)
         if not isinstance(found, np.ndarray) or found.shape != (len(z), self.classes):
             kind = type(self.estimator).__name__
-            way_out = "use decision_function_shape='ovr', or wrap it in sklearn.calibration.CalibratedClassifierCV"
-            raise InputError("head", f"must give one score per class, {self.classes} (got a {kind}); {way_out}")
+            raise InputError("head", f"must give one score per class, {self.classes} (got a {kind}); {self._way_out()}")
         if self.mode == "multilabel":
             kept = np.clip(found, LEAST_PROBABILITY, 1 - LEAST_PROBABILITY)
             return np.asarray(np.log(kept) - np.log1p(-kept))
         return np.asarray(np.log(np.maximum(found, LEAST_PROBABILITY)))
+
+    def _of_each_label(self, found: list[NDArray[Any]]) -> NDArray[Any]:
+        """Probabilities ``(N, C)`` that a label is there, from one matrix by label, ``(N, 2)``."""
+        there = []
+        for classes, probabilities in zip(self.estimator.classes_, found, strict=True):
+            place = np.flatnonzero(np.asarray(classes) == 1)  # a label that no row had, or all, has one column
+            there.append(probabilities[:, place[0]] if len(place) else np.zeros(len(probabilities)))
+        return np.stack(there, axis=1)
+
+    def _way_out(self) -> str:
+        """What to do about an estimator without scores."""
+        if hasattr(self.estimator, "decision_function_shape"):
+            return "fit it with decision_function_shape='ovr'"
+        if getattr(self.estimator, "voting", None) == "hard":
+            return "fit it with voting='soft'"
+        if self.mode == "multilabel":
+            return "use estimators with predict_proba, or one for each label in sklearn.multiclass.OneVsRestClassifier"
+        return "wrap it in sklearn.calibration.CalibratedClassifierCV"
+
+
+def _labels(classifier: Any) -> int | None:
+    """Number of the labels, 0 and 1, that a classifier predicts, or ``None`` if it predicts one class for each row.
+
+    Raises:
+        InputError: If it predicts several targets of other classes.
+    """
+    width = getattr(classifier, "n_features_in_", None)
+    if width is None:
+        return len(classifier.classes_) if getattr(classifier, "multilabel_", False) else None
+    predicted = np.asarray(classifier.predict(np.zeros((1, width))))
+    if predicted.ndim == 1:
+        return None
+    classes = getattr(classifier, "classes_", ())
+    several = [set(np.asarray(one).tolist()) for one in classes] if isinstance(classes, list) else []
+    if any(not one <= {0, 1} for one in several):
+        got = f"got a {type(classifier).__name__} of {len(several)} targets"
+        raise InputError("head", f"must predict one class for each row, or labels of 0 and 1 ({got}); fit one for each")
+    return int(predicted.shape[1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from typing import Any
 
@@ -11,6 +12,8 @@ from relgraph.anchors.values import AnchorSet, MeanFrom, PublishedHead, check_ro
 from relgraph.errors import InputError, require
 from relgraph.modes import eval_mode
 from relgraph.task import Mode
+
+_PARTS = ("edge_index", "adj_t", "x", "data", "graph")
 
 
 def publish(
@@ -33,8 +36,8 @@ def publish(
             ``"multiclass"`` for a module.
 
     Raises:
-        InputError: If widths do not fit, ``mode`` is unknown, the head's output is not a finite matrix, or an estimator
-            is not fitted.
+        InputError: If widths do not fit, ``mode`` is unknown, the head reads the graph, its output is not a finite
+            matrix, or an estimator is not fitted.
 
     Example:
         >>> import torch
@@ -48,6 +51,10 @@ def publish(
 
         head = EstimatorHead(head)
         mode = mode or head.mode
+    if parts := graph_parts(head):
+        found = f"got a {type(head).__name__} that needs '{parts[0]}' of the graph"
+        way_out = "pass its model to relgraph.stitch, which translates the embeddings in front of it"
+        raise InputError("head", f"must read embeddings only ({found}); {way_out}")
     if isinstance(width := getattr(head, "in_features", None), int) and width != anchors.num_features:
         raise InputError(
             "head",
@@ -85,6 +92,22 @@ def publish(
         version=anchors.version,
         time=anchors.time,
     )
+
+
+def graph_parts(head: nn.Module) -> list[str]:
+    """Parts of the graph that a head reads beside the embeddings, as one that passes messages does.
+
+    Example:
+        >>> from torch_geometric.nn import MLP, GCNConv
+        >>> graph_parts(GCNConv(4, 3)), graph_parts(nn.Linear(4, 3)), graph_parts(MLP([4, 8, 3]))
+        (['edge_index'], [], [])
+    """
+    named = list(inspect.signature(head.forward).parameters.values())[1:]
+    named = [one for one in named if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)]
+    needed = [one.name for one in named if one.default is one.empty]
+    names = getattr(head, "graph_arguments", None)
+    names = [one.name for one in named] if names is None else names
+    return [*needed, *(name for name in names if name in _PARTS and name not in needed)]
 
 
 def _is_linear(head: nn.Module) -> bool:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
+from torch.fx import Proxy
 
-from relgraph.errors import unknown_name
+from relgraph.anchors.matching import as_tensor
+from relgraph.errors import InputError, unknown_name
 from relgraph.similarity import cosine_similarity, euclidean_distance
 
 Linear = TypeVar("Linear", bound=nn.Linear)
@@ -47,8 +49,9 @@ class AffineMap(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map rows of the source space, shape ``(N, F)``, to the target space, ``(N, G)``, in their own type.
 
-        Of integers the result is in the type of the map.
+        Of integers the result is in the type of the map. Arrays are taken as tensors.
         """
+        x = rows_of_width(x, self.weight.size(0))
         return in_type_of(x, (x.to(self.weight) - self.source_center) @ self.weight + self.target_center)
 
     def extra_repr(self) -> str:  # noqa: D102
@@ -101,6 +104,7 @@ class KernelMap(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map rows, shape ``(N, F)``, to ``(N, G)``, in their own type; of integers in that of the map."""
+        x = rows_of_width(x, self.center.size(0))
         offset = x.to(self.center.dtype) - self.center
         if self.weight is not None:
             return in_type_of(x, offset @ self.weight + self.bias)
@@ -144,9 +148,25 @@ class FittedLinear(nn.Linear):
 
     def forward(self, input: Tensor) -> Tensor:
         """Outputs ``(N, G)`` of rows ``(N, F)``."""
+        input = rows_of_width(input, self.in_features)
         if input.dtype == self.weight.dtype:
             return super().forward(input)
         return in_type_of(input, super().forward(input.to(self.weight.dtype)))
+
+
+def rows_of_width(rows: Tensor | Any, width: int) -> Tensor:
+    """Rows as a tensor, if they are an array or a list; an :class:`InputError` if they are not as wide as a map takes.
+
+    Example:
+        >>> rows_of_width([[1.0, 1.0]], 2)
+        tensor([[1., 1.]])
+    """
+    if not isinstance(rows, (Tensor, Proxy)):  # a proxy of torch.fx stands for a tensor
+        rows = as_tensor("x", rows)
+    if isinstance(rows, Tensor) and (rows.dim() == 0 or rows.size(-1) != width):
+        way_out = "pass embeddings of the space that the map was made for"
+        raise InputError("x", f"must hold rows of {width} numbers (got shape {tuple(rows.shape)}); {way_out}")
+    return cast(Tensor, rows)
 
 
 def in_type_of(rows: Tensor, result: Tensor) -> Tensor:
@@ -195,8 +215,9 @@ class TranslatedHead(nn.Module):
 
     def forward(self, z: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         """Outputs of the head for embeddings of the source space, ``(N, F)``."""
-        home = next(self.head.parameters(), z)  # the head's own type and device
-        out: Tensor = self.head(self.translation(z).to(home), *args, **kwargs)
+        translated = self.translation(z)
+        home = next(self.head.parameters(), translated)  # the head's own type and device
+        out: Tensor = self.head(translated.to(home), *args, **kwargs)
         return out
 
 

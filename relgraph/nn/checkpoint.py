@@ -17,6 +17,8 @@ from relgraph.io import PathLike
 
 WRAPPERS = ("state_dict", "model_state_dict")
 """Keys under which training scripts keep a state dict beside other values."""
+PREFIXES = ("module.", "_orig_mod.")
+"""What DistributedDataParallel and torch.compile put before the name of every parameter."""
 _SHOWN = 3
 
 
@@ -26,11 +28,11 @@ def load_weights(module: nn.Module, path: PathLike) -> None:
     Args:
         module: Any module of the architecture that was saved.
         path: A file ``.safetensors``, or one that ``torch.save`` wrote, read with ``weights_only=True``: a state dict,
-            alone or under one of the keys :data:`WRAPPERS`.
+            alone or under one of the keys :data:`WRAPPERS`. A prefix of :data:`PREFIXES` before all names is dropped.
 
     Raises:
         DataError: If the file is missing, damaged, or holds other objects than tensors, which are named.
-        InputError: If names or shapes in the file differ from those of the module.
+        InputError: If names or shapes in the file differ from those of the module, or weights are NaN or integers.
 
     Example:
         >>> import tempfile
@@ -42,7 +44,8 @@ def load_weights(module: nn.Module, path: PathLike) -> None:
         relgraph.errors.InputError: 'model' must have the parameters of 'a.pt' (got of other shapes weight (4, 2) for
         (3, 2) and bias (4,) for (3,)); build the architecture that was saved
     """
-    found, own = read_state(path), module.state_dict()
+    own = module.state_dict()
+    found = _unwrapped(read_state(path), own)
     wrong = {
         "missing from the file": [name for name in own if name not in found],
         "unexpected in the file": [name for name in found if name not in own],
@@ -56,7 +59,27 @@ def load_weights(module: nn.Module, path: PathLike) -> None:
     if said:
         rule = f"must have the parameters of '{Path(path).name}' (got {said})"
         raise InputError("model", f"{rule}; build the architecture that was saved")
+    useless = {
+        "no floating-point numbers": [
+            name for name, value in own.items() if value.is_floating_point() and not found[name].is_floating_point()
+        ],
+        "NaN": [name for name, value in found.items() if value.is_floating_point() and bool(value.isnan().any())],
+    }
+    said = "; ".join(f"{what} in {_listed(names)}" for what, names in useless.items() if names)
+    if said:
+        raise InputError(
+            "path", f"must hold usable weights (got {said}); give a checkpoint of a training that went well"
+        )
     module.load_state_dict(found)
+
+
+def _unwrapped(found: dict[str, Tensor], own: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Tensors without the prefixes that a wrapper put before every name."""
+    for _ in PREFIXES:
+        for prefix in PREFIXES:
+            if not found.keys() & own.keys() and all(name.startswith(prefix) for name in found):
+                found = {name.removeprefix(prefix): value for name, value in found.items()}
+    return found
 
 
 def read_state(path: PathLike) -> dict[str, Tensor]:

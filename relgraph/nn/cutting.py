@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import Any, TypeAlias
 
 from torch import Tensor, nn
 from torch.fx import Graph, GraphModule, Node
 from torch.nn.parameter import UninitializedParameter
 
-from relgraph.errors import InputError
-from relgraph.nn.tracing import ALTERNATIVE, refuse, step
+from relgraph.errors import InputError, unknown_name
+from relgraph.nn.in_place import changed_behind, needed, output
+from relgraph.nn.node_types import node_types, of_type
+from relgraph.nn.tracing import ALTERNATIVE, Edges, Features, first_given, refuse, step
 
 At: TypeAlias = int | str | None
 
 
 def layers(traced: GraphModule) -> list[Node]:
     """The calls that have a weight matrix, in the order of calls."""
-    found, used = [], _needed(_output(traced))
+    found, used = [], needed(output(traced))
     for node in traced.graph.nodes:
         if node not in used:
             continue
@@ -33,18 +35,28 @@ def layers(traced: GraphModule) -> list[Node]:
     return found
 
 
-def cut(traced: GraphModule, at: At = None) -> tuple[GraphModule, nn.Module]:
+def cut(traced: GraphModule, at: At = None, node_type: str | None = None) -> tuple[GraphModule, nn.Module]:
     """The graph up to one tensor, and the rest of it; a rest of one module on that tensor alone is the module itself.
 
     Args:
         traced: A result of :func:`relgraph.nn.tracing.trace`.
         at: ``None`` for the last tensor before the last layer; ``k`` for the last one behind layer ``k`` and before the
             next, from 1; a name for the output of the submodule of that name.
+        node_type: In a graph of several node types, that of the tensor, and of the output if it is a dictionary.
 
     Raises:
-        InputError: If there is no such point, or other tensors cross there.
+        InputError: If there is no such point, other tensors cross there, or the type is unknown.
     """
-    node = _point(traced, at)
+    traced = of_type(traced, node_type)
+    types = {} if node_type is None else node_types(traced)
+    if types and node_type not in types.values():
+        raise unknown_name("node_type", node_type, set(types.values()))
+    node = _point(traced, at, {one for one, found in types.items() if found != node_type})
+    if types.get(node, node_type) != node_type:
+        found = f"got {at!r}, the output of {_label(node, layers(traced))} on {types[node]} nodes"
+        raise InputError(
+            "at", f"must be a point where a tensor of '{node_type}' nodes crosses ({found}); choose another"
+        )
     crossing = _crossing(traced, node)
     if crossing:
         calls = layers(traced)
@@ -54,8 +66,8 @@ def cut(traced: GraphModule, at: At = None) -> tuple[GraphModule, nn.Module]:
     return _until(traced, node), _behind(traced, node)
 
 
-def _point(traced: GraphModule, at: At) -> Node:
-    """The node at which the graph is cut."""
+def _point(traced: GraphModule, at: At, others: Set[Node]) -> Node:
+    """The node at which the graph is cut, none of the others if possible."""
     if isinstance(at, str):
         return _named(traced, at)
     calls = layers(traced)
@@ -69,7 +81,7 @@ def _point(traced: GraphModule, at: At) -> Node:
     else:
         first, last = place[calls[at - 1]], place[calls[at]] if at < len(calls) else len(nodes) - 1
     bound = _learned(traced)
-    points = [node for node in nodes[first:last] if node in bound and not _unpacked(node)]
+    points = [node for node in nodes[first:last] if node in bound - others and not _unpacked(node)]
     whole = [node for node in points if not _crossing(traced, node) and _reaches(traced, node)]
     if whole:
         return whole[-1]
@@ -88,25 +100,8 @@ def _named(traced: GraphModule, name: str) -> Node:
     return next(one for one in nodes if one.name == ends[name])
 
 
-def _needed(node: Node, *stops: Node) -> set[Node]:
-    """A node and all that it is computed from, without what only the stops are computed from."""
-    found: set[Node] = set()
-    ahead = [node]
-    while ahead:
-        one = ahead.pop()
-        if one not in found and one not in stops:
-            found.add(one)
-            ahead += one.all_input_nodes
-    return found
-
-
-def _output(traced: GraphModule) -> Node:
-    node: Node = next(iter(reversed(traced.graph.nodes)))
-    return node
-
-
 def _reaches(traced: GraphModule, node: Node) -> bool:
-    return node in _needed(_output(traced))
+    return node in needed(output(traced))
 
 
 def _learned(traced: GraphModule) -> set[Node]:
@@ -126,7 +121,7 @@ def _learned(traced: GraphModule) -> set[Node]:
 
 def _crossing(traced: GraphModule, node: Node) -> list[Node]:
     """Nodes before a cut, besides the cut node, that are used behind it and cannot be computed again."""
-    before, behind = _needed(node), _needed(_output(traced), node)
+    before, behind = needed(node), needed(output(traced), node)
     kept = before & behind & _learned(traced)
     return [one for one in traced.graph.nodes if one in kept and any(user in behind - before for user in one.users)]
 
@@ -139,7 +134,7 @@ def _unpacked(node: Node) -> bool:
 def _until(traced: GraphModule, node: Node) -> GraphModule:
     graph = Graph()
     copied: dict[Node, Node] = {}
-    kept = _needed(node) | {one for one in traced.graph.nodes if one.target is refuse}
+    kept = needed(node) | {one for one in traced.graph.nodes if one.target is refuse}
     kept |= {one for refusal in kept for one in refusal.all_input_nodes}
     for one in traced.graph.nodes:
         if one in kept:
@@ -151,9 +146,12 @@ def _until(traced: GraphModule, node: Node) -> GraphModule:
 def _behind(traced: GraphModule, node: Node) -> nn.Module:
     graph = Graph()
     copied = {node: graph.placeholder("h")}
-    kept = _needed(_output(traced), node)
+    kept = needed(output(traced), node)
+    _arguments(traced, graph, kept, copied)
+    if changed_behind(traced, node, kept):  # what the caller passes is left as it is
+        copied[node] = graph.call_method("clone", (copied[node],))
     for one in traced.graph.nodes:
-        if one in kept:
+        if one in kept and one not in copied:
             copied[one] = graph.node_copy(one, copied.__getitem__)
     start, *rest = graph.nodes
     if rest[-1].args == (start,):
@@ -161,6 +159,27 @@ def _behind(traced: GraphModule, node: Node) -> nn.Module:
     if len(rest) == 2 and rest[0].op == "call_module" and rest[0].args == (start,) and rest[1].args == (rest[0],):
         return traced.get_submodule(rest[0].target)
     return _module(traced, graph, "Head")
+
+
+def _arguments(traced: GraphModule, graph: Graph, kept: Set[Node], copied: dict[Node, Node]) -> None:
+    """Arguments of a head, which are given by name: what stands for features or edges is optional under both names."""
+    given = [one for one in traced.graph.nodes if one in kept and one.op == "placeholder"]
+    either = [one for one in given if one.type in (Features, Edges)]
+    names = {one.target for one in given}
+    for one in given:
+        if one not in either and not one.args:
+            copied[one] = graph.node_copy(one)
+    pairs = []
+    for one in either:
+        name = "edge_index" if one.type is Edges else "x"
+        pairs.append((one, graph.placeholder(one.target, default_value=None), name))
+    parts = {name: graph.placeholder(name, default_value=None) for *_, name in pairs if name not in names}
+    for one in given:
+        if one not in either and one.args:
+            copied[one] = graph.node_copy(one)
+    parts |= {str(one.target): copied[one] for one in given if one in copied}
+    for one, own, name in pairs:
+        copied[one] = graph.call_function(first_given, (own, parts[name], one.target))
 
 
 def _module(traced: GraphModule, graph: Graph, role: str) -> GraphModule:

@@ -12,14 +12,14 @@ from torch_geometric.data import Data
 
 from relgraph.anchors import AnchorSet
 from relgraph.errors import InputError, unknown_name
-from relgraph.graph import anchor_index
+from relgraph.graph import anchor_index, has_anchors
 from relgraph.io import PathLike
 from relgraph.modes import eval_mode
 from relgraph.nn.cutting import At, cut, layers
 from relgraph.nn.encoders import Encoder
 from relgraph.nn.folding import RelativeHead, fold
 from relgraph.nn.relative import RelativeLayer
-from relgraph.nn.tracing import PARTS, WHOLE, trace
+from relgraph.nn.tracing import PARTS, WHOLE, Edges, Features, trace
 from relgraph.similarity import resolve
 
 Graph: TypeAlias = Data | Mapping[str, Any]
@@ -45,6 +45,11 @@ class Model(nn.Module):
 
     def __init__(self, encoder: nn.Module, head: nn.Module, node_type: str | None = None) -> None:
         super().__init__()
+        parts: dict[str, object] = {"encoder": encoder, "head": head}
+        for name, part in parts.items():
+            if not isinstance(part, nn.Module):
+                way_out = "wrap an estimator of scikit-learn in relgraph.anchors.EstimatorHead"
+                raise InputError(name, f"must be a torch module (got {type(part).__name__}); {way_out}")
         self.encoder, self.head, self.node_type = encoder, head, node_type
 
     @staticmethod
@@ -104,8 +109,9 @@ class Model(nn.Module):
             return self.forward(data)
 
     def _outputs(self, z: Tensor, graph: Graph) -> Tensor:
-        outputs: Tensor = self.head(z, **head_arguments(self.head, graph))
-        return outputs
+        outputs: Any = self.head(z, **head_arguments(self.head, graph))
+        found: Tensor = outputs[self.node_type] if isinstance(outputs, Mapping) and self.node_type else outputs
+        return found
 
 
 class TailHead(nn.Module):
@@ -152,7 +158,7 @@ def cut_model(model: Model, at: At, name: str = "") -> tuple[nn.Module, nn.Modul
         raise InputError(name or "model", "must have a head on embeddings (got one on relative representations)")
     if not isinstance(encoder, Encoder):
         traced = trace(encoder, argument=name or "model")
-        early, rest = cut(traced, at)
+        early, rest = cut(traced, at, model.node_type)
         last = not isinstance(at, str) and at == len(layers(traced))
         return (encoder, model.head) if last else (early, TailHead(rest, model.head))
     kind = type(encoder).__name__
@@ -166,7 +172,8 @@ class RelativeModel(Model):
     """A model with a head on relative representations: encoder, then :class:`RelativeLayer`, then head.
 
     The anchors are those of the graph (:class:`relgraph.AddAnchors`, or the argument ``anchor_index``), embedded anew
-    in every call, unless the layer is frozen.
+    in every call, unless the layer is frozen, or has a moving average (``ema``): evaluation then uses the average, and
+    so do training steps on batches that lack an anchor.
 
     Example:
         >>> import torch
@@ -184,10 +191,15 @@ class RelativeModel(Model):
         self.layer: RelativeLayer = layer
 
     def _outputs(self, z: Tensor, graph: Graph) -> Tensor:
-        rows = None
-        if not self.layer.frozen:
-            rows = graph.get("anchor_index") if isinstance(graph, Mapping) else anchor_index(graph)
-        return super()._outputs(self.layer(z, anchor_index=rows), graph)
+        return super()._outputs(self.layer(z, anchor_index=self._anchors(graph)), graph)
+
+    def _anchors(self, graph: Graph) -> Tensor | None:
+        """Rows of the anchors; ``None`` where those that the layer has stored are used."""
+        if self.layer.frozen or (self.layer.averaged and not self.layer.training):
+            return None
+        if isinstance(graph, Mapping):
+            return graph.get("anchor_index")
+        return anchor_index(graph) if has_anchors(graph) or not self.layer.averaged else None
 
     def freeze(self, anchors: AnchorSet | Tensor | None = None) -> Model:
         """A frozen copy for inference with these anchors on any graph.
@@ -230,6 +242,8 @@ def call_with_graph(module: nn.Module, graph: Graph, node_type: str | None = Non
             types = ", ".join(graph.node_types)
             way_out = "convert it by data.to_homogeneous(), or name the type, relgraph.Model(encoder, head, node_type)"
             raise InputError("data", f"must hold one type of nodes (got {types}); {way_out}")
+        if node_type not in graph.node_types:
+            raise unknown_name("node_type", node_type, graph.node_types)
         graph = _by_name(graph)
     placed, named = [], {}
     for place, parameter in enumerate(parameters):
@@ -316,7 +330,9 @@ def _parameters(module: nn.Module) -> list[inspect.Parameter]:
 def _value(module: nn.Module, role: str, graph: Graph, parameter: inspect.Parameter, place: int | None = None) -> Any:
     """The value of one parameter, or ``None`` if it can be left out."""
     value, required = graph.get(parameter.name), parameter.default is parameter.empty
-    if value is None and parameter.name not in PARTS and (place == 0 or (place == 1 and required)):
+    if value is None and parameter.annotation in (Features, Edges):  # of a traced module
+        value = graph.get("x" if parameter.annotation is Features else "edge_index")
+    elif value is None and parameter.name not in PARTS and (place == 0 or (place == 1 and required)):
         value = graph.get("edge_index" if place else "x")
     if value is None and required:
         found = f"got a {type(module).__name__} that needs '{parameter.name}'"

@@ -8,10 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from relgraph.anchors import AnchorSet
+from relgraph.anchors.matching import as_tensor
 from relgraph.errors import InputError
 from relgraph.similarity import check_shrinkage, relative, resolve
 from relgraph.similarity.checks import check_pair, exact, wide
 
+_NARROW = (torch.int16, torch.uint16, torch.uint32, torch.uint64)  # of arrays
 _BUFFERS = ("ema_anchors", "ema_center", "frozen_anchors", "frozen_center")
 
 
@@ -27,8 +29,11 @@ class RelativeLayer(nn.Module):
     rows, duplicate rows, a constant space and an empty batch give finite numbers.
 
     With ``ema``, training replaces the anchors by a moving average of their embeddings, updated at every forward call,
-    and evaluation uses the average unchanged. :meth:`freeze` stores anchors and center, for nodes that arrive later in
-    batches without anchors. Both are buffers without gradient, saved with the model.
+    and evaluation uses the average unchanged; so does training where a call is given no anchors, once there is an
+    average. Under ``DistributedDataParallel`` each step starts from the average of the first process, if the module is
+    called once in training mode before it is wrapped; else each process keeps its own. :meth:`freeze` stores anchors
+    and center, for nodes that arrive later in batches without anchors. Both are buffers without gradient, saved with
+    the model.
 
     Args:
         similarity: A name of :data:`relgraph.registry.SIMILARITIES`, such as ``"cosine"`` or ``"whitened"``.
@@ -76,6 +81,11 @@ class RelativeLayer(nn.Module):
             self.register_buffer(name, None)
 
     @property
+    def averaged(self) -> bool:
+        """Whether the layer has a moving average of its anchors, and needs no others."""
+        return self.ema is not None and self.ema_anchors is not None
+
+    @property
     def frozen(self) -> bool:
         """Whether the layer has stored anchors and ignores others."""
         return self.frozen_anchors is not None
@@ -101,22 +111,25 @@ class RelativeLayer(nn.Module):
         return self
 
     def forward(
-        self, z: Tensor, anchor_index: Tensor | None = None, anchors: AnchorSet | Tensor | None = None
+        self, z: Tensor | Any, anchor_index: Tensor | Any = None, anchors: AnchorSet | Tensor | Any = None
     ) -> Tensor:
         """Relative representation ``(N, K)`` of embeddings ``(N, F)``, in their precision.
 
         Args:
-            z: Embeddings ``(N, F)``.
+            z: Embeddings ``(N, F)``, a tensor or an array.
             anchor_index: Rows of the anchors in ``z``, ``(K,)``, in rank order.
             anchors: In their place, an AnchorSet with its center, or embeddings ``(K, F)``, centered on their mean.
 
         Raises:
-            InputError: If not exactly one of the two is given (a frozen layer needs neither), or shapes, types or
-                devices do not fit.
+            InputError: If not exactly one of the two is given (a frozen layer, or one with an average, needs neither),
+                or shapes, types or devices do not fit.
         """
+        if not isinstance(z, Tensor):
+            z = as_tensor("z", z)
         rows, center = self.frozen_anchors, self.frozen_center
         if rows is None and self.ema is not None:
-            if self.training:
+            given = anchor_index is not None or anchors is not None
+            if self.training and (given or self.ema_anchors is None):
                 self._average(*given_anchors(z, anchor_index, anchors))
             rows, center = self.ema_anchors, self.ema_center
         if rows is None:
@@ -165,7 +178,7 @@ def shown_options(module: Any, more: str = "") -> str:
 
 
 def given_anchors(
-    z: Tensor | None, anchor_index: Tensor | None, anchors: AnchorSet | Tensor | None, *, detach: bool = False
+    z: Tensor | None, anchor_index: Tensor | Any, anchors: AnchorSet | Tensor | Any, *, detach: bool = False
 ) -> tuple[Tensor, Tensor | None]:
     """Embeddings ``(K, F)`` and center ``(F,)``, or ``None``, of anchors given as rows of ``z`` or as ``anchors``."""
     if (anchor_index is None) == (anchors is None):
@@ -175,15 +188,25 @@ def given_anchors(
     center: Tensor | None = None
     if isinstance(anchors, Tensor):
         rows = anchors
-    elif anchors is not None:
+    elif hasattr(anchors, "embeddings"):
         rows, center = anchors.embeddings, anchors.center
+    elif anchors is not None:
+        rows = as_tensor("anchors", anchors)
     else:
         assert anchor_index is not None and z is not None
+        if not isinstance(anchor_index, Tensor):
+            anchor_index = as_tensor("anchor_index", anchor_index).to(z.device)
+            anchor_index = anchor_index.long() if anchor_index.dtype in _NARROW else anchor_index
         if anchor_index.dim() != 1 or anchor_index.dtype not in (torch.int64, torch.int32):
             found = f"{anchor_index.dtype} of shape {tuple(anchor_index.shape)}"
             hint = "pass embeddings as 'anchors', and a mask as mask.nonzero().view(-1)"
             raise InputError("anchor_index", f"must be a vector of row numbers (got {found}); {hint}")
-        rows = z[anchor_index]
+        try:
+            rows = z[anchor_index]
+        except IndexError as error:
+            found = f"got {int(anchor_index.min())} to {int(anchor_index.max())}"
+            rule = f"must name rows of the {len(z)} embeddings ({found})"
+            raise InputError("anchor_index", f"{rule}; pass the anchors of this graph") from error
     if detach:
         rows, center = rows.detach(), None if center is None else center.detach()
     return rows, center

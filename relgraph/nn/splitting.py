@@ -32,11 +32,12 @@ def split(model: nn.Module, at: At = None, *, given: Sequence[str] = (), node_ty
             output of that submodule.
         given: Optional arguments that graphs will have, where the module branches on their presence
             (``if edge_weight is not None``). Without it such an argument is refused in a call.
-        node_type: Node type of the embeddings, for a module of heterogeneous graphs.
+        node_type: Node type of the embeddings, for a module of heterogeneous graphs. Of a module that returns a
+            dictionary by type, the output is that of this type.
 
     Raises:
-        InputError: If the module cannot be traced, there is no such point (the nearest names are listed), or several
-            tensors cross it (they are named).
+        InputError: If the module cannot be traced, there is no such point (the nearest names are listed), several
+            tensors cross it (they are named), or the tensor there is of another node type.
 
     Example:
         >>> import torch
@@ -56,7 +57,7 @@ def split(model: nn.Module, at: At = None, *, given: Sequence[str] = (), node_ty
         return Model(*cut_model(model, at, "model"), model.node_type)
     if isinstance(model, GAE | DeepGraphInfomax):
         model = model.encoder
-    encoder, head = cut(trace(model, given), at)
+    encoder, head = cut(trace(model, given), at, node_type)
     parts = Model(encoder, head, node_type)
     parts.training = model.training
     return parts

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import operator
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -12,11 +13,13 @@ import torch_geometric.nn.pool
 import torch_geometric.utils
 from torch import nn
 from torch.fx import Graph, GraphModule, Node, Proxy, Tracer
+from torch.fx.proxy import Attribute
 from torch_geometric.nn import Aggregation, JumpingKnowledge, MessagePassing, Sequential
 from torch_geometric.nn.conv import gcn_conv
 from torch_geometric.nn.pool import glob
 
 from relgraph.errors import InputError
+from relgraph.nn.in_place import OPERATORS, wrong_change
 
 ALTERNATIVE = "pass its two parts, relgraph.Model(encoder, head)"
 WHOLE = ("data", "graph")
@@ -27,13 +30,25 @@ PARTS = (
 )  # fmt: skip
 """Parameters of these names are never given another part of a graph."""
 
+
+class Features:
+    """Annotation of an argument that is given the features of a graph that has no part of the argument's own name."""
+
+
+class Edges:
+    """Annotation of an argument that is given the edges of such a graph."""
+
+
 # Functions of PyG branch on values and types; a call of one is one step of the traced graph.
 _MODULES = (torch_geometric.utils, torch_geometric.nn.pool, gcn_conv)
 _STEPS = tuple({value for module in _MODULES for value in vars(module).values() if inspect.isfunction(value)})
 
 
 def trace(module: nn.Module, given: Sequence[str] = (), argument: str = "model") -> GraphModule:
-    """The module as a graph of calls, with shared parameters; its arguments are named as parts of a graph.
+    """The module as a graph of calls, with shared parameters.
+
+    Arguments keep their names. A first one whose name is no part of a graph is annotated with :class:`Features`, a
+    required second one with :class:`Edges`.
 
     Layers (modules of ``torch.nn`` and message-passing layers) are one step each; every other module is traced into, or
     is one step if that fails. An optional argument on whose presence the control flow depends keeps its default, unless
@@ -44,28 +59,28 @@ def trace(module: nn.Module, given: Sequence[str] = (), argument: str = "model")
     """
     if isinstance(module, GraphModule) and "ends" in module.meta:
         return module
-    names, defaults = _arguments(module)
+    names, defaults, kinds = _arguments(module)
     unknown = [name for name in given if name not in names.values()]
     if unknown:
         raise InputError("given", f"must name arguments of {_kind(module)}, {', '.join(names)} (got '{unknown[0]}')")
     for name in given:
         defaults.pop(name, None)
     try:
-        tracing = plain = _Tracing(module, names, defaults, free=())
+        tracing = plain = _Tracing(module, names, defaults, kinds, free=())
     except _Untraceable as error:
         found = f"got a {_kind(module)}: {error}"
         raise InputError(argument, f"must be traceable by torch.fx ({found}); {ALTERNATIVE}") from error
     free: tuple[str, ...] = ()
     for name in defaults:
         try:
-            wider = _Tracing(module, names, defaults, (*free, name))
+            wider = _Tracing(module, names, defaults, kinds, (*free, name))
         except _Untraceable:
             continue  # control flow on this argument
         if _steps(wider.graph) == _steps(plain.graph):
             tracing, free = wider, (*free, name)
     traced = GraphModule(module, tracing.graph, _kind(module))
-    if lost := [node for node in traced.graph.nodes if not node.users and _changes(traced, node)]:
-        found = f"got a {_kind(module)} that calls '{lost[0].name}' on one and does not use what it returns"
+    if change := wrong_change(traced):
+        found = f"got a {_kind(module)} that {change}"
         raise InputError(argument, f"must not change tensors in place ({found}); {ALTERNATIVE}")
     traced.meta["ends"] = tracing.ends
     return traced
@@ -78,8 +93,15 @@ class _Untraceable(Exception):
 class _Tracing:
     """One trace of a module, in which the optional arguments that are not free have their defaults."""
 
-    def __init__(self, module: nn.Module, names: dict[str, str], defaults: dict[str, Any], free: Sequence[str]) -> None:
-        tracer = _Tracer(names, defaults, free)
+    def __init__(
+        self,
+        module: nn.Module,
+        names: dict[str, str],
+        defaults: dict[str, Any],
+        kinds: dict[str, type],
+        free: Sequence[str],
+    ) -> None:
+        tracer = _Tracer(names, defaults, kinds, free)
         try:
             with _recorded(module, tracer):
                 self.graph = tracer.trace(module)
@@ -95,10 +117,12 @@ class _Tracing:
 
 
 class _Tracer(Tracer):
-    def __init__(self, names: dict[str, str], defaults: dict[str, Any], free: Sequence[str]) -> None:
+    def __init__(
+        self, names: dict[str, str], defaults: dict[str, Any], kinds: dict[str, type], free: Sequence[str]
+    ) -> None:
         super().__init__(autowrap_functions=_STEPS)
         self._autowrap_search.append(glob)  # its functions are attributes of a PyG Sequential
-        self.names, self.defaults, self.free = names, defaults, free
+        self.names, self.defaults, self.kinds, self.free = names, defaults, kinds, free
         self.ends: dict[str, str] = {}
 
     def create_args_for_root(self, root_fn: Any, is_module: bool, concrete_args: Any = None) -> tuple[Any, list[Any]]:
@@ -111,7 +135,7 @@ class _Tracer(Tracer):
             default = (self.defaults[name],) if name in self.defaults else ()
             if default and not isinstance(default[0], (int, float, str, type(None))):
                 continue  # no literal: it keeps its default
-            proxy = self.create_proxy("placeholder", name, default, {})
+            proxy = self.create_proxy("placeholder", name, default, {}, type_expr=self.kinds.get(name))
             if not default or name in self.free:
                 named[own] = proxy
             else:
@@ -150,10 +174,40 @@ class _Tracer(Tracer):
             self.ends[path] = out.node.name
         return out
 
+    def proxy(self, node: Node) -> Proxy:
+        return _Proxy(node, self)
+
     def to_bool(self, obj: Proxy) -> bool:
         if obj.node.op == "get_attr" and str(obj.node.target).endswith("training"):
             return False  # a branch on the mode: that of evaluation
         return bool(super().to_bool(obj))
+
+
+class _InPlace:
+    """Operators in place as steps of their own."""
+
+    def __getattr__(self: Any, name: str) -> Attribute:
+        return _Attribute(self, name)
+
+
+class _Proxy(_InPlace, Proxy):
+    """A value of a trace."""
+
+
+class _Attribute(_InPlace, Attribute):
+    """An attribute of such a value."""
+
+
+def _recorder(name: str) -> Callable[[Any, Any], Proxy]:
+    def record(value: Any, other: Any) -> Proxy:
+        made: Proxy = value.tracer.create_proxy("call_function", change, (value, other, name), {})
+        return made
+
+    return record
+
+
+for _operator in OPERATORS:
+    setattr(_InPlace, f"__{_operator}__", _recorder(_operator))
 
 
 @contextmanager
@@ -174,8 +228,9 @@ def _recorded(module: nn.Module, tracer: _Tracer) -> Iterator[None]:
             part.training = training
 
 
-def _arguments(module: nn.Module) -> tuple[dict[str, str], dict[str, Any]]:
-    """The module's own names of arguments with those of the graph's parts, and defaults by the latter."""
+def _arguments(module: nn.Module) -> tuple[dict[str, str], dict[str, Any], dict[str, type]]:
+    """The module's own names of arguments with those in its graph, and defaults and annotations by the latter."""
+    kinds: dict[str, type] = {}
     names: dict[str, str] = {}
     defaults: dict[str, Any] = {}
     parameters = list(inspect.signature(module.forward).parameters.values())
@@ -186,12 +241,14 @@ def _arguments(module: nn.Module) -> tuple[dict[str, str], dict[str, Any]]:
             names |= {name: name for name in ("x", "edge_index")[place:]}
         elif parameter.kind is not parameter.VAR_KEYWORD:
             name, required = parameter.name, parameter.default is parameter.empty
+            if name == "h" and place == 0:
+                name = "x"  # the embeddings have this name in a head
             if name not in PARTS + WHOLE and (place == 0 or (place == 1 and required)):
-                name = "edge_index" if place else "x"
+                kinds[name] = Edges if place else Features
             names[parameter.name] = name
             if not required:
                 defaults[name] = parameter.default
-    return names, defaults
+    return names, defaults, kinds
 
 
 def _steps(graph: Graph) -> list[tuple[str, str]]:
@@ -213,19 +270,26 @@ def step(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @step
+def change(value: Any, other: Any, name: str) -> Any:
+    """An operator in place by its name; as a function, since in generated code it would bind another name anew."""
+    return getattr(operator, name)(value, other)
+
+
+@step
+def first_given(own: Any, part: Any, name: str) -> Any:
+    """The part of a graph of an argument's own name, or, without one, its features or edges."""
+    if own is None and part is None:
+        found = f"got a head that needs '{name}'"
+        raise InputError("head", f"must need nothing that the graph lacks ({found}); set data.{name}")
+    return part if own is None else own
+
+
+@step
 def refuse(value: Any, default: Any, name: str) -> None:
     """Refuse an argument that has no part in the traced graph."""
     if value is not default and value != default:
         way_out = f"use relgraph.split(model, given=['{name}'])"
         raise InputError(name, f"must be left out, since the model was taken apart without it; {way_out}")
-
-
-def _changes(traced: GraphModule, node: Node) -> bool:
-    """Whether a call changes a tensor in place, so that it cannot be left out although nothing reads its result."""
-    if node.op == "call_module":
-        return bool(getattr(traced.get_submodule(str(node.target)), "inplace", False))
-    name = str(getattr(node.target, "__name__", node.target))
-    return node.op.startswith("call") and (name.endswith("_") or bool(node.kwargs.get("inplace")))
 
 
 def _probability(node: Node) -> Any:

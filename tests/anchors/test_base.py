@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 from pathlib import Path
+from typing import Any
+from uuid import UUID
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -126,3 +129,36 @@ def test_files_of_an_earlier_version_are_read() -> None:
         assert (piece.version, piece.time, piece.fingerprint) == ("", "", "48c2de550dbccd96")
     assert there.anchor_set == space.id == "4ecd399ec7e4b64b"
     assert rg.convert(space, there, method="ridge")(z).isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("names", "absent"),
+    [
+        (["a", "b", "c"], "b3"),
+        ([UUID(int=1), UUID(int=2), UUID(int=3)], UUID(int=9)),
+        (np.array(["a", "b", "c"]), "b3"),
+        (np.array([7, 8, 9], dtype="u2"), 4),
+    ],
+    ids=["strings", "uuids", "array", "integers"],
+)
+def test_ids_are_shown_as_they_were_given(names: Any, absent: Any) -> None:
+    z, kept = torch.eye(3), type(names)
+    first, repeated = names[0], kept([names[0], names[0]]) if kept is list else np.array([names[0], names[0]])
+    anchors = AnchorSet(names, z, z[0])
+    for call in (lambda: AnchorSet(repeated, z[:2], z[0]), lambda: rg.AddAnchors.from_ids(repeated)):
+        with pytest.raises(InputError, match=f"must not repeat an id .got {first} more than once"):
+            call()
+    with pytest.raises(InputError, match=f"must not repeat an id .got {first} more than once"):
+        AnchorSet.from_rows(z[:2], [0, 1], ids=repeated)
+    with pytest.raises(InputError, match=f"must be among the anchors .got {absent}.;"):
+        anchors.take([first, absent])
+    data = Data(x=z, node_id=names)
+    with pytest.raises(InputError, match=f"missing: {absent}"):
+        rg.AddAnchors.from_ids([first, absent])(data)
+    data.node_id, data.anchor_rank, data.num_anchors = (
+        list(names[:1]) * 2 + list(names[2:]),
+        torch.tensor([0, 1, -1]),
+        2,
+    )
+    with pytest.raises(InputError, match=f"'node_id' must not repeat an id .got {first} for several anchors"):
+        AnchorSet.from_embeddings(z, data)

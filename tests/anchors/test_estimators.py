@@ -12,9 +12,10 @@ import torch
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.cluster import KMeans
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
-from sklearn.ensemble import GradientBoostingClassifier, RandomForestClassifier
+from sklearn.ensemble import GradientBoostingClassifier, RandomForestClassifier, VotingClassifier
 from sklearn.linear_model import LogisticRegression, PoissonRegressor, Ridge, RidgeClassifier
 from sklearn.multiclass import OneVsRestClassifier
+from sklearn.multioutput import ClassifierChain, MultiOutputClassifier
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.neural_network import MLPClassifier
@@ -118,7 +119,7 @@ def test_what_is_no_fitted_estimator_is_refused() -> None:
         with pytest.raises(InputError, match="'head' must be a torch module, or a classifier or regressor"):
             publish(other, anchors)
     pair = SVC(decision_function_shape="ovo").fit(normal(90, 4).numpy(), np.arange(90) % 4)
-    with pytest.raises(InputError, match=r"must give one score per class, 4 \(got a SVC\); use decision"):
+    with pytest.raises(InputError, match=r"must give one score per class, 4 \(got a SVC\); fit it with decision"):
         publish(pair, anchors)
     narrow = LogisticRegression().fit(Z[:, :3].numpy(), MANY)
     with pytest.raises(InputError, match="got a head of 3 features and anchors of 4"):
@@ -140,3 +141,55 @@ def test_an_estimator_is_published_on_anchors_in_half_precision(dtype: torch.dty
     there, exact = publish(fitted, anchors), publish(fitted, space(Z, 40))
     assert there.outputs.dtype == dtype
     torch.testing.assert_close(there.outputs.double(), exact.outputs, rtol=0.05, atol=0.05)
+
+
+LABELS = (Z[:, :3] > 0).int().numpy()
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        ClassifierChain(LogisticRegression()),
+        ClassifierChain(GaussianNB()),
+        MultiOutputClassifier(LogisticRegression()),
+        KNeighborsClassifier(3),
+        RandomForestClassifier(10, random_state=0),
+        make_pipeline(StandardScaler(), RandomForestClassifier(10, random_state=0)),
+        MLPClassifier((4,), max_iter=300, random_state=0, solver="lbfgs"),
+    ],
+    ids=["chain", "chain-bayes", "outputs", "neighbors", "forest", "pipeline", "mlp"],
+)
+def test_every_estimator_of_labels_gives_a_logit_of_each(made: Any) -> None:
+    fitted = made.fit(Z.numpy(), LABELS)
+    piece = publish(fitted, space(Z, 40), embeddings=Z)
+    assert piece.mode == "multilabel" and piece.outputs.shape == (40, 3)
+    predicted, sure = fitted.predict(Z[:40].numpy()), piece.outputs.abs().numpy() > 1e-6  # ties of a forest
+    np.testing.assert_array_equal((piece.outputs > 0).int().numpy()[sure], predicted[sure])
+
+
+def test_a_label_that_no_row_has_is_never_predicted() -> None:
+    y = LABELS.copy()
+    y[:, 1] = 0
+    outputs = EstimatorHead(KNeighborsClassifier(3).fit(Z.numpy(), y))(Z)
+    assert outputs.shape == (90, 3) and bool((outputs[:, 1] < -10).all())
+
+
+@pytest.mark.parametrize(
+    ("made", "way_out"),
+    [
+        (VotingClassifier([("a", LogisticRegression()), ("b", GaussianNB())]), "fit it with voting='soft'"),
+        (SVC(decision_function_shape="ovo"), "fit it with decision_function_shape='ovr'"),
+        (MultiOutputClassifier(VotingClassifier([("a", GaussianNB())])), "use estimators with predict_proba"),
+    ],
+    ids=["voting", "svc", "outputs"],
+)
+def test_the_way_out_fits_the_estimator(made: Any, way_out: str) -> None:
+    y = LABELS if isinstance(made, MultiOutputClassifier) else np.arange(90) % 4
+    with pytest.raises(InputError, match=f"must give one score per class.*; {way_out}"):
+        publish(made.fit(Z.numpy(), y), space(Z, 40))
+
+
+def test_several_targets_of_other_classes_are_refused() -> None:
+    fitted = KNeighborsClassifier(3).fit(Z.numpy(), np.stack([np.arange(90) % 4, np.arange(90) % 3], axis=1))
+    with pytest.raises(InputError, match="must predict one class for each row, or labels of 0 and 1 .got a KNeighbors"):
+        publish(fitted, space(Z, 40))

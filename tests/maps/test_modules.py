@@ -8,7 +8,7 @@ from torch_geometric.nn import GCNConv
 from relgraph.errors import InputError
 from relgraph.maps import AffineMap, KernelMap, MatchedAnchors, TranslatedHead, translate
 from relgraph.maps.kernel import kernel_ridge
-from relgraph.maps.modules import similarities
+from relgraph.maps.modules import FittedLinear, frozen_linear, similarities
 from tests.spaces import F64, normal, space
 
 
@@ -95,3 +95,22 @@ def test_buffers_are_copies() -> None:
     kept = [one(normal(2, 3, seed=1)) for one in made]
     x.zero_()
     assert all(torch.equal(one(normal(2, 3, seed=1)), was) for one, was in zip(made, kept, strict=True))
+
+
+@pytest.mark.parametrize("kind", ["affine", "kernel", "linear", "head"])
+def test_arrays_are_taken_another_width_is_one_sentence(kind: str) -> None:
+    z, there = normal(20, 3), space(normal(20, 2, seed=1), 20)
+    matched = MatchedAnchors.match(space(z, 20), there)
+    made = {
+        "affine": lambda: translate(space(z, 20), there, "procrustes"),
+        "kernel": lambda: kernel_ridge(matched, 0.01, kernel=("rbf", 2.0)),
+        "linear": lambda: frozen_linear(FittedLinear, normal(2, 3), normal(1, 2)[0]),
+        "head": lambda: TranslatedHead(translate(space(z, 20), there), nn.Identity()),
+    }[kind]()
+    assert torch.equal(made(z.numpy()), made(z)) and torch.equal(made(z.tolist()), made(z.float()))
+    for wrong in (z[:, :2], z.numpy()[:, :2]):
+        with pytest.raises(InputError, match=r"'x' must hold rows of 3 numbers \(got shape \(20, 2\)\); pass embed"):
+            made(wrong)
+    with pytest.raises(InputError, match="'x' must be a tensor, or an array or list of numbers .got object"):
+        made(object())
+    torch.testing.assert_close(torch.compile(made, backend="eager", fullgraph=True)(z), made(z))

@@ -129,3 +129,31 @@ def test_damaged_files_are_refused_by_name_or_loaded(saved: Path, place: float, 
     except (DataError, InputError) as error:
         assert path.name in str(error)
         assert torch.equal(module.weight, before)
+
+
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "module._orig_mod.", "_orig_mod.module."])
+def test_a_prefix_of_a_wrapper_before_all_names_is_dropped(prefix: str, tmp_path: Path) -> None:
+    saved, fresh = nn.Linear(3, 2), nn.Linear(3, 2)
+    torch.save({prefix + name: value for name, value in saved.state_dict().items()}, tmp_path / "a.pt")
+    load_weights(fresh, tmp_path / "a.pt")
+    assert torch.equal(fresh.weight, saved.weight)
+    own = nn.ModuleDict({"module": nn.Linear(3, 2)})  # a prefix of its own
+    torch.save({f"module.{name}": value for name, value in saved.state_dict().items()}, tmp_path / "b.pt")
+    load_weights(own, tmp_path / "b.pt")
+    assert torch.equal(own["module"].weight, saved.weight)
+    torch.save({"module.weight": saved.weight, "bias": saved.bias}, tmp_path / "c.pt")
+    with pytest.raises(InputError, match="missing from the file weight; unexpected in the file module.weight"):
+        load_weights(fresh, tmp_path / "c.pt")
+
+
+def test_weights_that_are_nan_or_integers_are_refused(tmp_path: Path) -> None:
+    fresh = nn.Linear(3, 2)
+    before = fresh.weight.clone()
+    torch.save(
+        {"weight": torch.full((2, 3), float("nan")), "bias": torch.zeros(2, dtype=torch.long)}, tmp_path / "a.pt"
+    )
+    with pytest.raises(
+        InputError, match="must hold usable weights .got no floating-point numbers in bias; NaN in weight"
+    ):
+        load_weights(fresh, tmp_path / "a.pt")
+    assert torch.equal(fresh.weight, before)

@@ -364,3 +364,34 @@ def test_every_node_behind_a_slice_depends_on_its_neighbors(data: Data) -> None:
     moved[0] += 1
     change = (tail(moved, data.edge_index) - tail(h, data.edge_index)).abs().sum(1)
     assert change[0] > 0 and change[1] > 0 and change[5] == 0
+
+
+@pytest.mark.parametrize("bare", ["without", "subgraph"])
+def test_a_layer_with_an_average_serves_batches_without_anchors(data: Data, bare: str) -> None:
+    torch.manual_seed(0)
+    model = RelativeModel(GCNConv(3, 4), rg.RelativeLayer(ema=0.9), nn.Linear(3, 2))
+    part = data.subgraph(torch.tensor([0, 2, 3])) if bare == "subgraph" else data.clone()
+    if bare == "without":
+        del part.anchor_rank, part.num_anchors
+    for mode in (True, False):
+        with pytest.raises(InputError, match="anchor"):
+            model.train(mode)(part)
+    model.train()(data)
+    average = model.layer.ema_anchors.clone()
+    for mode in (True, False):
+        z = model.train(mode).encode(part)
+        expected = model.head(rg.RelativeLayer()(z, anchors=average))
+        assert torch.equal(model(part), expected) and torch.equal(model.layer.ema_anchors, average)
+    data.x = data.x * 2
+    model.train()(data)  # a whole batch moves it
+    assert not torch.equal(model.layer.ema_anchors, average)
+
+
+def test_parts_that_are_no_modules_are_refused() -> None:
+    for head in (len, None, object(), GCNConv):
+        with pytest.raises(InputError, match=r"'head' must be a torch module .*; wrap an estimator of "):
+            Model(nn.Identity(), head)
+    with pytest.raises(InputError, match=r"'encoder' must be a torch module \(got builtin_function_or_method\)"):
+        Model(len, nn.Identity())
+    with pytest.raises(InputError, match="'head' must be a torch module"):
+        RelativeModel(nn.Identity(), rg.RelativeLayer(), len)

@@ -337,3 +337,27 @@ def test_wrong_input():
         layer(z, anchors=z.float())
     with pytest.raises(InputError, match="'anchors' must be on the embeddings' device"):
         layer(z, anchors=z.to("meta"))
+
+
+def test_arrays_and_lists_are_taken_and_rows_that_are_not_there_are_refused():
+    z, layer = space(), RelativeLayer()
+    expected = layer(z, INDEX)
+    for index in (INDEX.tolist(), INDEX.numpy(), INDEX.numpy().astype("u2"), INDEX.numpy().astype("i2")):
+        assert torch.equal(layer(z, index), expected)
+    assert torch.equal(layer(z.numpy(), INDEX), expected)
+    assert torch.equal(layer(z, anchors=z[INDEX].numpy()), expected)
+    for wrong in ([0, 99], torch.tensor([0, 99])):
+        with pytest.raises(InputError, match=r"'anchor_index' must name rows of the \d+ embeddings \(got 0 to 99\)"):
+            layer(z, wrong)
+    with pytest.raises(InputError, match="'z' must be a tensor, or an array or list of numbers"):
+        layer(object(), INDEX)
+    with pytest.raises(InputError, match="'anchor_index' must be a vector of row numbers"):
+        layer(z, [0.0, 1.0])
+
+
+def test_with_an_average_training_needs_no_anchors_in_each_batch():
+    z, layer = space(), RelativeLayer(ema=0.9)
+    layer(z, INDEX)
+    average = layer.ema_anchors.clone()
+    assert torch.equal(layer(z[:3]), RelativeLayer()(z[:3], anchors=average))
+    assert torch.equal(layer.ema_anchors, average)

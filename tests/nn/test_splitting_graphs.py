@@ -60,6 +60,56 @@ def test_heterogeneous_graphs_with_one_type_of_anchors(papers: HeteroData) -> No
         rg.Model(models[0].encoder, models[0].head)(papers)
 
 
+class ByType(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.two, self.last = gnn.SAGEConv((-1, -1), 8), gnn.SAGEConv((-1, -1), 8), gnn.Linear(-1, 3)
+
+    def forward(self, x, edge_index):
+        return self.last(self.two(self.one(x, edge_index).relu(), edge_index).relu())
+
+
+@pytest.mark.parametrize("build", [ByType, lambda: gnn.GraphSAGE((-1, -1), 8, 2, 3)])
+def test_a_module_that_returns_all_types_is_cut_at_the_one_that_is_named(papers: HeteroData, build: Any) -> None:
+    papers["paper", "cites", "paper"].edge_index = torch.randint(0, 40, (2, 60))
+    model = gnn.to_hetero(build(), papers.metadata()).eval()
+    expected = model(papers.x_dict, papers.edge_index_dict)
+    for node_type, count in (("paper", 40), ("author", 20)):
+        cuts = 0
+        for at in (None, *range(1, 9)):
+            try:
+                parts = rg.split(model, at, node_type=node_type)
+            except InputError as error:
+                assert error.argument == "at"
+                continue
+            cuts += 1
+            assert parts.embed(papers).shape == (count, 3 if isinstance(parts.head, nn.Identity) else 8)
+            assert torch.equal(parts.predict(papers), expected[node_type])
+        assert cuts >= 2
+    with pytest.raises(
+        InputError, match=r"'node_type' must be one of author, paper \(got 'papr'\); did you mean 'paper'"
+    ):
+        rg.split(model, node_type="papr")
+
+
+def test_the_head_of_a_type_is_its_last_layer_and_other_types_are_refused(papers: HeteroData) -> None:
+    model = gnn.to_hetero(ByType(), papers.metadata()).eval()
+    model(papers.x_dict, papers.edge_index_dict)
+    assert rg.split(model, node_type="paper").head is model.last.paper
+    message = r"tensor of 'paper' nodes crosses \(got 'one.paper__by__author', the output of .* on author nodes\)"
+    with pytest.raises(InputError, match=message):
+        rg.split(model, "one.paper__by__author", node_type="paper")
+    whole = Hetero(papers.metadata()).eval()
+    whole(papers.x_dict, papers.edge_index_dict)
+    with pytest.raises(InputError, match="'node_type' must be one of author, paper .got 'papr'"):
+        rg.split(whole, node_type="papr")
+    with pytest.raises(InputError, match="'node_type' must be one of author, paper .got 'papr'"):
+        rg.Model(gnn.GCNConv(5, 8), nn.Identity(), "papr").embed(papers)
+    every = rg.Model(rg.split(whole, node_type="paper").encoder, nn.Identity(), "paper")
+    every.head.forward = lambda z: {"paper": z, "author": z[:1]}
+    assert every.predict(papers).shape == (40, 8)
+
+
 def test_a_dictionary_does_not_cross(papers: HeteroData) -> None:
     class Attention(nn.Module):
         def __init__(self) -> None:

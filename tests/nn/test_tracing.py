@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -183,3 +186,168 @@ def test_an_inner_residual_is_named_and_the_last_layer_is_found(data: Data) -> N
     assert agree(model, data, model(data.x, data.edge_index)).head is model.last
     with pytest.raises(InputError, match="'convs.0' also those of 'relu' after 'first' are used later"):
         rg.split(model, 2)
+
+
+def _changed(body):
+    class Changed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.one, self.skip, self.last = gnn.GCNConv(5, 8), nn.Linear(5, 8), nn.Linear(8, 3)
+
+        def forward(self, x, edge_index):
+            return body(self, x, edge_index)
+
+    return Changed().eval()
+
+
+def _alias(s, x, edges):
+    h = r = s.one(x, edges)
+    h += 1
+    return s.last(r)
+
+
+def _scaled(s, x, edges):
+    h = r = s.one(x, edges)
+    h *= 0.5
+    return s.last(r)
+
+
+def _columns(s, x, edges):
+    h = s.one(x, edges)
+    part = h[:, :4]
+    part -= 1
+    return s.last(h)
+
+
+def _read_in_vain(s, x, edges):
+    h = s.one(x, edges)
+    part = h.view(-1)
+    part /= 2
+    part.sum()
+    return s.last(h)
+
+
+def _under_another_view(s, x, edges):
+    h = s.one(x, edges)
+    turned = h.mT
+    h -= 3
+    return s.last(turned.mT)
+
+
+@pytest.mark.parametrize("body", [_alias, _scaled, _columns, _read_in_vain, _under_another_view])
+def test_an_operator_in_place_whose_result_is_not_used_is_refused(body) -> None:
+    for at in (None, 1):
+        with pytest.raises(InputError, match="must not change tensors in place .got a Changed that calls"):
+            rg.split(_changed(body), at)
+
+
+def _residual(s, x, edges):
+    skip = s.skip(x)
+    x = s.one(x, edges)
+    x += skip
+    x *= 2
+    return s.last(x.relu_())
+
+
+def _both_values(s, x, edges):
+    h = s.one(x, edges)
+    before = h * 1
+    h += s.skip(x)
+    return s.last(h - before.relu())
+
+
+def _of_the_input(s, x, edges):
+    x = x * 2
+    x += 1
+    return s.last(s.one(x, edges) + x.sum())
+
+
+def _alias_and_value(s, x, edges):
+    h = r = s.one(x, edges)
+    h += 1
+    return s.last(r * 2) + s.last(h)
+
+
+def _in_place_of_numbers(s, x, edges):
+    rows = kept = x.size(0)
+    rows += 1
+    width = x.shape[1]
+    width *= 2
+    return s.last(s.one(x, edges) * rows / kept + width)
+
+
+@pytest.mark.parametrize("body", [_residual, _both_values, _of_the_input, _alias_and_value, _in_place_of_numbers])
+def test_an_operator_in_place_whose_result_is_used_is_a_step_like_others(data: Data, body) -> None:
+    model, tried = _changed(body), 0
+    for at in (None, 1, 2, 3, "one", "skip"):
+        try:
+            rg.split(model, at)
+        except InputError as error:
+            assert (
+                "one tensor crosses" in str(error) or "must be from 1" in str(error) or "that is called" in str(error)
+            )
+            continue
+        tried += 1
+        expected = model(data.x, data.edge_index)
+        parts = agree(model, data, expected, at)
+        z = parts.embed(data)
+        assert torch.equal(parts.predict(data), expected)
+        assert torch.equal(parts.head(z, **head_arguments(parts.head, data)), expected)
+        assert torch.equal(z, parts.embed(data))  # heads leave what they are given as it is
+        assert torch.equal(pickle.loads(pickle.dumps(parts))(data), expected)
+    assert tried >= 2
+
+
+def test_an_input_that_is_changed_in_place_is_refused() -> None:
+    def positions(s, x, edges):
+        x += 1
+        return s.last(s.one(x, edges) + x.sum())
+
+    with pytest.raises(InputError, match="in place .got a Changed that calls 'iadd' on its argument 'x'.; pass its"):
+        rg.split(_changed(positions))
+    dropped = _changed(lambda s, x, edges: s.last(s.one(F.dropout(x, 0.5, s.training, True), edges)))
+    assert rg.split(dropped).head is dropped.last
+
+
+class ById(nn.Module):
+    """An embedding of each node, under the name of its argument; the head of an early cut reads the ids again."""
+
+    def __init__(self, again: bool = False) -> None:
+        super().__init__()
+        self.table, self.conv, self.last = nn.Embedding(N, 8), gnn.GCNConv(8, 8), nn.Linear(8, 3)
+        self.again = again
+
+    def forward(self, n_id, edges):
+        h = self.conv(self.table(n_id), edges).relu()
+        return self.last(h + n_id.view(-1, 1) / N if self.again else h)
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_an_argument_is_given_the_part_of_its_own_name_before_the_features(data: Data, again: bool) -> None:
+    model = ById(again).eval()
+    data.n_id = torch.randperm(N)
+    expected = model(data.n_id, data.edge_index)
+    assert torch.equal(rg.Model(model, nn.Identity())(data), expected)
+    for at in (None, 1, 2, "conv"):
+        parts = agree(model, data, expected, at)
+        assert torch.equal(pickle.loads(pickle.dumps(parts))(data), expected)
+        assert torch.equal(copy.deepcopy(parts)(data), expected)
+        again_at = rg.split(rg.Model(model, nn.Identity()), 1)
+        assert torch.equal(again_at(data), expected)
+    del data.x  # the features are not needed
+    data.num_nodes = N
+    assert torch.equal(rg.split(model)(data), expected)
+
+
+def test_edges_are_given_by_their_place_where_the_first_argument_is_not_needed(data: Data) -> None:
+    class Table(ById):
+        def forward(self, feats, adjacency):
+            return self.last(self.conv(self.table.weight, adjacency) + feats.mean())
+
+    model = Table().eval()
+    for at in (None, 1, "conv"):
+        agree(model, data, model(data.x, data.edge_index), at)
+    head = rg.split(model, "conv").head
+    assert list(head_arguments(head, data)) == ["x"]
+    with pytest.raises(InputError, match="'head' must need nothing that .* needs 'feats'"):
+        head(torch.zeros(N, 8))
