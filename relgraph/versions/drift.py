@@ -18,7 +18,7 @@ from relgraph.io import PathLike, check_not_read
 from relgraph.tables import open_table
 from relgraph.tables.arrays import ArrayTable
 from relgraph.tables.ids import Ids, matching_rows, shown
-from relgraph.tables.reading import Table, read_files
+from relgraph.tables.reading import Table, ids_of_one_kind, read_files
 from relgraph.tables.sample import finite_rows
 from relgraph.versions.movement import Floats, movement
 from relgraph.versions.writing import check_drift_output, write_drift, written_files
@@ -210,7 +210,7 @@ def _table(given: Any, argument: str, key: str | None) -> Table:
 
 def _common_rows(tables: Sequence[Table]) -> tuple[Ids, list[NDArray[np.int64]]]:
     """Ids that all tables have, in the order of the first, and the rows of every table with them."""
-    every = [table.ids() for table in tables]
+    every = ids_of_one_kind(tables)
     common = every[0]
     for table, ids in zip(tables[1:], every[1:], strict=True):
         common = common[_matching(common, ids, table)[0]]

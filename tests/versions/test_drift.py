@@ -127,6 +127,16 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
+def test_ids_in_a_file_of_text_are_of_the_kind_of_the_others(tables: Path) -> None:
+    names = [str(one) for one in range(ROWS)]
+    save(tables / "old.parquet", names, OLD[0].numpy())
+    save(tables / "new.parquet", names, NEW[0].numpy())
+    np.save(tables / "text.npy", OLD[1].numpy())
+    (tables / "text.ids.txt").write_text("\n".join(names), encoding="utf-8")
+    found = rg.drift(tables / "old.parquet", tables / "new.parquet", tables / "text.npy")
+    np.testing.assert_allclose(found.p, rg.drift(OLD[0], NEW[0], OLD[1]).p, rtol=1e-6)
+
+
 @pytest.mark.parametrize("name", WRONG)
 def test_wrong_input_is_one_sentence(name: str) -> None:
     changed, words = WRONG[name]
