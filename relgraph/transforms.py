@@ -76,7 +76,7 @@ class AddAnchors(BaseTransform):  # type: ignore[misc]
         num_anchors = whole_number("num_anchors", num_anchors)
         if num_anchors < 1:
             raise InputError("num_anchors", f"must be at least 1 (got {num_anchors})")
-        self.num_anchors, self.strategy, self.seed = num_anchors, strategy, seed
+        self.num_anchors, self.strategy, self.seed = num_anchors, strategy, whole_number("seed", seed)
         self.node_type, self.features, self.among = node_type, features, among
         self.ids: Tensor | None = None
         self.given_ids: Any = None  # as they were given, for messages

@@ -335,3 +335,8 @@ def test_a_part_of_a_graph_that_is_gone_is_refused_by_name() -> None:
     gone = AddAnchors(2, node_type="paper")(hetero())["paper"]
     with refused:
         AnchorSet.from_embeddings(torch.zeros(20, 4), gone)
+
+
+def test_a_seed_that_is_no_number_is_refused() -> None:
+    with pytest.raises(InputError, match="'seed' must be a whole number .got 'a'.; give an int"):
+        AddAnchors(5, seed="a")  # type: ignore[arg-type]

@@ -86,7 +86,8 @@ def _point(traced: GraphModule, at: At, others: Set[Node]) -> Node:
     if whole:
         return whole[-1]
     if at is None:
-        raise InputError("model", f"must have a point between two layers that one tensor crosses; {ALTERNATIVE}")
+        hint = "at=1 cuts behind its only layer, or " if len(calls) == 1 else ""
+        raise InputError("model", f"must have a point between two layers that one tensor crosses; {hint}{ALTERNATIVE}")
     return points[-1] if points else calls[at - 1]
 
 

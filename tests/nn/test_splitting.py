@@ -132,7 +132,9 @@ def test_points_that_do_not_exist_list_the_nearest() -> None:
         rg.split(model, "conv.1")
     with pytest.raises(InputError, match="nearest names are 'convs.1'"):
         rg.split(model, "convs.11")
-    with pytest.raises(InputError, match="must have a point between two layers"):
+    with pytest.raises(
+        InputError, match="must have a point between two layers that one tensor crosses; at=1 cuts behind"
+    ):
         rg.split(gnn.GCN(5, 8, 1, 4))
     with pytest.raises(InputError, match=r"'model' must be a torch module \(got dict\)"):
         rg.split({})  # type: ignore[arg-type]
