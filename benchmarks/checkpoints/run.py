@@ -37,6 +37,7 @@ from relgraph.errors import InputError
 
 # The layer of a cut "last" and of one "earlier"; by default before the last layer, and behind the first.
 LOSING = ("gin-none", "pna", "edgecnn", "vgae", "infomax")
+HARDEST = ("gin-none", "pna-none", "edgecnn-none", "vgae", "infomax")
 LAYERS: dict[str, tuple[int | None, int]] = {"gae": (2, 1), "infomax": (2, 1), "initial-residual": (None, 2)}
 
 
@@ -121,8 +122,10 @@ def stitched(name: str, data: Data, paths: list[Path], at: int | None) -> Row:
 
 
 def exists(cell: Row) -> bool:
-    """512 anchors and public labels; more of both for the models that lose by stitching so."""
-    return (cell["anchors"] == 512 and cell["labels"] == "public") or cell["model"].startswith(LOSING)
+    """512 anchors and public labels; more anchors for the models that lose by stitching, more labels for the hardest."""
+    if cell["labels"] == "all":
+        return cell["model"] in HARDEST
+    return cell["anchors"] == 512 or cell["model"].startswith(LOSING)
 
 
 STUDY = Study(
