@@ -122,7 +122,7 @@ def stitched(name: str, data: Data, paths: list[Path], at: int | None) -> Row:
 
 
 def exists(cell: Row) -> bool:
-    """512 anchors and public labels; more anchors for the models that lose by stitching, more labels for the hardest."""
+    """512 anchors and public labels; more anchors for models that lose by stitching, more labels for the hardest."""
     if cell["labels"] == "all":
         return cell["model"] in HARDEST
     return cell["anchors"] == 512 or cell["model"].startswith(LOSING)
