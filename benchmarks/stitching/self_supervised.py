@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import copy
+import warnings
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
@@ -101,7 +102,8 @@ def sources_of(kind: str, problem: Problem, seeds: int, epochs: int) -> list[Run
     runs = []
     keep_freed_memory()
     for seed in range(seeds):
-        with seeded(seed), torch.sparse.check_sparse_tensor_invariants(False):
+        with seeded(seed), torch.sparse.check_sparse_tensor_invariants(False), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta state")
             z = SOURCES[kind](NormalizeFeatures()(problem.data), epochs).detach()
         runs.append(Run(problem, z, nn.Identity(), "gcn", seed))
     return runs
