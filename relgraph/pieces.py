@@ -23,7 +23,7 @@ from relgraph.maps.saved import LINEAR
 from relgraph.stitching.artifacts import MODEL_FORMAT
 from relgraph.stitching.report import SCHEMA, report_schema
 from relgraph.tables import open_table
-from relgraph.tables.reading import READABLE, read_files
+from relgraph.tables.reading import ARROW, READABLE, read_files
 from relgraph.tables.writing import trust_file
 
 DOCUMENT = "stitching.json"
@@ -97,7 +97,7 @@ def open_piece(path: PathLike, argument: str = "path", key: str | None = None) -
             return _values(name, found, kind.load(found))
     if record in (WEIGHTS, MODEL_FORMAT, LINEAR):
         return _model(found, record)
-    if record or found.suffix not in READABLE:
+    if record or found.suffix.lower() not in READABLE:
         got = f"got a file of the kind {record}" if record else "got a file that relgraph did not write"
         raise DataError(f"'{found}' must be {KINDS} ({got}); name another")
     return _table(found, argument, key)
@@ -210,14 +210,14 @@ def _document(path: Path) -> Piece:
 
 def _table(path: Path, argument: str, key: str | None) -> Piece:
     table = open_table(path, argument, key)
-    trusted = getattr(table, "has_trust", False) or (path.suffix == ".npy" and trust_file(path).is_file())
+    trusted = getattr(table, "has_trust", False) or (path.suffix.lower() == ".npy" and trust_file(path).is_file())
     kind = type(table.id_of(0)).__name__
     about = {
         "rows": len(table),
         "features": table.width,
         "type": str(table.dtype),
         "ids": "text" if kind.startswith("bytes") else "integers",
-        "id_column": table.key if path.suffix in (".parquet", ".arrow", ".feather") else None,
+        "id_column": table.key if path.suffix.lower() in ARROW else None,
         "trust": trusted,
     }
     return Piece("table", path, about, read_ids=lambda: integer_ids(table.plain_ids(), argument).to(torch.int64))

@@ -32,7 +32,9 @@ WITH_IDS_BESIDE = (".npy", ".safetensors")
 def read_files(*paths: PathLike | None) -> list[Path]:
     """Files of tables, and those beside them that their ids may be in, whether they exist or not."""
     found = [Path(os.fspath(path)).expanduser() for path in paths if path is not None]
-    return [file for path in found for file in (path, *(id_files(path) if path.suffix in WITH_IDS_BESIDE else ()))]
+    return [
+        file for path in found for file in (path, *(id_files(path) if path.suffix.lower() in WITH_IDS_BESIDE else ()))
+    ]
 
 
 def file_path(argument: str, path: object, hint: str = IN_MEMORY) -> Path:

@@ -185,7 +185,7 @@ def _paired(source: str, target: str, *paths: PathLike) -> Iterator[None]:
         with renamed({"source": source, "target": target}):
             yield
     except InputError as error:
-        if error.argument == "key" and not any(Path(path).suffix in ARROW for path in paths):
+        if error.argument == "key" and not any(Path(path).suffix.lower() in ARROW for path in paths):
             raise InputError(source, error.message) from error
         raise
 

@@ -11,7 +11,9 @@ import pytest
 
 import relgraph as rg
 from relgraph.errors import DataError, InputError
+from relgraph.pieces import open_piece
 from relgraph.tables import arrays, arrow, open_table
+from relgraph.tables.reading import read_files
 from tests.tables.small import save, two_tables
 
 X, Y = two_tables()
@@ -187,3 +189,13 @@ def test_a_repeated_word_is_counted(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("4 2\na 1 2\nb 1 3\na 2 2\nc 4 4\n")
     with pytest.raises(InputError, match="'source' must not repeat a word .got 3 different ones of 4 in"):
         open_table(tmp_path / "a.txt")
+
+
+def test_suffixes_in_any_case_have_their_ids_beside_and_are_pieces(tmp_path: Path) -> None:
+    path = tmp_path / "a.NPY"
+    with path.open("wb") as file:
+        np.save(file, np.eye(3))
+    (tmp_path / "a.ids.txt").write_text("x\ny\nz", encoding="utf-8")
+    assert open_table(path).ids().tolist() == [b"x", b"y", b"z"]
+    assert tmp_path / "a.ids.txt" in read_files(path)
+    assert open_piece(path).kind == "table"
