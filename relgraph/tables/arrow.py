@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
 
 PANDAS_INDEX = re.compile(r"__index_level_\d+__")
 PARQUET = (".parquet", ".pq")
+FILE_START, STREAM_END = b"ARROW1", b"\xff\xff\xff\xff\0\0\0\0"
 GROUPS = 6
 """Row groups of a file that a sample is drawn from, if it has more."""
 
@@ -29,6 +29,24 @@ def pyarrow() -> Any:
     """The package, or an error that names the extra."""
     import_extra("pyarrow.parquet", "tables")
     return import_extra("pyarrow", "tables")
+
+
+class Stream:
+    """An Arrow stream on disk, with the interface of an Arrow file: the form without a list of batches at its end.
+
+    Batches are views of the file where it is not compressed. A stream ends with a mark, without which it is cut off.
+    """
+
+    def __init__(self, pa: Any, source: Any) -> None:
+        if source.read_at(len(STREAM_END), max(source.size() - len(STREAM_END), 0)) != STREAM_END:
+            raise pa.ArrowInvalid("neither an Arrow file nor an Arrow stream with its end")
+        with pa.ipc.open_stream(source) as reader:
+            self.schema, self._all = reader.schema, list(reader)
+        self.num_record_batches = len(self._all)
+
+    def get_batch(self, number: int) -> Any:
+        """A record batch."""
+        return self._all[number]
 
 
 class MissingKey(InputError):
@@ -58,9 +76,6 @@ class ArrowTable:
             self._file = self._open()
             self._lengths = self._rows_of_groups()
         except (self._pa.ArrowException, OSError) as error:
-            if self._is_stream():
-                hint = "write it with pyarrow.ipc.new_file or as Feather"
-                raise DataError(f"'{path}' must be an Arrow file (got an Arrow stream); {hint}") from error
             raise DataError(f"'{path}' is damaged or no such table ({reason(error)}); save it again") from error
         schema = self._file.schema_arrow if self._is_parquet else self._file.schema
         self.key = self._key_of(schema, key)
@@ -138,16 +153,12 @@ class ArrowTable:
     def _is_parquet(self) -> bool:
         return self._path.suffix.lower() in PARQUET
 
-    def _is_stream(self) -> bool:
-        """Whether the file has the form of Arrow without a table of its record batches, which pipes have."""
-        with suppress(self._pa.ArrowException, OSError), self._pa.ipc.open_stream(str(self._path)) as stream:
-            return not self._is_parquet and stream.schema is not None
-        return False
-
     def _open(self) -> Any:
         if self._is_parquet:
             return self._pa.parquet.ParquetFile(self._path, memory_map=True, pre_buffer=False)
-        return self._pa.ipc.open_file(self._pa.memory_map(str(self._path)))
+        source = self._pa.memory_map(str(self._path))
+        is_file = source.read_at(len(FILE_START), 0) == FILE_START
+        return self._pa.ipc.open_file(source) if is_file else Stream(self._pa, source)
 
     def _rows_of_groups(self) -> NDArray[np.int64]:
         """Rows of every row group or record batch."""

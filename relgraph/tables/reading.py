@@ -49,8 +49,8 @@ def file_path(argument: str, path: object, hint: str = IN_MEMORY) -> Path:
 def open_table(path: PathLike, argument: str = "source", key: str | None = None) -> Table:
     """Open a table: ids, and vectors of floating-point numbers.
 
-    * Parquet (``.parquet``, ``.pq``), Arrow and Feather: an id column (``key``), and vectors in one column of lists or
-      one column a dimension.
+    * Parquet (``.parquet``, ``.pq``), Arrow (files and streams) and Feather: an id column (``key``), and vectors in one
+      column of lists or one column a dimension.
     * npy: a matrix; ids in ``NAME.ids.npy`` or ``NAME.ids.txt`` (one a line) beside it, else the row numbers;
       in any byte order, and long doubles as float64.
     * safetensors: one matrix; ids in a tensor ``ids``, else as of npy.

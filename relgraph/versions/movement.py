@@ -3,11 +3,12 @@ r"""How far rows move between two versions of a space, in units of what another 
 All runs are treated alike, those of the old and those of the new version, up to the comparison of their means. If
 nothing has changed, the new runs are therefore exchangeable with the old ones, and so are their distances.
 
-1. **Common frame.** Runs are centered, scaled to the same mean squared norm and put side by side; the first ``F``
-   principal components ``G`` ``(N, F)`` of these columns are the frame, as in canonical correlation analysis of many
-   sets (Kettenring, 1971, MAXVAR). Each run is mapped to it by ridge regression with exact leave-one-out predictions,
-   so that the map of a row was not fitted on that row, and with Cauchy weights of the residuals (Holland & Welsch,
-   1977), so that rows which moved hardly bend it.
+1. **Common frame.** Runs are centered, rows of more than a thousand median norms are shortened to that, and all runs
+   are scaled to the same mean squared norm and put side by side; the first ``F`` principal components ``G`` ``(N, F)``
+   of these columns are the frame, as in canonical correlation analysis of many sets (Kettenring, 1971, MAXVAR). Each
+   run is mapped to it by ridge regression with exact leave-one-out predictions, so that the map of a row was not fitted
+   on that row, and with Cauchy weights of the residuals (Holland & Welsch, 1977), so that rows which moved hardly bend
+   it.
 2. **Metric.** Distances are whitened by the covariance of the runs around their mean, shrunken halfway to a multiple of
    the identity, over all runs and with the same weights.
 3. **Scale of a row.** Some rows move more than others by seed alone. Old run ``j`` is divided by the spread of the
@@ -45,6 +46,8 @@ FEWEST_IN_TAIL = 20
 SMALLEST_SHAPE, LARGEST_SHAPE = 0.1, 0.9
 LARGEST = 1e100
 """Numbers from here on have squares that may not be finite."""
+FARTHEST = 1e3
+"""Norm of a row, in medians, beyond which it is shortened: a damaged row must not determine the frame of the others."""
 ROUNDING = 1e-12
 """Share of the variance below which movement by another seed is rounding error."""
 
@@ -215,17 +218,25 @@ def others_spread(runs: Tensor, frame: Tensor) -> Tensor:
 
 
 def _unit(run: Tensor) -> Tensor:
-    """A run around its mean, of mean squared norm 1."""
+    """A run around its mean, of mean squared norm 1, without rows far beyond all others."""
     if not run.abs().max() < LARGEST:
         rule = f"and all other tables must hold numbers below {LARGEST:g}"
         raise InputError("old", f"{rule} (got {float(run.abs().max()):.5g}); divide the table by a constant")
-    around = run - run.mean(dim=0)
+    middle = run - run.median(dim=0).values
+    lengths = middle.norm(dim=1)
+    most = FARTHEST * lengths.median()
+    if 0 < most < lengths.max():
+        run, around = run[lengths <= most], middle * (most / lengths).clamp(max=1).unsqueeze(1)
+        around = around - around.mean(dim=0)
+    else:
+        around = run - run.mean(dim=0)
     size = around.square().sum(dim=1).mean().sqrt()
     if not size > ROUNDING * run.abs().max():
         raise InputError(
             "old", "and all other tables must have different rows (got one vector in every row of a table)"
         )
-    return around / size
+    unit: Tensor = around / size
+    return unit
 
 
 def _weights(squares: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ TINY = {
     "stitching.nearest_anchors": "--dataset cora --seeds 2 --epochs 3 --count 128 2 8 --strength chosen 1",
     "stitching.anchor_space": "--dataset cora --seeds 3 --epochs 3 --anchors 16 --features random-anchors unit-both",
     "stitching.permuted_control": "--dataset cora --seeds 2 --epochs 3",
+    "stitching.study_time": "--dataset cora --seeds 2 --epochs 3",
     "stitching.made_graphs": "--homophily 0.3 --seeds 2 --epochs 3 --anchors 0 8 --strategy none kmeans --method kl",
     "stitching.self_supervised": "--dataset cora --seeds 2 --epochs 2 --anchors 0 32",
     "stitching.tune": "--dataset cora --seeds 3 --epochs 3 --sources half --anchors 16",

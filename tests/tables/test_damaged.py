@@ -15,7 +15,7 @@ import relgraph as rg
 from relgraph.errors import DataError, InputError
 
 ROWS, WIDTH = 300, 8
-KINDS = ("parquet", "arrow", "feather", "npy", "safetensors", "vec")
+KINDS = ("parquet", "arrow", "feather", "npy", "safetensors", "vec", "stream.arrow")
 
 
 def write(path: Path, rows: np.ndarray) -> None:
@@ -24,7 +24,8 @@ def write(path: Path, rows: np.ndarray) -> None:
     if path.suffix == ".parquet":
         pa.parquet.write_table(table, path)
     elif path.suffix == ".arrow":
-        with pa.ipc.new_file(str(path), table.schema) as file:
+        make = pa.ipc.new_stream if ".stream" in path.suffixes else pa.ipc.new_file
+        with make(str(path), table.schema) as file:
             file.write_table(table)
     elif path.suffix == ".feather":
         pyarrow.feather.write_feather(table, path)  # compressed

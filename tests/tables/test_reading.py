@@ -177,12 +177,29 @@ def test_suffixes_are_read_in_any_case(tmp_path: Path) -> None:
         assert open_table(path.rename(path.with_suffix(suffix.upper()))).width == 6
 
 
-def test_a_stream_of_arrow_is_told_from_a_damaged_file(tmp_path: Path) -> None:
-    table = pa.table({"id": range(3), "v": X[:3].tolist()})
-    with pa.ipc.new_stream(str(tmp_path / "a.arrow"), table.schema) as writer:
+@pytest.mark.parametrize("compression", [None, "zstd"])
+def test_a_stream_of_arrow_is_read_as_the_file(compression: str | None, tmp_path: Path) -> None:
+    vectors = pa.FixedSizeListArray.from_arrays(pa.array(X.ravel()), X.shape[1])
+    table = pa.table({"id": np.arange(400), "v": vectors})
+    options = pa.ipc.IpcWriteOptions(compression=compression)
+    for name, make in (("file", pa.ipc.new_file), ("stream", pa.ipc.new_stream)):
+        with make(str(tmp_path / f"{name}.arrow"), table.schema, options=options) as writer:
+            writer.write_table(table, max_chunksize=150)
+    file, stream = (open_table(tmp_path / f"{name}.arrow") for name in ("file", "stream"))
+    assert len(stream) == 400 and stream.ids().tolist() == file.ids().tolist()
+    rows = np.array([399, 0, 149, 150, 7])
+    assert np.array_equal(stream.take(rows), X[rows]) and np.array_equal(file.take(rows), X[rows])
+
+
+@pytest.mark.parametrize("left", [0, 3, 8, 100, -8, -9, -100])
+def test_a_stream_of_arrow_that_is_cut_off_is_damaged(left: int, tmp_path: Path) -> None:
+    """A reader takes the end of the file for the end of the stream: between two batches, rows would be missing."""
+    path, table = tmp_path / "a.arrow", pa.table({"id": range(3), "v": X[:3].tolist()})
+    with pa.ipc.new_stream(str(path), table.schema) as writer:
         writer.write_table(table)
-    with pytest.raises(DataError, match="got an Arrow stream.; write it with pyarrow.ipc.new_file"):
-        open_table(tmp_path / "a.arrow")
+    path.write_bytes(path.read_bytes()[:left])
+    with pytest.raises(DataError, match="a.arrow' is damaged or no such table"):
+        open_table(path)
 
 
 def test_a_repeated_word_is_counted(tmp_path: Path) -> None:

@@ -100,6 +100,16 @@ def test_a_single_row_that_moved_is_found_and_seldom_another() -> None:
     assert np.mean(others) < 0.3
 
 
+@pytest.mark.parametrize("size", [1e4, 1e8, 1e30])
+def test_a_damaged_row_is_found_and_hides_no_other(size: float) -> None:
+    """Unbounded, a row of 1e8 alone would determine the frame, in which the others are rounding errors."""
+    old, new = runs(moved=5, seed=0, rows=400)
+    new[0][7] = size * torch.randn(new[0].size(1), generator=torch.Generator().manual_seed(1))
+    q = false_discovery_control(movement(old, new).p_values())
+    assert q[7] == q.min()
+    assert (q[:5] < 0.05).all() and (q[8:] > 0.05).mean() > 0.99
+
+
 def test_the_spread_of_a_run_leaves_that_run_out() -> None:
     old, new = runs()
     frame, residuals = common_frame([*old, *new])
