@@ -53,6 +53,8 @@ DATASETS = (*CITATION, "photo", "ogbn-arxiv")
 MODELS = ("gcn", "sage-gcn", "gcn-sage", "gat-gcn", "gcn-gat", "gcn-node2vec", "node2vec-gcn", "node2vec")
 NODE2VEC_SEEDS = 4
 QUERIES = 1000
+LARGE = 10**8  # numbers in a table of relative vectors, from which on they are searched in fewer coordinates
+SPANNED = 1e-12  # of the largest squared singular value: rounding in float32 below
 
 
 def spaces(dataset: str, model: str, options: argparse.Namespace) -> tuple[Data, list[Tensor]]:
@@ -84,8 +86,20 @@ def tables(method: str, x: Tensor, y: Tensor, anchors: Tensor) -> tuple[Tensor, 
         kind = name.removeprefix("relative-")
         new, old = (relative(z, s.embeddings, kind, center=s.center if kind == "whitened" else None)
                     for z, s in ((x, a), (y, b)))  # fmt: skip
-        return new, old
+        return in_their_span(new, old, anchors) if new.numel() > LARGE else (new, old)
     return (x if method == "absolute" else fit_map(a, b, name)[0](x)), y
+
+
+def in_their_span(new: Tensor, old: Tensor, anchors: Tensor) -> tuple[Tensor, Tensor]:
+    """The same rows in orthonormal coordinates of their common span: equal distances and angles, far fewer columns.
+
+    Both similarities are linear in (whitened) rows of length 1, so that the rows of either model span no more
+    dimensions than its embeddings, and the anchors' own rows span them.
+    """
+    own = torch.cat([new[anchors], old[anchors]]).double()
+    values, vectors = torch.linalg.eigh(own.mT @ own)
+    basis = vectors[:, values > SPANNED * values[-1]].to(new)
+    return new @ basis, old @ basis  # rounding can change the rank of one query in a thousand
 
 
 def reranked(x: Tensor, keys: Tensor, truth: Tensor, near: Tensor, first: Retrieval, old: Tensor) -> Retrieval:
