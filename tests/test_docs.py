@@ -46,7 +46,10 @@ def test_every_snippet_is_short_and_tested() -> None:
         assert len(lines) <= 15, title
 
 
-@pytest.mark.parametrize("title", HOLDS)
+SLOW = "Ask how much of a result is the seed"
+
+
+@pytest.mark.parametrize("title", [pytest.param(one, marks=[pytest.mark.slow] * (one == SLOW)) for one in HOLDS])
 def test_the_snippet_does_what_the_text_says(title: str) -> None:
     if title == "Translate a table":
         pytest.importorskip("pyarrow")

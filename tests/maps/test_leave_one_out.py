@@ -82,7 +82,10 @@ def slow_choice(a: Tensor, b: Tensor, strongest: bool = False) -> float:
     return equal[-1 if strongest else 0]
 
 
-@pytest.mark.parametrize(("count", "width"), [(8, 5), (8, 20), (16, 5), (24, 24), (25, 24), (62, 50), (2000, 6)])
+@pytest.mark.parametrize(
+    ("count", "width"),
+    [(8, 5), (8, 20), (16, 5), (24, 24), (25, 24), (62, 50), pytest.param(2000, 6, marks=pytest.mark.slow)],
+)
 def test_one_rule_for_shrinkage_holds_for_every_number_of_anchors(count: int, width: int) -> None:
     """From 8 anchors to thousands, as many anchors as dimensions included."""
     found = set()
