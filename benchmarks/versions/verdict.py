@@ -77,11 +77,13 @@ def judged(pair: Upgrade, cell: Row, *, labels: bool) -> Row:
     row |= {f"agreement_{way}": value for way, value in found.agreement.items()}
     for group in ("old", "new"):
         one = found.expected[group]["convert"]
-        reference = own if group == "old" and not labels else accuracy["retrain"][group]
+        by_itself = group == "old" and not labels
+        reference = own if by_itself else accuracy["retrain"][group]
+        other = then[old] if by_itself else answers["retrain"].argmax(dim=1)[groups[group]]
+        row[f"{group}_differ"] = float((answers["convert"].argmax(dim=1)[groups[group]] != other).float().mean())
         pairs = [("retention", one.retention, accuracy["convert"][group] / reference)]
-        if not labels and group == "old":
-            agreement = float((answers["convert"].argmax(dim=1)[old] == then[old]).float().mean())
-            pairs.append(("fidelity", one.fidelity, agreement))
+        if by_itself:
+            pairs.append(("fidelity", one.fidelity, 1 - row["old_differ"]))
         for name, expected, true in pairs:
             assert expected is not None
             row |= {f"{group}_{name}": true, f"{group}_{name}_expected": expected.value}

@@ -25,7 +25,8 @@ class Expected:
     Args:
         fidelity: Share of rows with the answer of the old head; ``None`` if unknown.
         retention: Accuracy relative to that of the old head, by its own probabilities, or, with labels to train on, to
-            that of a retrained head; ``None`` if unknown.
+            that of a retrained head; ``None`` if unknown. By its own probabilities an old head is never the worse one:
+            the value is at most 1, the interval reaches above it.
         accuracy: Share of correct answers, from labels; ``None`` without labels.
     """
 

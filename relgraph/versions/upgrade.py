@@ -67,8 +67,10 @@ def upgrade(
     counts less where the old head was unsure. Both are measured on anchors that the map was fitted without, and carried
     over to the old and to the new rows as functions of the confidence of the answer
     (:class:`relgraph.versions.Calibration`), because anchors are no sample of rows that did not exist. They cannot tell
-    that a new encoder is better than the old one: only labels can. With labels to train on as well, retention is the
-    accuracy relative to that of the retrained head.
+    that a new encoder is better than the old one: only labels can. The interval of the retention therefore reaches as
+    far above 1 as below: among the rows that were answered differently, the new answers may be right as often as the
+    old head believes its own to be. With labels to train on as well, retention is the accuracy relative to that of the
+    retrained head.
 
     Versions are converted directly: the head of the first version and the space of the last one, not step by step.
 

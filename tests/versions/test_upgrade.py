@@ -104,6 +104,32 @@ def test_the_expected_accuracy_covers_the_true_one() -> None:
         assert expected.low - 0.03 <= float(right[rows].mean()) <= expected.high + 0.03
 
 
+def test_a_new_encoder_that_is_better_than_the_old_one_is_within_the_expected_retention() -> None:
+    before, after, y, head = world()
+    generator = torch.Generator().manual_seed(1)
+    outputs = head(before + 0.4 * torch.randn(before.shape, generator=generator))  # the old embeddings are noisy
+    rows = torch.arange(400)
+    old = rg.PublishedHead(rows, outputs[rows], outputs.mean(dim=0))
+    found = rg.upgrade(rg.AnchorSet.from_rows(after, rows), old, after)
+    right = [float((one.argmax(dim=1) == y).float().mean()) for one in (found.head(after), outputs)]
+    expected = found.expectation("retention")
+    assert expected.value < 1.02 < right[0] / right[1] < expected.high
+    assert expected.high == pytest.approx(2 - expected.low)
+
+
+def test_retention_of_a_retrained_head_is_as_uncertain_as_answers_differ() -> None:
+    before, after, y, head = world(noise=0.5)
+    known = torch.where(torch.arange(ROWS) < 600, y, -1)
+    pieces, own = published(before, after, head), rg.upgrade(*published(before, after, head)).head(after)
+    widths = []
+    for share in (0.0, 0.1, 0.5):
+        other = torch.where((torch.rand(ROWS, 1, generator=torch.Generator().manual_seed(0)) < share), -own, own)
+        found = rg.upgrade(*pieces, after, y=known, retrained=other).expected["old"]["convert"].retention
+        widths.append(found.high - found.low)
+    assert widths[0] == pytest.approx(0, abs=1e-6)  # the same answers
+    assert widths[0] < widths[1] < widths[2]
+
+
 def test_the_labels_of_other_rows_do_not_matter() -> None:
     before, after, y, head = world(noise=0.5)
     pieces, old = published(before, after, head), torch.arange(OLD)
