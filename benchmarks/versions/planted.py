@@ -18,7 +18,7 @@ KINDS = ("rewired", "rewired-half", "rewired-elsewhere", "hubs-demoted", "merged
 
 
 def planted(problem: Problem, kind: str, seed: int) -> tuple[Problem, Tensor]:
-    """The problem on the changed graph, and the touched nodes.
+    """The problem on the changed graph, and the touched nodes: of those that are drawn, all whose neighbors changed.
 
     * ``rewired``: 5 % of the nodes; every edge of theirs gets another end, drawn from all nodes.
     * ``rewired-half``: the same with each edge at probability 0.5.
@@ -44,7 +44,8 @@ def planted(problem: Problem, kind: str, seed: int) -> tuple[Problem, Tensor]:
         )
     changed = copy.copy(data)
     changed.edge_index = to_undirected(edges, num_nodes=data.num_nodes)
-    return make_problem(changed), touched
+    moved = neighborhood_change(data.edge_index, changed.edge_index, data.num_nodes) > 0
+    return make_problem(changed), touched & torch.from_numpy(moved)
 
 
 def reach(before: Tensor, after: Tensor, nodes: int, hops: int = 2) -> Tensor:
