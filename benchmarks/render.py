@@ -14,7 +14,8 @@ version of relgraph are named below their table. Kinds of tables:
   another row, ``less`` the largest of others. What misses its target is bold.
 * ``[lines.NAME]``: lines of text and numbers, each from a row of its own.
 * ``[cases.NAME]``: the ``default`` method compared with the best of some ``maps`` and of some ``rivals``, case by case:
-  one line for each file, in which the columns ``key`` tell cases apart.
+  one line for each file, in which the columns ``key`` tell cases apart. Maps that are ahead by ``margin`` or less are
+  not counted.
 """
 
 from __future__ import annotations
@@ -253,7 +254,7 @@ def cases(spec: Where, order: Where) -> str:
                 groups.setdefault(tuple(row.get(name) for name in key), {})[row["method"]] = row
         groups = {place: methods for place, methods in groups.items() if chosen in methods}
         line = [one["what"], f"`{chosen}`", str(len(groups))]
-        for methods in (spec["maps"], spec["rivals"]):
+        for methods, margin in ((spec["maps"], spec["margin"]), (spec["rivals"], 0)):
             # A method that was evaluated on some pairs only has the default's value on the same pairs beside it.
             behind = {
                 place: max(
@@ -267,15 +268,15 @@ def cases(spec: Where, order: Where) -> str:
             if behind:
                 worst = max(behind, key=lambda place: behind[place])
                 mean = sum(behind.values()) / len(behind)
-                ahead = sum(gap > 0 for gap in behind.values())
+                ahead = sum(gap > margin for gap in behind.values())
                 where = " ".join(label(part) for part in worst if part is not None)
                 line += [decimals(mean), f"{decimals(behind[worst])} ({where})", f"{ahead} of {len(behind)}"]
             else:
                 line += ["-"] * 3
         found.append(line)
     header = ["cases", "default", "number"]
-    for what in ("best map", "best rival"):
-        header += [f"{what} less default, mean", f"{what} less default, largest", f"{what} ahead"]
+    for what, ahead in (("best map", f"ahead by more than {spec['margin']}"), ("best rival", "ahead")):
+        header += [f"{what} less default, mean", f"{what} less default, largest", f"{what} {ahead}"]
     return markdown(header, found)
 
 

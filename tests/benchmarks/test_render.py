@@ -102,10 +102,11 @@ def test_a_default_is_compared_with_the_best_of_each_case(rows):
     table += [("b", "centroid", 0.74), ("c", "ridge", 0.5)]  # without the default: no case
     write_rows(rows / "results.csv", [{"dataset": d, "method": m, "fidelity": v} for d, m, v in table])
     one = {"what": "all", "source": "question/results", "key": "dataset"}
-    shown = render.cases({"default": "kl", "maps": ["ridge"], "rivals": ["centroid"], "rows": [one]}, {})
-    expected = "| all | `kl` | 2 | -0.040 | 0.020 (a) | 1 of 2 | -0.030 | 0.040 (b) | 1 of 2 |"
-    assert shown.splitlines()[2] == expected
-    shown = render.cases({"default": "kl", "maps": ["none"], "rivals": [], "rows": [one]}, {})
+    for margin, count in ((0.01, 1), (0.03, 0)):
+        spec = {"default": "kl", "margin": margin, "maps": ["ridge"], "rivals": ["centroid"], "rows": [one]}
+        expected = f"| all | `kl` | 2 | -0.040 | 0.020 (a) | {count} of 2 | -0.030 | 0.040 (b) | 1 of 2 |"
+        assert render.cases(spec, {}).splitlines()[2] == expected
+    shown = render.cases(spec | {"maps": ["none"], "rivals": []}, {})
     assert shown.splitlines()[2] == "| all | `kl` | 2 | - | - | - | - | - | - |"
 
 
