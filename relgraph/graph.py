@@ -155,8 +155,10 @@ def check_edges(edge_index: Tensor, count: int) -> None:
     Raises:
         InputError: If they are.
     """
-    if edge_index.dim() != 2 or edge_index.size(0) != 2 or edge_index.is_floating_point():
-        raise InputError("edge_index", f"must have shape (2, E) of integers (got {tuple(edge_index.shape)})")
+    wrong = edge_index.is_floating_point() or edge_index.is_complex() or edge_index.dtype == torch.bool
+    if edge_index.dim() != 2 or edge_index.size(0) != 2 or wrong:
+        found = f"{edge_index.dtype} {tuple(edge_index.shape)}"
+        raise InputError("edge_index", f"must have shape (2, E) of integers (got {found})")
     first, last = (int(edge_index.min()), int(edge_index.max())) if edge_index.numel() else (0, 0)
     if edge_index.numel() and (first < 0 or last >= count):
         raise InputError("edge_index", f"must name nodes from 0 to {count - 1} (got {first} to {last})")

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from relgraph.anchors.matching import as_tensor, repeated_id
-from relgraph.errors import InputError
+from relgraph.errors import InputError, require
 from relgraph.graph import check_edges, graph_edges, node_ids, num_nodes
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def lasting_nodes(graphs: Sequence[Data], *, time: str = "node_year") -> Tensor:
         >>> lasting_nodes([old, new]), lasting_nodes([old])
         (tensor([1, 0, 2]), tensor([1, 0, 2]))
     """
-    graphs = list(graphs)
+    require("graphs", graphs, Sequence, "pass a list of the versions, the oldest first")
     if not graphs:
         raise InputError("graphs", "must hold at least one version of the graph (got none)")
     universe, common, edges = _aligned(graphs, ("graphs",) * len(graphs))
@@ -120,6 +120,8 @@ def _distinct(values: Ids) -> Ids:
 def _checked_ids(data: Data, argument: str) -> Ids:
     if hasattr(data, "node_types"):
         raise InputError(argument, "must have one type of nodes (got a heterogeneous graph); take its to_homogeneous()")
+    if not hasattr(data, "edge_index"):
+        raise InputError(argument, f"must be graphs of PyG (got {type(data).__name__}); pass each as a Data")
     ids = node_ids(data).cpu().to(torch.int64)
     if (repeated := repeated_id(ids)) is not None:
         raise InputError(argument, f"must not repeat an id (got {repeated} more than once); set data.node_id")

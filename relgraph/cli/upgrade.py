@@ -31,9 +31,9 @@ HELP = "\n\n".join(
         "OLD is a published head, a bundle, or a table of embeddings; NEW is an anchor set, a bundle, or a table of "
         "the new version. A head is converted to the new embeddings; of two tables, the new one is translated into "
         "the coordinates of the old one.",
-        "The verdict and what to expect are printed before anything is written. With --labels they are measured on "
-        "labels, else on anchors that the map was fitted without; without labels, --kept and --edges let the neighbors "
-        "judge between converted and old answers. --out is written only if the verdict is 'convert' "
+        "The verdict and what to expect are printed before the head or table is written. With --labels they are "
+        "measured on labels, else on anchors that the map was fitted without; without labels, --kept and --edges let "
+        "the neighbors judge between converted and old answers. --out is written only if the verdict is 'convert' "
         "and the expected fidelity is at least --min-fidelity; else the exit status is 1, with --min-fidelity "
         "also where there is no --out.",
         listed("Methods", registry.MAPS),
@@ -44,7 +44,9 @@ HELP = "\n\n".join(
 def upgrade(
     old: Annotated[Path, typer.Argument(metavar="OLD", help="Head, bundle or table of the old version.")],
     new: Annotated[Path, typer.Argument(metavar="NEW", help="Anchor set, bundle or table of the new version.")],
-    out: Annotated[Path | None, option("FILE", "Where to write the converted head, or the table.", "none")] = None,
+    out: Annotated[
+        Path | None, option("FILE", "Where to write the converted head (.safetensors), or the table.", "none")
+    ] = None,
     rows: Annotated[Path | None, option("TABLE", "New embeddings of the rows to be answered.", "none")] = None,
     old_rows: Annotated[
         Path | None, option("TABLE|IDS", "Rows that the old version has; others are new.", "all")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
-from relgraph.errors import DataError, InputError
+from relgraph.errors import DataError, InputError, renamed
 from relgraph.io import PathLike
 from relgraph.tables.arrays import ArrayTable, id_files, read_npy, read_safetensors, read_word2vec
 from relgraph.tables.arrow import PARQUET, ArrowTable, MissingKey
@@ -119,6 +120,22 @@ def ids_of_one_kind(tables: Sequence[Table]) -> list[Ids]:
         if len({ids.dtype.kind == "S" for ids in found}) == 1:
             break
     return found
+
+
+@contextmanager
+def paired(source: str, target: str, *paths: PathLike, named: str | None = None) -> Iterator[None]:
+    """Errors of :func:`relgraph.tables.ids.matching_rows` name the arguments of two tables.
+
+    They name the id column only where one of the files has columns, and else the argument ``named``, by default that of
+    the source.
+    """
+    try:
+        with renamed({"source": source, "target": target}):
+            yield
+    except InputError as error:
+        if error.argument == "key" and not any(Path(path).suffix.lower() in ARROW for path in paths):
+            raise InputError(named or source, error.message) from error
+        raise
 
 
 def unequal_rows(first: Table, second: Table) -> bool:

@@ -65,8 +65,9 @@ def adjust_priors(
     """
     outputs = check_rows("outputs", outputs)
     check_temperature(inverse_temperature)
-    if not real_number("prior_strength", prior_strength) >= 0:
-        raise InputError("prior_strength", f"must not be negative (got {prior_strength}); 0 trusts the rows alone")
+    if not 0 <= real_number("prior_strength", prior_strength) < math.inf:
+        rule = "must not be negative, and finite"
+        raise InputError("prior_strength", f"{rule} (got {prior_strength}); 0 trusts the rows alone")
     chosen = row_numbers("rows", rows, len(outputs)).to(outputs.device)
     others = torch.ones(len(outputs), dtype=torch.bool, device=outputs.device).index_fill_(0, chosen, False)
     if not bool(others.any()) or outputs.size(1) < 2:

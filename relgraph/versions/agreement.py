@@ -56,6 +56,18 @@ def neighbor_agreement(
         >>> found["one"] > found["other"]
         True
     """
+    found = row_agreements(answers, edge_index, rows, inverse_temperature=inverse_temperature)
+    return {name: float(values.mean()) for name, values in found.items()}
+
+
+def row_agreements(
+    answers: Mapping[str, Tensor],
+    edge_index: Tensor,
+    rows: Tensor | None = None,
+    *,
+    inverse_temperature: float = INVERSE_TEMPERATURE,
+) -> dict[str, Tensor]:
+    """The terms of :func:`neighbor_agreement`, one for each of the rows with a neighbor, ``(n,)`` for each way."""
     require("answers", answers, Mapping, "pass a dictionary of logits by the name of the way")
     if not answers:
         raise InputError("answers", "must hold the logits of one way at least (got none); pass a dictionary")
@@ -81,6 +93,6 @@ def neighbor_agreement(
     around = around[chosen] / degree[chosen].unsqueeze(1)
     chance = float(believed.mean(dim=0).square().sum())
     agreed = {
-        name: float(around.gather(1, one[chosen].argmax(dim=1, keepdim=True)).mean()) for name, one in logits.items()
+        name: around.gather(1, one[chosen].argmax(dim=1, keepdim=True)).squeeze(1) for name, one in logits.items()
     }
-    return {name: (value - chance) / max(1 - chance, 1e-12) for name, value in agreed.items()}
+    return {name: (values - chance) / max(1 - chance, 1e-12) for name, values in agreed.items()}

@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relgraph.arrays import as_array
-from relgraph.errors import InputError
+from relgraph.errors import InputError, real_number
 from relgraph.io import PathLike, check_not_read
 from relgraph.tables import open_table
 from relgraph.tables.arrays import ArrayTable
 from relgraph.tables.ids import Ids, matching_rows, shown
-from relgraph.tables.reading import Table, ids_of_one_kind, read_files
+from relgraph.tables.reading import Table, ids_of_one_kind, paired, read_files
 from relgraph.tables.sample import finite_rows
 from relgraph.versions.movement import Floats, movement
 from relgraph.versions.writing import check_drift_output, write_drift, written_files
@@ -26,6 +26,8 @@ from relgraph.versions.writing import check_drift_output, write_drift, written_f
 LEVEL = 0.05
 FEWEST_ROWS = 50
 ROWS_PER_DIMENSION = 2
+FAR = 2.0
+"""A typical row that moved so many times as far as another seed moves it is noted."""
 SHOWN = 10
 Vectors = Any  # a path, an array or a tensor
 
@@ -150,7 +152,7 @@ def drift(
     """
     from scipy.stats import false_discovery_control
 
-    if not 0 < level < 1:
+    if not 0 < real_number("level", level) < 1:
         raise InputError("level", f"must be between 0 and 1 (got {level}); 0.05 is the default")
     place = None if out is None else Path(os.fspath(out)).expanduser()
     if place is not None:
@@ -184,7 +186,7 @@ def drift(
         level=level,
         overall=found.overall,
         seeds=found.seeds,
-        notes=_notes(tables, len(ids), split),
+        notes=_notes(tables, len(ids), split, found.overall / found.seeds.max()),
     )
     if place is not None:
         write_drift(place, plain, {"movement": result.movement, "p": result.p, "q": result.q})
@@ -213,16 +215,14 @@ def _common_rows(tables: Sequence[Table]) -> tuple[Ids, list[NDArray[np.int64]]]
     every = ids_of_one_kind(tables)
     common = every[0]
     for table, ids in zip(tables[1:], every[1:], strict=True):
-        common = common[_matching(common, ids, table)[0]]
-    return common, [_matching(common, ids, table)[1] for table, ids in zip(tables, every, strict=True)]
+        common = common[_matching(common, ids, tables[0], table)[0]]
+    return common, [_matching(common, ids, tables[0], table)[1] for table, ids in zip(tables, every, strict=True)]
 
 
-def _matching(common: Ids, ids: Ids, table: Table) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    try:
+def _matching(common: Ids, ids: Ids, first: Table, table: Table) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    files = (one.name for one in (first, table) if one.stamp)
+    with paired("old", table.argument, *files, named=table.argument):
         return matching_rows(common, ids)
-    except InputError as error:
-        argument = {"source": "old", "target": table.argument}.get(error.argument, error.argument)
-        raise InputError(argument, error.message) from error
 
 
 def _check_different(tables: Sequence[Table]) -> None:
@@ -233,8 +233,11 @@ def _check_different(tables: Sequence[Table]) -> None:
         raise InputError("null", f"must hold other files than 'old' and 'new' (got {repeated} twice); name each once")
 
 
-def _notes(tables: Sequence[Table], common: int, old: int) -> list[str]:
+def _notes(tables: Sequence[Table], common: int, old: int, typical: float) -> list[str]:
     notes = []
+    if typical > FAR:
+        found = f"the typical row moved {typical:.1f} times as far as any other seed moves it"
+        notes.append(f"{found}, and only rows beyond it are found; check that ids name the same rows in all tables")
     most = reduce(max, (len(table) for table in tables))
     if most > common:
         notes.append(f"{most - common:,} or more rows are not in all tables and were left out")

@@ -20,6 +20,7 @@ LEVEL = 0.9
 MOST_ROWS = 2000
 """More rows are represented by so many of their quantiles."""
 PSEUDO_COUNT = 0.5
+SMALLEST_COUNT = 1e-3
 PENALTY = 0.1
 STEPS = 100
 
@@ -67,8 +68,10 @@ class Calibration:
     A logistic regression of the known responses :math:`r_k \in [0, 1]` on the log-odds of the answer's probability.
     Its mean over rows is the expected share there: rows of a version that are less certain than the anchors count for
     what they are, so that the anchors need not be a sample of them (a regression estimator under covariate shift,
-    `Shimodaira, 2000 <https://doi.org/10.1016/S0378-3758(00)00115-4>`_). Intervals are those of 100 bootstrap samples
-    of the known rows.
+    `Shimodaira, 2000 <https://doi.org/10.1016/S0378-3758(00)00115-4>`_). Half a count for and half a count against
+    stand beside the known rows, the prior of Jeffreys. Intervals are those of 100 bootstrap samples of the known rows,
+    each with other pseudo-counts, drawn from the gamma distribution of that mean: rows that all respond alike would
+    give an interval of no width without them.
 
     Args:
         responses: For each response its values on known rows, ``(K,)`` in [0, 1].
@@ -92,9 +95,12 @@ class Calibration:
         effective = 1 / float(np.square(shares).sum())
         self._center, self._scale = float(shares @ confidence), max(float(confidence.std()), 1e-9)
         points = (confidence - self._center) / self._scale
-        drawn = np.random.default_rng(seed).multinomial(round(effective), shares, RESAMPLES).astype(float)
+        rng = np.random.default_rng(seed)
+        drawn = rng.multinomial(round(effective), shares, RESAMPLES).astype(float)
+        counts = rng.gamma(PSEUDO_COUNT, size=(RESAMPLES, 2)).clip(min=SMALLEST_COUNT)
         weights = np.vstack([shares * effective, drawn])
-        self._curves = [_fit(response, points, weights) for response in responses]
+        pseudo = np.vstack([np.full(2, PSEUDO_COUNT), counts])
+        self._curves = [_fit(response, points, weights, pseudo) for response in responses]
 
     def means(self, confidence: Floats) -> list[Floats]:
         """The expected mean of each response over rows of this confidence, and those of the bootstrap, ``(1 + B,)``."""
@@ -104,15 +110,15 @@ class Calibration:
         return [expit(bias[:, None] + slope[:, None] * points).mean(axis=1) for slope, bias in self._curves]
 
 
-def _fit(response: Floats, points: Floats, weights: Floats) -> tuple[Floats, Floats]:
+def _fit(response: Floats, points: Floats, weights: Floats, pseudo: Floats) -> tuple[Floats, Floats]:
     """Slopes and intercepts of logistic regressions of a share, one for each row of weights ``(B, K)``.
 
-    Newton's method on all of them at once: one after the other by a library, they would take seconds. Half a count for
-    and half a count against at the center, and a weak penalty on the slope, keep them finite.
+    Newton's method on all of them at once: one after the other by a library, they would take seconds. Pseudo-counts for
+    and against at the center ``(B, 2)``, and a weak penalty on the slope, keep them finite.
     """
-    points = np.append(points, 0.0)
-    response = np.append(response, 0.5)
-    weights = np.hstack([weights, np.full((len(weights), 1), 2 * PSEUDO_COUNT)])
+    points = np.append(points, [0.0, 0.0])
+    response = np.append(response, [1.0, 0.0])
+    weights = np.hstack([weights, pseudo])
     slope, bias = np.zeros(len(weights)), np.zeros(len(weights))
     for _ in range(STEPS):
         share = expit(bias[:, None] + slope[:, None] * points)

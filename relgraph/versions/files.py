@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,7 @@ from relgraph.registry import MAPS
 from relgraph.tables import open_table, plan_translation
 from relgraph.tables.frames import read_frame
 from relgraph.tables.ids import Ids, check_unique, in_kind_of, matching_rows, read_ids
-from relgraph.tables.reading import ARROW, Table, read_files
+from relgraph.tables.reading import Table, paired, read_files
 from relgraph.tables.writing import written_files
 from relgraph.versions.result import Upgrade, Verdict
 from relgraph.versions.upgrade import upgrade
@@ -33,6 +32,7 @@ VERDICTS: Mapping[str, Verdict] = {"good": "convert", "doubtful": "keep", "usele
 """The verdict of an upgrade by that of a translation."""
 FROM_FILES = {"z": "rows", "ids": "rows", "y": "labels", "train": "labels", "space": "new", "head": "old"}
 """The file that an argument of :func:`relgraph.upgrade` is read from, where it is called otherwise."""
+HEAD = ".safetensors"
 UNKNOWN = -1
 """The label of a row whose class is unknown."""
 FLAGS = {"true": True, "1": True, "false": False, "0": False}
@@ -100,6 +100,8 @@ def upgrade_files(
         place = Path(out).expanduser()
         written = written_files(place) if before.kind == "table" else [place]
         check_not_read(written, files_read(old, new, rows, old_rows, kept, labels, edges))
+        if before.kind != "table" and place.suffix != HEAD:
+            raise InputError("out", f"must end in {HEAD} for a converted head (got '{out}'); name it so")
     if "table" in (before.kind, after.kind):
         others = {"rows": rows, "old_rows": old_rows, "kept": kept, "labels": labels, "edges": edges}
         return _tables(before, after, out, key, method, **others)
@@ -158,7 +160,7 @@ def _tables(
     for name, value in others.items():
         if value is not None:
             raise InputError(name, f"must be left out for two tables (got '{value}'); rows are matched by their ids")
-    with _paired("new", "old", after.path, before.path):
+    with paired("new", "old", after.path, before.path):
         plan = plan_translation(after.path, before.path, out, key=key, method=method or "ridge")
     width, common = plan.report.widths[0], plan.report.common
     if common < width + 1:
@@ -176,18 +178,6 @@ def _tables(
 
     mean = None if cosine is None else cosine.mean
     return FileUpgrade(verdict, plan.report.reason, mean, shown, document, write)
-
-
-@contextmanager
-def _paired(source: str, target: str, *paths: PathLike) -> Iterator[None]:
-    """Errors name these two tables, and the id column only where one of them has columns."""
-    try:
-        with renamed({"source": source, "target": target}):
-            yield
-    except InputError as error:
-        if error.argument == "key" and not any(Path(path).suffix.lower() in ARROW for path in paths):
-            raise InputError(source, error.message) from error
-        raise
 
 
 def _rows(rows: PathLike | None, key: str | None, classes: int | None, **others: PathLike | None) -> dict[str, Any]:
@@ -209,7 +199,7 @@ def _rows(rows: PathLike | None, key: str | None, classes: int | None, **others:
         given["old"] = found
     if (place := others["kept"]) is not None:
         answers = open_table(place, "kept", key)
-        with _paired("rows", "kept", rows, place):
+        with paired("rows", "kept", rows, place):
             here, there = matching_rows(table.ids(), answers.ids())
         if len(here) != len(ids):
             found_ids = f"(got {len(here)} of {len(ids)})"
@@ -253,6 +243,8 @@ def _edges(path: Path, ids: Tensor, like: Ids) -> Tensor:
     """Edges ``(2, E)`` between rows."""
     columns = ("source", "target")
     frame = read_frame(path, columns, "edges", columns)
+    if not len(frame):
+        raise InputError("edges", f"must have rows (got none in '{path}'); write one for each edge")
     ends = [_places(ids, _named(frame[name], like, "edges")) for name in columns]
     known = ends[0][1] & ends[1][1]
     if not bool(known.any()):

@@ -144,7 +144,7 @@ def movement(old: list[Tensor], new: list[Tensor]) -> Movement:
     """
     frame, residuals = common_frame([*old, *new])
     m, n = len(old), len(new)
-    if any(_rounding(residuals[list(pair)], frame) for pair in itertools.combinations(range(m), 2)):
+    if any(_same_space(*pair) for pair in itertools.combinations(old, 2)):
         rule = "must hold other seeds than 'old', each once (got the same space twice)"
         raise InputError("null", f"{rule}; leave it out, or train once more")
     whitened = residuals @ whitening(residuals)
@@ -245,6 +245,8 @@ def _weights(squares: Tensor) -> Tensor:
     return 1 / (1 + squares / (TUNING * median))
 
 
-def _rounding(residuals: Tensor, frame: Tensor) -> bool:
-    spread = (residuals - residuals.mean(dim=0)).square().sum(dim=2).mean(dim=0).median()
-    return bool(spread <= ROUNDING * frame.square().sum(dim=1).mean())
+def _same_space(a: Tensor, b: Tensor) -> bool:
+    """Whether one of two tables is an affine map of the other, up to rounding."""
+    a, b = sorted((_unit(one.double()) for one in (a, b)), key=lambda one: one.size(1))
+    rest = a - b @ torch.linalg.lstsq(b, a, driver="gelsd").solution
+    return bool(rest.square().sum(dim=1).mean() <= ROUNDING)

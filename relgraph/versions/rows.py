@@ -64,7 +64,7 @@ class AnsweredRows:
                 if given is not None:
                     raise InputError(name, "must be left out without 'z' (got it alone); pass the new embeddings")
             return None
-        given_z = as_tensor("z", z)
+        given_z = as_tensor("z", z).detach()
         z = checked_embeddings(space, given_z)
         count = len(z)
         names = torch.arange(count) if ids is None else _checked_ids(ids, count)
@@ -157,7 +157,7 @@ def _answers(name: str, given: Tensor | None, shape: tuple[int, int]) -> Tensor 
     """Outputs on all rows, checked."""
     if given is None:
         return None
-    found = check_rows(name, given)
+    found = check_rows(name, given).detach()
     if found.shape != shape:
         way_out = f"(got {tuple(found.shape)}); give every row one"
         raise InputError(name, f"must have shape {shape}, answers on the rows of 'z' {way_out}")

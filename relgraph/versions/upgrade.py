@@ -18,7 +18,7 @@ from relgraph.maps import MatchedAnchors, NoCorrespondenceWarning, convert, expe
 from relgraph.maps.expected import left_out_outputs
 from relgraph.maps.methods import estimator_for
 from relgraph.versions.adjustment import adjust_priors, blend, smooth
-from relgraph.versions.agreement import neighbor_agreement
+from relgraph.versions.agreement import row_agreements
 from relgraph.versions.expectation import Expectation
 from relgraph.versions.result import Expected, Upgrade, Verdict
 from relgraph.versions.rows import AnsweredRows
@@ -55,8 +55,9 @@ def upgrade(
       class. The old rows are compared where none are new, or where ``kept`` are stored answers, those that the head
       published at the anchors: what stands for them at new rows, such as the mean of the neighbors', agrees with the
       neighbors by construction.
-    * Else *convert* if the retention expected of the converted head is 0.9 or more; else *keep*, if there are old
-      answers that retain more; else *retrain*.
+    * Else *convert* if the retention expected of the converted head is 0.9 or more (and, with labels but no other way
+      to compare with, if it is right more often than the largest class would be); else *keep*, if there are old
+      answers that retain more; else *retrain*. Of stored old answers, nothing is expected on new rows.
 
     Without labels, *fidelity* is the share of rows with the old head's answer, and *retention* is the accuracy that the
     old head itself would expect of the answers, relative to its own:
@@ -67,10 +68,10 @@ def upgrade(
     counts less where the old head was unsure. Both are measured on anchors that the map was fitted without, and carried
     over to the old and to the new rows as functions of the confidence of the answer
     (:class:`relgraph.versions.Calibration`), because anchors are no sample of rows that did not exist. They cannot tell
-    that a new encoder is better than the old one: only labels can. The interval of the retention therefore reaches as
-    far above 1 as below: among the rows that were answered differently, the new answers may be right as often as the
-    old head believes its own to be. With labels to train on as well, retention is the accuracy relative to that of the
-    retrained head.
+    that a new encoder is better than the old one: only labels can. The value of the retention is therefore at most 1,
+    and its interval reaches as far above 1 as below: where the answers differ, the new ones may be as far ahead of the
+    old ones as the old head believes them to be behind. With labels to train on as well, retention is the accuracy
+    relative to that of the retrained head.
 
     Versions are converted directly: the head of the first version and the space of the last one, not step by step.
 
@@ -105,7 +106,8 @@ def upgrade(
 
     Warns:
         GraphChangedWarning: If both were made on graphs of which the one did not grow from the other.
-        NoCorrespondenceWarning: If the anchors' ids do not name the same rows in both; the verdict is then *retrain*.
+        NoCorrespondenceWarning: If the anchors' ids do not name the same rows in both; the verdict is then *retrain*,
+            or, by labels, *keep*.
         AnchorsMovedWarning: If rows with anchors' ids are near these, but not the same.
 
     Example:
@@ -167,16 +169,19 @@ def upgrade(
         elif rows.y is not None and len(rows.train):
             answers["retrain"], predictions["retrain"] = _retrained(rows, head)
     right = {} if rows is None else accuracies(rows, answers, predictions)
-    expected = expectations(matched, left, rows, answers, right)
-    compared, agreement = "new", {}
+    stored = rows is not None and rows.kept is not None and _stored(matched, rows)
+    expected = expectations(matched, left, rows, answers, right, stored)
+    compared, agreement, noise = "new", {}, 0.0
     if rows is not None and rows.kept is not None and edge_index is not None:
-        compared = "old" if not len(rows.new) or _stored(matched, rows) else "new"
+        compared = "old" if stored or not len(rows.new) else "new"
         judged = {way: answers[way] for way in ("convert", "keep")}
         if compared in rows.groups:
-            agreement = neighbor_agreement(judged, edge_index, rows.groups[compared])
-        if np.isnan(agreement.get("keep", 0.0)):  # no such row has a neighbor
-            agreement = {}
-    verdict, reason = judge(expected, rows, right, unrelated, agreement, compared)
+            terms = row_agreements(judged, edge_index, rows.groups[compared])
+            apart = terms["convert"] - terms["keep"]
+            if len(apart):  # else no such row has a neighbor
+                agreement = {way: float(values.mean()) for way, values in terms.items()}
+                noise = float(apart.std(correction=0)) / len(apart) ** 0.5
+    verdict, reason = judge(expected, rows, right, unrelated, agreement, compared, noise)
     reason += _misfits(verdict, matched)
     outputs = None
     if rows is not None:

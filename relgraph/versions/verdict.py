@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -20,8 +20,10 @@ Accuracies = Mapping[str, Mapping[str, Floats]]
 
 MIN_RETENTION = 0.9
 """A converted head that is expected to retain less is not worth its answers."""
-ALLOWANCES = {"old": 0.01, "new": 0.02}
+ALLOWANCES = {"anchors": 0.01, "old": 0.01, "new": 0.02}
 """Standard deviation of expectations beyond that of the bootstrap: what confidence does not tell of other rows.
+
+Of the anchors as well: what is expected there is read as expected of the rows that they stand for.
 
 Set on the cells that ``benchmarks/versions/summary.py`` calls seen, and measured on others.
 """
@@ -66,6 +68,7 @@ def expectations(
     rows: AnsweredRows | None,
     answers: Mapping[str, Tensor],
     right: Accuracies,
+    stored: bool = False,
 ) -> dict[str, dict[str, Expected]]:
     """What to expect of each way, first on the anchors, then on each group of rows.
 
@@ -75,6 +78,8 @@ def expectations(
         rows: The rows to be answered.
         answers: Outputs of each way on them, ``(N, C)``.
         right: Of :func:`accuracies`.
+        stored: Whether the kept answers at the anchors are those that the head published, which then tell nothing of
+            kept answers to new rows.
     """
     believed = (INVERSE_TEMPERATURE * matched.values).softmax(dim=1)
     most, decided = believed.amax(dim=1).numpy(), matched.values.argmax(dim=1)
@@ -88,14 +93,14 @@ def expectations(
 
     def relative(calibration: Calibration, outputs: Tensor, allowance: float) -> Expected:
         same, sure, best = calibration.means(log_odds(outputs))
-        ratio = sure / best
+        ratio = np.minimum(sure / best, 1.0)  # no answer is surer than the surest; separate fits may say so
         fidelity, retention = (Expectation.of(values[0], values[1:], allowance) for values in (same, ratio))
         # Where the answers differ, the old head says that its own are right as often as it is sure. The new ones may be
         # as far ahead there as they are then behind: nothing but labels tells.
         return Expected(fidelity, replace(retention, high=2 - retention.low))
 
     calibrations = {"convert": responses(left, torch.arange(len(matched)))}
-    found = {"anchors": {"convert": relative(calibrations["convert"], left, 0.0)}}
+    found = {"anchors": {"convert": relative(calibrations["convert"], left, ALLOWANCES["anchors"])}}
     if rows is None:
         return found
     if rows.kept is not None:
@@ -106,14 +111,15 @@ def expectations(
         found[group] = {}
         for way, outputs in answers.items():
             one, allowance = Expected(), ALLOWANCES[group]
-            if way in calibrations:
+            if way in calibrations and not (stored and way == "keep" and group == "new"):
                 one = relative(calibrations[way], outputs[numbers].cpu(), allowance)
             if way in right:
                 values = right[way][group]
                 one = replace(one, accuracy=Expectation.of(values[0], values[1:], allowance))
                 if "retrain" in right:
                     ratio = values / right["retrain"][group]
-                    differ = outputs[numbers].argmax(dim=1) != answers["retrain"][numbers].argmax(dim=1)
+                    one_answer, other = (each[numbers].argmax(dim=1).cpu() for each in (outputs, answers["retrain"]))
+                    differ = one_answer != other
                     allowance = ALLOWANCE_OF_CHANGE * float(differ.double().mean())
                     one = replace(one, retention=Expectation.of(ratio[0], ratio[1:], allowance, most=np.inf))
             found[group][way] = one
@@ -127,53 +133,68 @@ def judge(
     unrelated: bool,
     agreement: Mapping[str, float],
     compared: str,
+    noise: float = 0.0,
 ) -> tuple[Verdict, str]:
     """The verdict and its reason.
 
     Args:
         expected: Of :func:`expectations`.
         rows, right: As of :func:`expectations`.
-        unrelated: Whether the anchors do not correspond.
+        unrelated: Whether the anchors do not correspond; *convert* is then never the verdict.
         agreement: Of the ways without a new head with the neighbors; empty if unknown.
         compared: The group of rows that it is of.
+        noise: Standard error of the difference of the agreements.
     """
     sizes = {"anchors": 1} if rows is None else {name: len(numbers) for name, numbers in rows.groups.items()}
-    total = sum(sizes.values())
     if right:
         pooled = {
-            way: np.sum([size * groups[name] for name, size in sizes.items()], axis=0) / total
+            way: np.sum([size * groups[name] for name, size in sizes.items()], axis=0) / sum(sizes.values())
             for way, groups in right.items()
         }
-        return _by_labels(pooled)
+        if len(pooled) > 1:
+            return _by_labels(pooled, unrelated)
+        assert rows is not None and rows.y is not None
+        alone, largest = float(pooled["convert"][0]), float(torch.bincount(rows.y[rows.check]).max() / len(rows.check))
+        if alone <= largest:
+            least = f"no more than the share of the largest class, {largest:.3f}"
+            return "retrain", f"by the labels, the expected accuracy of the converted head is {alone:.3f}, {least}"
     if unrelated:
         return "retrain", UNRELATED
     if max(agreement.values(), default=0.0) >= LEAST_AGREEMENT:
-        best: Verdict = "convert" if agreement["convert"] >= agreement["keep"] else "keep"
+        ahead = agreement["convert"] - agreement["keep"]
+        best: Verdict = "convert" if ahead >= 0 else "keep"
         which = "converted" if best == "convert" else "old"
-        shown = f"agree more with those of their neighbors, {by_way(agreement)}"
+        within = ", which is within the noise" if abs(ahead) <= STANDARD_ERRORS * noise else ""
+        shown = f"agree more with those of their neighbors, {by_way(agreement)}{within}"
         return best, f"the {which} answers to {compared} rows {shown}"
 
-    def retention(way: str) -> float | None:
-        values = [(size, expected[group].get(way, Expected()).retention) for group, size in sizes.items()]
-        known = [size * value.value for size, value in values if value is not None]
-        return sum(known) / total if len(known) == len(values) else None
+    def retention(way: str, groups: Collection[str]) -> float:
+        values = [(sizes[group], expected[group][way].retention) for group in groups]
+        total = sum(size for size, _ in values)
+        return sum(size * value.value for size, value in values if value is not None) / total
 
-    converted, kept = retention("convert"), retention("keep")
-    assert converted is not None
+    converted = retention("convert", sizes)
     if converted >= MIN_RETENTION:
         return "convert", f"the converted head is expected to retain {converted:.1%} of the old head's correct answers"
     below = f"the converted head is expected to retain {converted:.1%}, below {MIN_RETENTION:.0%}"
-    if kept is not None and kept > converted:
-        return "keep", f"{below}; the old answers retain {kept:.1%}"
+    known = [group for group in sizes if expected[group].get("keep", Expected()).retention is not None]
+    if known and (kept := retention("keep", known)) > retention("convert", known):
+        only = "" if len(known) == len(sizes) else f" on {known[0]} rows; of others nothing is known"
+        return "keep", f"{below}; the old answers retain {kept:.1%}{only}"
     return "retrain", f"{below}; take more anchors, or train a head on labels"
 
 
-def _by_labels(pooled: Mapping[str, Floats]) -> tuple[Verdict, str]:
+def _by_labels(pooled: Mapping[str, Floats], unrelated: bool) -> tuple[Verdict, str]:
     """The most accurate way; a way without a new head only if it is ahead of that by more than the noise."""
     ways: tuple[Verdict, ...] = ("convert", "keep", "retrain")
     values = by_way({way: float(pooled[way][0]) for way in ways if way in pooled})
     shown = f"by the labels, the expected accuracy over all rows is {values}"
-    best = max((way for way in ways[:2] if way in pooled), key=lambda way: float(pooled[way][0]))
+    if unrelated:
+        shown = f"{UNRELATED}; {shown}"
+    able = [way for way in ways[unrelated:2] if way in pooled]
+    if not able:
+        return "retrain", shown
+    best = max(able, key=lambda way: float(pooled[way][0]))
     if "retrain" not in pooled:
         return best, shown
     ahead = pooled[best] - pooled["retrain"]

@@ -247,6 +247,14 @@ def test_files_of_a_bundle_and_tables_are_not_replaced(files: Path, capsys: pyte
         assert "'--out' must not replace a file that is read" in capsys.readouterr().err
 
 
+def test_a_head_is_written_under_its_suffix_only(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = sorted(files.iterdir())
+    given = ["upgrade", str(files / "head.safetensors"), str(files / "space.safetensors")]
+    assert main([*given, "--out", str(files / "new.npy"), "--anyway"]) == 2
+    assert "'--out' must end in .safetensors for a converted head" in capsys.readouterr().err
+    assert sorted(files.iterdir()) == before
+
+
 def test_nothing_is_written_below_the_least_fidelity(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = torch.randn(ROWS, WIDTH, generator=torch.Generator().manual_seed(9))
     rg.AnchorSet.from_rows(rows, torch.arange(150)).save(files / "other.safetensors")

@@ -142,6 +142,7 @@ def test_wrong_arguments_of_a_blend_are_one_sentence(arguments: dict[str, object
         ({"inverse_temperature": 0.0}, "'inverse_temperature' must be above 0"),
         ({"inverse_temperature": float("inf")}, "'inverse_temperature' must be above 0"),
         ({"prior_strength": -1.0}, "'prior_strength' must not be negative"),
+        ({"prior_strength": float("inf")}, "'prior_strength' must not be negative, and finite .got inf"),
         ({"rows": torch.tensor([3])}, "'rows' must name rows from 0 to 2"),
         ({"rows": torch.zeros(3, dtype=torch.bool)}, "'rows' must name rows from 0 to 2"),
     ],

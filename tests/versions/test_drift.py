@@ -119,6 +119,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "no new": ({"new": []}, "'new' must name at least one"),
     "null repeats old": ({"null": [OLD[0]]}, "'null' must hold other seeds"),
     "level": ({"level": 1.0}, "'level' must be between 0 and 1"),
+    "text of level": ({"level": "a"}, "'level' must be a number"),
     "few rows": ({"old": OLD[0][:40]}, "'old' must share 50 rows or more"),
     "integers": ({"new": np.zeros((ROWS, 3), dtype=int)}, "'new' must be a matrix of floating-point"),
     "nan": ({"new": NEW[0] * float("nan")}, "'new' must hold finite numbers"),
@@ -137,6 +138,14 @@ def test_ids_in_a_file_of_text_are_of_the_kind_of_the_others(tables: Path) -> No
     np.testing.assert_allclose(found.p, rg.drift(OLD[0], NEW[0], OLD[1]).p, rtol=1e-6)
 
 
+def test_a_typical_row_far_beyond_another_seed_is_noted() -> None:
+    assert not any("typical row" in note for note in rg.drift(OLD[0], NEW, OLD[1:]).notes)
+    order = np.random.default_rng(0).permutation(ROWS)
+    found = rg.drift(OLD[0], [one[order] for one in NEW], OLD[1:])
+    (note,) = (note for note in found.notes if "typical row" in note)
+    assert "check that ids name the same rows" in note and note in str(found)
+
+
 @pytest.mark.parametrize("name", WRONG)
 def test_wrong_input_is_one_sentence(name: str) -> None:
     changed, words = WRONG[name]
@@ -148,7 +157,7 @@ def test_wrong_files_are_one_sentence(tables: Path) -> None:
     old, null, new = (tables / f"{name}.npy" for name in ("old", "seed-1", "new"))
     save(tables / "other.npy", range(1000, 1000 + ROWS), NEW[0].numpy())
     save(tables / "repeated.npy", [3] * ROWS, NEW[0].numpy())
-    with pytest.raises(InputError, match="'key' must name ids that both tables have"):
+    with pytest.raises(InputError, match="'new' must name ids that both tables have"):
         rg.drift(old, tables / "other.npy", null)
     with pytest.raises(InputError, match="'new' must not repeat an id"):
         rg.drift(old, tables / "repeated.npy", null)

@@ -41,11 +41,12 @@ def test_the_curves_are_those_of_a_logistic_regression() -> None:
 
     points, known = drawn(80, 0.0, 0)
     weights = np.vstack([np.ones(80), np.arange(80) % 3])
-    slopes, biases = _fit(known, points, weights)
-    rows, sides = np.append(points, [0.0, 0.0])[:, None], np.append(known, [0.0, 1.0])
-    for weight, slope, bias in zip(weights, slopes, biases, strict=True):
+    pseudo = np.array([[PSEUDO_COUNT, PSEUDO_COUNT], [0.1, 2.0]])
+    slopes, biases = _fit(known, points, weights, pseudo)
+    rows, sides = np.append(points, [0.0, 0.0])[:, None], np.append(known, [1.0, 0.0])
+    for weight, counts, slope, bias in zip(weights, pseudo, slopes, biases, strict=True):
         model = LogisticRegression(C=1 / PENALTY, tol=1e-10, max_iter=1000)
-        model.fit(rows, sides, sample_weight=np.append(weight, [PSEUDO_COUNT] * 2))
+        model.fit(rows, sides, sample_weight=np.append(weight, counts))
         np.testing.assert_allclose([slope, bias], [model.coef_[0, 0], model.intercept_[0]], atol=1e-4)
 
 
@@ -54,6 +55,9 @@ def test_one_sided_answers_give_no_certainty(share: float) -> None:
     values = Calibration([np.full(50, share)], np.linspace(-1, 1, 50)).means(np.zeros(10))[0]
     assert 0 < values[0] < 1
     assert abs(values[0] - share) < 0.05
+    found = Expectation.of(values[0], values[1:])
+    # Jeffreys: the interval of 50 successes without a failure ends at 1 - 0.037.
+    assert 0.02 < found.high - found.low < 0.06
 
 
 def test_many_rows_are_their_quantiles() -> None:

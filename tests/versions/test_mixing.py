@@ -45,6 +45,9 @@ def test_other_widths_and_types_fit() -> None:
         ({"old_head": nn.Linear(WIDTH, 2)}, "'old_head' must be a linear layer from 8 to 4 values .got 8 to 2"),
         ({"method": "kernel-ridge"}, "'method' must give a linear layer"),
         ({"old_space": "space"}, "'old_space' must be"),
+        ({"head": "space"}, "'head' must be"),
+        ({"old_head": nn.Linear(WIDTH, CLASSES)}, "'old_head' must give the published outputs at the anchors"),
+        ({"old_space": pieces()[2]}, "'old_head' must give the published outputs at the anchors of 'old_space'"),
     ],
 )
 def test_wrong_arguments_are_one_sentence(arguments: dict[str, object], sentence: str) -> None:

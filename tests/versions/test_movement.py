@@ -182,11 +182,17 @@ def test_widths_may_differ() -> None:
     assert movement(with_copy, new).p_values()[:5].max() < 0.02
 
 
-@pytest.mark.parametrize("copy", ["same", "turned"])
+@pytest.mark.parametrize("copy", ["same", "turned", "stretched", "wider"])
 def test_two_old_runs_must_not_be_the_same_space(copy: str) -> None:
     generator = torch.Generator().manual_seed(0)
     run = torch.randn(ROWS, 4, generator=generator, dtype=torch.float64)
-    turn = torch.eye(4, dtype=torch.float64) if copy == "same" else torch.linalg.qr(run[:4])[0]
+    turns = {
+        "same": torch.eye(4),
+        "turned": torch.linalg.qr(run[:4])[0],
+        "stretched": torch.diag(torch.tensor([1.0, 2.0, 10.0, 100.0])),
+        "wider": run[:4].repeat(1, 2),
+    }
+    turn = turns[copy].to(torch.float64)
     with pytest.raises(InputError, match="'null' must hold other seeds"):
         movement([run, run @ turn], [run + 1])
     old, new = runs(moved=5)

@@ -130,6 +130,63 @@ def test_retention_of_a_retrained_head_is_as_uncertain_as_answers_differ() -> No
     assert widths[0] < widths[1] < widths[2]
 
 
+@pytest.mark.parametrize("given", [{}, {"kept": True}])
+def test_anchors_that_do_not_correspond_are_never_converted_whatever_labels_say(given: dict[str, bool]) -> None:
+    before, after, y, head = world()
+    order = torch.randperm(ROWS, generator=torch.Generator().manual_seed(0))
+    space, published_head = published(before, after[order], head)
+    more = {"kept": -head(before)} if given else {}
+    with pytest.warns(NoCorrespondenceWarning):
+        found = rg.upgrade(space, published_head, after[order], y=y, **more)
+    assert found.verdict == ("keep" if given else "retrain")
+
+
+def test_a_converted_head_that_is_no_better_than_the_largest_class_is_not_used() -> None:
+    before, after, y, head = world()
+    pieces = published(before, after, head)
+    assert rg.upgrade(*pieces, after, y=y).verdict == "convert"
+    found = rg.upgrade(*pieces, after, y=(y + 1) % CLASSES)
+    assert found.verdict == "retrain"
+    assert "no more than the share of the largest class" in found.reason
+
+
+def test_the_expected_retention_is_within_its_interval_where_rows_are_surer_than_the_anchors() -> None:
+    before, after, _, head = world(noise=0.3)
+    sure = head(before).softmax(dim=1).amax(dim=1).argsort(descending=True)
+    for count in (1, 50, 600):
+        rows = sure[:count]
+        expected = rg.upgrade(*published(before, after, head), after[rows], ids=rows).expectation("retention")
+        assert expected.low <= expected.value <= 1 <= expected.high
+
+
+def test_stored_answers_tell_nothing_of_those_to_new_rows() -> None:
+    before, after, _, head = world(noise=10.0)
+    kept = head(before)
+    kept[OLD:] = torch.randn(ROWS - OLD, CLASSES, generator=torch.Generator().manual_seed(0))
+    found = rg.upgrade(*published(before, after, head), after, old=torch.arange(OLD), kept=kept)
+    assert found.expected["old"]["keep"].fidelity.value > 0.95
+    assert found.expected["new"]["keep"].fidelity is None
+    assert found.verdict == "keep"
+    assert found.reason.endswith("on old rows; of others nothing is known")
+    kept[:OLD] += 0.2 * torch.randn(OLD, CLASSES, generator=torch.Generator().manual_seed(1))  # of the later graph
+    again = rg.upgrade(*published(before, after, head), after, old=torch.arange(OLD), kept=kept)
+    assert again.expected["new"]["keep"].fidelity is not None
+
+
+def test_left_out_anchors_that_all_agree_give_no_certainty() -> None:
+    before, after, _, head = world()
+    expected = rg.upgrade(*published(before, after, head, count=100)).expectation("fidelity")
+    assert expected.low < expected.value - 0.01
+
+
+def test_tensors_with_gradients_are_answered() -> None:
+    before, after, y, head = world()
+    pieces, same = published(before, after, head), {"y": y, "train": torch.arange(100)}
+    plain = rg.upgrade(*pieces, after, kept=head(before), retrained=head(before), **same)
+    grown = {"kept": head(before).requires_grad_(), "retrained": head(before).requires_grad_()}
+    assert rg.upgrade(*pieces, after.clone().requires_grad_(), **grown, **same).to_dict() == plain.to_dict()
+
+
 def test_the_labels_of_other_rows_do_not_matter() -> None:
     before, after, y, head = world(noise=0.5)
     pieces, old = published(before, after, head), torch.arange(OLD)
