@@ -2,10 +2,10 @@
 
     python -m benchmarks.versions.summary
 
-Reads the rows of ``benchmarks.versions.verdict``. Three constants of the verdict (``ALLOWANCES``, ``STANDARD_ERRORS``,
-``MIN_RETENTION``) were set, and the agreement with the neighbors was chosen as the judge without labels, with the test
-accuracies of some cells in view: small graphs in the cut 0, and ogbn-arxiv from 2012 to 2014 with folded features.
-These cells are ``seen``; what is claimed is that of the others, ``held-out``.
+Reads the rows of ``benchmarks.versions.verdict``. Constants of the verdict (``ALLOWANCES``, ``ALLOWANCE_OF_CHANGE``,
+``STANDARD_ERRORS``, ``MIN_RETENTION``) were set, and the agreement with the neighbors was chosen as the judge without
+labels, with the test accuracies of some cells in view: small graphs in the cut 0, and ogbn-arxiv from 2012 to 2014 with
+folded features. These cells are ``seen``; what is claimed is that of the others, ``held-out``.
 
 ``right``: share of cells in which no way that the consumer has is more accurate than the chosen one; ``close``: in
 which none is more than a point ahead; ``regret``: mean accuracy lost to the best way, by the verdict and by always
