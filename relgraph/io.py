@@ -114,12 +114,38 @@ def same_file(one: Path, other: Path) -> bool:
     return os.path.realpath(one) == os.path.realpath(other)
 
 
+def _move_up(work: Path, folder: Path, replaced: Sequence[str]) -> None:
+    """Move all files of a work folder to its parent, or none of them."""
+    files = [file.relative_to(work) for file in sorted(work.rglob("*")) if file.is_file()]
+    taken = [folder / name for name in files if (folder / name).is_dir()]
+    taken += [above for name in files for above in (folder / name).parents if above.exists() and not above.is_dir()]
+    if taken:
+        kept = work.rename(work.with_name(work.name.lstrip(".")))
+        way_out = f"move it away; the results are in '{kept}'"
+        raise DataError(f"'{taken[0]}' must not be in the way of a result of another kind; {way_out}")
+    try:
+        for name in replaced:
+            if (folder / name).is_dir() and not (folder / name).is_symlink():
+                shutil.rmtree(folder / name)
+        for one in files:
+            (folder / one).parent.mkdir(parents=True, exist_ok=True)
+            os.replace(work / one, folder / one)
+    except OSError as error:
+        raise unwritable("folder", folder, error) from error
+
+
 @contextmanager
-def output_folder(folder: Path) -> Iterator[Path]:
+def output_folder(folder: Path, replaced: Sequence[str] = ()) -> Iterator[Path]:
     """A new work folder inside ``folder``, whose files move up together at the end; if the job fails, none does.
 
     The folder is made, and tried, on entering, so that a long job fails early with a :class:`DataError`. Work folders
-    that a process which no longer runs left behind more than a day ago are removed.
+    that a process which no longer runs left behind more than a day ago are removed. If a file cannot move up, because
+    a folder has its name or a file that of its folder, no file does, and they stay in a folder that the error names.
+
+    Args:
+        folder: The folder.
+        replaced: Folders in it that go when the files move up: those of an earlier job, whose other files would
+            else stand between the new ones.
     """
     made: list[Path] = []
     work = folder / _work_name()
@@ -134,14 +160,7 @@ def output_folder(folder: Path) -> Iterator[Path]:
             raise unwritable("folder", folder, error) from error
         _remove_stale(folder)
         yield work
-        try:
-            for file in sorted(work.rglob("*")):
-                if file.is_file():
-                    place = folder / file.relative_to(work)
-                    place.parent.mkdir(parents=True, exist_ok=True)
-                    os.replace(file, place)
-        except OSError as error:
-            raise unwritable("folder", folder, error) from error
+        _move_up(work, folder, replaced)
     finally:
         shutil.rmtree(work, ignore_errors=True)
         with suppress(OSError):  # a folder that holds something stays, and so do those above it

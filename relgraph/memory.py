@@ -13,8 +13,9 @@ def keep_freed_memory() -> bool:
     """Let glibc keep the memory of large tensors that were freed; returns whether there is a glibc that understood.
 
     It would else return every large block to the system, which clears it before its next use: a good part of the time
-    of training on a large graph. In return the process holds its peak until it ends. The command calls this at its
-    start; the library never does, because it changes the whole process: call it once in your own script.
+    of training on a large graph. In return the process holds what it has used until it ends: its peak, and several
+    times that where blocks become larger and larger, since none fits where a smaller one was. The command calls this
+    at its start; the library never does, because it changes the whole process: call it once in your own script.
 
     Example:
         >>> import relgraph as rg

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -137,6 +138,38 @@ def test_an_output_folder_keeps_other_files(tmp_path):
     with output_folder(tmp_path) as work:
         (work / "one.txt").write_text("1")
     assert sorted(os.listdir(tmp_path)) == ["mine.txt", "one.txt"]
+
+
+@pytest.mark.parametrize("taken", ["two", "two/one.txt"])
+def test_results_that_cannot_move_up_stay_where_the_error_says(tmp_path, taken):
+    if taken == "two":
+        (tmp_path / "two").write_text("mine")
+    else:
+        (tmp_path / taken).mkdir(parents=True)
+    with (
+        pytest.raises(DataError, match="must not be in the way .* the results are in '") as caught,
+        output_folder(tmp_path, ("two",)) as work,
+    ):
+        (work / "two").mkdir()
+        (work / "two" / "one.txt").write_text("1")
+        (work / "one.txt").write_text("1")
+    kept = Path(str(caught.value).split("the results are in '")[1].rstrip("'"))
+    assert (kept / "two" / "one.txt").read_text() == "1"
+    assert not (tmp_path / "one.txt").exists() and (tmp_path / taken).exists()
+
+
+def test_folders_of_an_earlier_job_are_replaced_as_wholes(tmp_path):
+    for number in (0, 1):
+        with output_folder(tmp_path, ("models",)) as work:
+            for folder in ("models", "others"):
+                (work / folder).mkdir()
+                (work / folder / f"{number}.txt").write_text("")
+        if not number:
+            with pytest.raises(RuntimeError), output_folder(tmp_path, ("models",)):
+                raise RuntimeError
+            assert os.listdir(tmp_path / "models") == ["0.txt"]  # a job that failed replaces nothing
+    assert os.listdir(tmp_path / "models") == ["1.txt"]
+    assert sorted(os.listdir(tmp_path / "others")) == ["0.txt", "1.txt"]
 
 
 def test_work_folders_of_killed_processes_are_removed_after_a_day(tmp_path):

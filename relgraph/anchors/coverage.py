@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     Matrix = NDArray[np.float32]
 
+LARGEST = 1e15
+"""Numbers beyond have squared distances that float32 may not hold."""
 # Below this share of non-zero features a sparse product is faster.
 _SPARSE_BELOW = 0.2
 # From this many distances per iteration on, k-means uses random batches: seconds instead of minutes, and the node
@@ -132,7 +134,7 @@ def farthest_point(x: Tensor, num_anchors: int, generator: torch.Generator | Non
         >>> farthest_point(x, 4).sort().values
         tensor([0, 1, 2, 3])
     """
-    points = checked_features(x)
+    points = checked_features(x, centered=True)
     points = points - points.mean(dim=0)  # distances from products lose fewer digits near the origin
     squares = points.square().sum(dim=1)
     last = int(torch.randint(len(points), (1,), generator=generator))
@@ -169,7 +171,7 @@ def kmeans_medoids(x: Tensor, num_anchors: int, generator: torch.Generator | Non
     from sklearn.exceptions import ConvergenceWarning
     from threadpoolctl import threadpool_limits
 
-    points = checked_features(x)
+    points = checked_features(x, centered=True)
     seed = int(torch.randint(2**31 - 1, (1,), generator=generator))
     if len(points) * num_anchors > _BATCHES_ABOVE:
         kmeans = MiniBatchKMeans(num_anchors, batch_size=4096, n_init=1, max_iter=20, random_state=seed)
@@ -193,7 +195,7 @@ def shares(x: Tensor, rows: Tensor) -> Tensor:
         >>> shares(torch.tensor([[0.0], [0.1], [0.2], [9.0]]), torch.tensor([1, 3]))
         tensor([0.7500, 0.2500])
     """
-    points = checked_features(x)
+    points = checked_features(x, centered=True)
     points = points - points.mean(dim=0)
     anchors, squares = points[rows], points[rows].square().sum(dim=1)
     parts = torch.split(points, max(1, _BATCHES_ABOVE // len(rows)))
@@ -202,8 +204,12 @@ def shares(x: Tensor, rows: Tensor) -> Tensor:
     return torch.bincount(nearest, minlength=len(rows)) / len(points)
 
 
-def checked_features(x: Tensor | None, argument: str = "x") -> Tensor:
-    """Features as a dense float32 matrix on the CPU; an error if there are none, or not a finite matrix."""
+def checked_features(x: Tensor | None, argument: str = "x", *, centered: bool = False) -> Tensor:
+    """Features as a dense float32 matrix on the CPU; an error if there are none, or not a finite matrix.
+
+    Where only distances count (``centered``), those of more than 32 bits are moved to their mean first, whose digits
+    would else take the place of the distances'.
+    """
     if x is None:
         raise InputError(
             "",
@@ -211,12 +217,18 @@ def checked_features(x: Tensor | None, argument: str = "x") -> Tensor:
             "pass points instead of the graph, or take another strategy",
         )
     features = x.detach().cpu()
-    features = (features if features.layout is torch.strided else features.to_dense()).to(torch.float32)
+    features = features if features.layout is torch.strided else features.to_dense()
     if features.dim() != 2:
         raise InputError(argument, f"must have shape (N, F) (got {tuple(features.shape)})")
+    if centered and features.dtype in (torch.float64, torch.int64):
+        features = features.double() - features.double().mean(dim=0)
+    features = features.to(torch.float32)
     bad = (~features.isfinite().all(dim=1)).nonzero().view(-1)
     if bad.numel():
         raise InputError(argument, f"must hold finite numbers (got NaN or infinity in row {int(bad[0])})")
+    if features.numel() and (most := float(features.abs().max())) > LARGEST:
+        found = f"(got {most:.5g}); divide them by a constant"
+        raise InputError(argument, f"must hold numbers below {LARGEST:g}, whose squared distances are finite {found}")
     return features.contiguous()
 
 

@@ -153,7 +153,7 @@ def _size(source: Source) -> int:
 
 def _points(source: Source, size: int, features: AnchorFeatures, generator: torch.Generator | None) -> Tensor:
     if isinstance(features, Tensor):
-        points = checked_features(features, "features")
+        points = checked_features(features, "features", centered=True)
         if len(points) != size:
             raise InputError(
                 "features",

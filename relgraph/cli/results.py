@@ -15,6 +15,12 @@ if TYPE_CHECKING:
     from relgraph.stitching import Experiment
 
 
+FOLDERS = ("tables", "models", "spaces", "heads")
+"""Folders of files in the output folder of an experiment; those of an earlier one are replaced as wholes."""
+PICTURES = ("predictions.npz", "report.html", "matrix.png", "spaces.png")
+"""Files there that are no copy of the document."""
+
+
 def check_json_path(path: str | None) -> Path | None:
     """The file that ``--json`` names, which must be in a folder that exists; ``None`` if it names no file."""
     if path in (None, "-"):

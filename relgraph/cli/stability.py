@@ -17,7 +17,7 @@ from relgraph.cli.executor import Address, Cpus, ExecutorName, make_executor
 from relgraph.cli.options import Debug, JsonPath, listed, name_of, names, option
 from relgraph.cli.results import Results, check_json_path
 from relgraph.errors import InputError, RelgraphWarning
-from relgraph.io import output_folder, write_atomic
+from relgraph.io import check_distinct, check_not_read, output_folder, write_atomic
 
 if TYPE_CHECKING:
     from relgraph.studies import Stability
@@ -113,6 +113,11 @@ def stability(
         raise InputError("--predictions", f"must end in .csv or .parquet (got '{predictions}'); name it so")
     named = dataset or (None if runs else DEFAULT)
     of_graphs = _check_dataset(named)
+    outputs = {"--json": copy, "--predictions": predictions}
+    for option_name, place in outputs.items():
+        if place is not None and named is not None and Path(named).suffix == ".pt":
+            check_not_read([place], [Path(named).expanduser()], option_name)
+    check_distinct({option_name: [place] for option_name, place in outputs.items() if place is not None})
     known = registry.GRAPH_ENCODERS if of_graphs else registry.ENCODERS
     chosen = names("--encoders", encoders or "gcn", known)
     compared = _measures(measures)

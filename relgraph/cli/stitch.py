@@ -14,9 +14,9 @@ from relgraph.cli.console import console, progress, quiet_output
 from relgraph.cli.device import KNOWN, check_device_name, find_device
 from relgraph.cli.executor import Address, Cpus, ExecutorName, make_executor
 from relgraph.cli.options import Debug, JsonPath, listed, name_of, names, option
-from relgraph.cli.results import Results, check_json_path, print_document, writers
+from relgraph.cli.results import FOLDERS, PICTURES, Results, check_json_path, print_document, writers
 from relgraph.errors import InputError, RelgraphWarning
-from relgraph.io import output_folder
+from relgraph.io import check_distinct, check_not_read, output_folder
 
 if TYPE_CHECKING:
     from relgraph.stitching import Experiment
@@ -97,6 +97,9 @@ def stitch(
     copy, to_stdout, results = check_json_path(json_path), json_path == "-", Results()
     stem = Path(dataset).expanduser().stem if is_path else dataset
     folder = (out or Path("runs") / "-".join([stem, *chosen, *([task] if task else [])])).expanduser()
+    if copy:
+        check_not_read([copy], [Path(dataset).expanduser()] if is_path else [], "--json")
+        check_distinct({"--out": [folder / name for name in PICTURES], "--json": [copy]})
 
     with progress() as tell, quiet_output(to_stdout):
         tell("load", 0, 0)
@@ -120,7 +123,7 @@ def stitch(
             at=stitch_at,
         )
         given = {"dataset": dataset, "features": features, "settings": settings}
-        with output_folder(folder) as work:
+        with output_folder(folder, FOLDERS) as work:
             data: Any = load_dataset(dataset, data_root, features=features)
             if place.type != "cpu":
                 data = data.to(place)

@@ -40,7 +40,7 @@ def expected_fidelity(
     head's, as :meth:`relgraph.task.Task.agreement` compares a stitched pair with the head's own model. Each anchor
     counts as the share of rows :math:`w_i` that it stands for. For classes, the interval is that of `Wilson (1927)
     <https://doi.org/10.1080/01621459.1927.10502953>`_ for :math:`1 / \sum_i w_i^2` anchors, the effective number; else
-    the ends are two standard deviations of 100 bootstrap samples of the anchors from their mean, the value.
+    the ends are two standard deviations of 100 bootstrap samples of so many anchors from their mean, the value.
 
     It is somewhat too low with few anchors, since each fit has a tenth fewer, and does not hold for other rows than the
     anchors were drawn from.
@@ -63,7 +63,8 @@ def expected_fidelity(
     found, own = task.record(outputs), task.record(matched.values)
     if matched.mode == "multiclass":
         return _wilson(float(shares.numpy() @ (found == own)), float(1 / shares.square().sum()))
-    drawn = np.random.default_rng(0).choice(len(matched), (RESAMPLES, len(matched)), p=shares.numpy())
+    effective = max(2, round(float(1 / shares.square().sum())))
+    drawn = np.random.default_rng(0).choice(len(matched), (RESAMPLES, effective), p=shares.numpy())
     values = [task.agreement(found[rows], own[rows]) for rows in drawn]
     value, half = float(np.mean(values)), _Z * float(np.std(values, ddof=1))
     return ExpectedFidelity(value, value - half, min(value + half, 1.0))

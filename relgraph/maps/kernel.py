@@ -12,6 +12,7 @@ from relgraph.maps.estimator import Estimator
 from relgraph.maps.leave_one_out import SHRINKAGES, Shrinkage, Smoother, check_shrinkage, half_standard_error_rule
 from relgraph.maps.matched import MatchedAnchors
 from relgraph.maps.modules import KernelMap, similarities
+from relgraph.maps.ridge import positive_factor
 
 WIDTHS = (4.0, 2.0, 1.0, 0.5)
 """Candidate widths, as multiples of the median distance between two anchors; the widest, nearly linear, first."""
@@ -115,7 +116,7 @@ class _Gram:
         """``R b`` and the constant, for one shrinkage."""
         ridged = self.similarities.clone()
         ridged.diagonal().add_(shrinkage * self.scale)
-        factor = torch.linalg.cholesky(ridged)
+        factor = positive_factor(ridged, shrinkage)
         if self.constant is not None:
             return self.ones * torch.cholesky_solve(self.ones * (b - self.constant), factor), self.constant
         solved = torch.cholesky_solve(torch.cat([self.ones * b, self.ones], dim=1), factor)
@@ -128,7 +129,7 @@ class _Gram:
         solved, _ = self.solve(b, shrinkage)
         ridged = self.similarities.clone()
         ridged.diagonal().add_(shrinkage * self.scale)
-        inverse = torch.cholesky_inverse(torch.linalg.cholesky(ridged))
+        inverse = torch.cholesky_inverse(positive_factor(ridged, shrinkage))
         own = inverse.diagonal().unsqueeze(1)
         if self.constant is None:
             ones = inverse @ self.ones

@@ -103,7 +103,7 @@ class KernelMap(nn.Module):
         self.similarity, self.width, self.shrinkage = similarity, width, shrinkage
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map rows, shape ``(N, F)``, to ``(N, G)``, in their own type; of integers in that of the map."""
+        """Map rows, shape ``(*, F)``, to ``(*, G)``, in their own type; of integers in that of the map."""
         x = rows_of_width(x, self.center.size(0))
         offset = x.to(self.center.dtype) - self.center
         if self.weight is not None:
@@ -111,9 +111,9 @@ class KernelMap(nn.Module):
         rows = max(1, CHUNK // self.anchors.size(0))
         parts = [
             similarities(part, self.anchors, self.similarity, self.width) @ self.coefficients
-            for part in torch.split(offset, rows)
+            for part in torch.split(offset.reshape(-1, offset.size(-1)), rows)
         ]
-        return in_type_of(x, torch.cat(parts) + self.bias)
+        return in_type_of(x, (torch.cat(parts) + self.bias).view(*offset.shape[:-1], self.bias.size(0)))
 
     def to_like(self, reference: Tensor) -> Self:
         """The module on the device of a tensor, and in its type if that is precise enough.

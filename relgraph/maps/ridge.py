@@ -52,7 +52,17 @@ def ridge_coefficients(a: Tensor, b: Tensor, shrinkage: float) -> Tensor:
             f"of rank {rank} in {num_features} dimensions)",
         )
     gram.diagonal().add_(shrinkage * trace / num_features)
-    return torch.cholesky_solve(a.mT @ b, torch.linalg.cholesky(gram))
+    return torch.cholesky_solve(a.mT @ b, positive_factor(gram, shrinkage))
+
+
+def positive_factor(matrix: Tensor, shrinkage: float) -> Tensor:
+    """The Cholesky factor of a matrix with a ridge; an :class:`InputError` if the ridge is lost in rounding."""
+    factor, info = torch.linalg.cholesky_ex(matrix)
+    if bool(info):
+        rule = "must be above rounding where the anchors do not span the space"
+        raise InputError("shrinkage", f"{rule} (got {shrinkage:g}); leave it out, or take more anchors")
+    found: Tensor = factor
+    return found
 
 
 RIDGE = Estimator("ridge", ridge)

@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
+import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
@@ -250,13 +251,19 @@ def call_with_graph(module: nn.Module, graph: Graph, node_type: str | None = Non
         if parameter.kind is parameter.VAR_POSITIONAL:
             placed += [graph.get("x"), graph.get("edge_index")][place:]
         elif parameter.kind is not parameter.VAR_KEYWORD:
-            value = _value(module, "encoder", graph, parameter, place)
+            value = _long_edges(_value(module, "encoder", graph, parameter, place))
             if value is not None and parameter.kind is not parameter.KEYWORD_ONLY and place == len(placed):
                 placed.append(value)
             elif value is not None:
                 named[parameter.name] = value
     placed[:1] = [_in_own_type(module, value) for value in placed[:1]]
     return _one_tensor(module(*placed, **named), node_type)
+
+
+def _long_edges(value: Any) -> Any:
+    """Edges of shorter integers as int64, which some layers of PyG require; anything else as it is."""
+    short = isinstance(value, Tensor) and value.dtype in (torch.int16, torch.int32)
+    return value.long() if short and value.dim() == 2 and value.size(0) == 2 else value
 
 
 def _in_own_type(module: nn.Module, features: Any) -> Any:

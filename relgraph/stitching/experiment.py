@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from relgraph.anchors import AnchorSet, PublishedHead
-from relgraph.errors import InputError, RelgraphWarning
+from relgraph.errors import InputError, RelgraphWarning, require
 from relgraph.io import cache_folder
 from relgraph.problems import Head, Problem
 from relgraph.stitching.bootstrap import Bools
@@ -195,6 +195,7 @@ def run_experiment(
         DataError: If the graph does not fit in memory as one batch, or the executor cannot train.
     """
     settings, report = settings or StitchSettings(), progress or (lambda stage, done, total: None)
+    require("settings", settings, StitchSettings, "the order is run_experiment(data, settings)")
     problem = settings.problem(data)
     settings, train, methods = settings.resolve(problem)
     trainer = open_executor(executor)

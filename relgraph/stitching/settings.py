@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
 from relgraph.anchors import labels_used
-from relgraph.errors import InputError, unknown_name
+from relgraph.errors import InputError, unknown_name, whole_number
 from relgraph.problems import Problem, make_problem
 from relgraph.registry import ANCHOR_FEATURES, ENCODERS, GRAPH_ENCODERS, METHODS, SETTINGS, STRATEGIES, TASKS, Registry
 from relgraph.stitching.methods import Method
@@ -71,8 +72,14 @@ class StitchSettings:
             able = " and ".join(name for name, entry in STRATEGIES.items() if entry.traits.get("points"))
             found = f"the strategy '{self.strategy}' (got {self.anchor_features!r})"
             raise InputError("anchor_features", f"must be left out with {found}; {able} use them")
+        for name in ("num_anchors", "anchor_seed", "split_seed", "epochs", "at"):
+            if (value := getattr(self, name)) is not None:
+                object.__setattr__(self, name, whole_number(name, value))  # an integer of numpy is none of JSON
         if self.num_anchors is not None and self.num_anchors < 1:
             raise InputError("num_anchors", f"must be at least 1 (got {self.num_anchors})")
+        if isinstance(self.seeds, str) or not isinstance(self.seeds, Iterable):
+            raise InputError("seeds", f"must be several numbers (got {self.seeds!r}); give a tuple, such as (0, 1)")
+        object.__setattr__(self, "seeds", tuple(whole_number("seeds", seed) for seed in self.seeds))
         if len(set(self.seeds)) < len(self.seeds):
             raise InputError("seeds", f"must not repeat a seed (got {', '.join(map(str, self.seeds))})")
         if len(self.seeds) < 2:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from relgraph.anchors import AnchorSet, publish
@@ -26,7 +26,7 @@ def stitch(
     *,
     method: str | None = None,
     shrinkage: Shrinkage | None = None,
-    mode: Mode = "multiclass",
+    mode: Mode | None = None,
 ) -> Model:
     """The source's encoder with the target's head, as one module; nothing is trained.
 
@@ -42,7 +42,9 @@ def stitch(
         method: A name in :data:`relgraph.registry.MAPS`; those for ``"embeddings"`` translate, those for ``"outputs"``
             convert.
         shrinkage: Of the fit; ``None`` for leave-one-out, if the method has one.
-        mode: What the target's outputs are: ``"multiclass"``, ``"multilabel"`` (a sigmoid each) or ``"regression"``.
+        mode: What the target's outputs are: ``"multiclass"``, ``"multilabel"`` (a sigmoid each) or ``"regression"``;
+            by default ``"multilabel"`` if ``data.y`` has a column of zeros and ones for each output, else
+            ``"multiclass"``.
 
     Raises:
         InputError: If the graph carries no anchors, the target's head reads relative representations, a model has no
@@ -60,7 +62,8 @@ def stitch(
         >>> rg.stitch(a, b, data, at=1)(data).shape
         torch.Size([1797, 10])
     """
-    check_mode(mode)
+    if mode is not None:
+        check_mode(mode)
     targets = "any" if method is None else MAPS.resolve(method, "method").targets
     for argument, model in (("source", source), ("target", target)):
         if not isinstance(model, Model):
@@ -80,6 +83,8 @@ def stitch(
     served: nn.Module | None = None
     if not head_arguments(head, data) and targets != "embeddings":
         published = publish(head, other, embeddings=foreign, mode=mode)
+        if mode is None and _has_labels(nodes_of(data, target.node_type), published.outputs.size(1)):
+            published = publish(head, other, embeddings=foreign, mode="multilabel")
         if targets == "outputs" or published.mean_from == "center":
             served, matched = fit_map(space, published, method, shrinkage=shrinkage)
             warn_if_unrelated(matched, curved=not isinstance(served, nn.Linear), stacklevel=2)
@@ -91,6 +96,14 @@ def stitch(
     model = Model(copy.deepcopy(encoder), served, source.node_type)
     model.training = source.training  # the encoder's own mode stays as it is
     return model
+
+
+def _has_labels(nodes: Any, count: int) -> bool:
+    """Whether the targets of the nodes are several labels each, 0 or 1, one for each output."""
+    y = nodes.get("y") if hasattr(nodes, "get") else None
+    if not isinstance(y, Tensor) or y.dim() != 2 or y.size(1) != count or count < 2:
+        return False
+    return bool(((y == 0) | (y == 1) | (y != y)).all())
 
 
 def nodes_of(data: Any, node_type: str | None) -> Any:

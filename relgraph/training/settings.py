@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
@@ -82,13 +83,15 @@ class TrainSettings:
             if value < least:
                 raise InputError(name, f"must be at least {least} (got {value})")
             object.__setattr__(self, name, value)  # an integer of numpy is none of JSON
-        if not real_number("lr", self.lr) > 0:
-            raise InputError("lr", f"must be positive (got {self.lr})")
+        for name in ("lr", "weight_decay", "head_weight_decay", "dropout", "input_dropout"):
+            object.__setattr__(self, name, real_number(name, getattr(self, name)))
+        if not 0 < self.lr < math.inf:
+            raise InputError("lr", f"must be positive and finite (got {self.lr})")
         for name in ("weight_decay", "head_weight_decay"):
-            if not real_number(name, getattr(self, name)) >= 0:
-                raise InputError(name, f"must not be negative (got {getattr(self, name)})")
+            if not 0 <= getattr(self, name) < math.inf:
+                raise InputError(name, f"must not be negative, and finite (got {getattr(self, name)})")
         for name in ("dropout", "input_dropout"):
-            if not 0 <= real_number(name, getattr(self, name)) < 1:
+            if not 0 <= getattr(self, name) < 1:
                 raise InputError(name, f"must be at least 0 and below 1 (got {getattr(self, name)})")
 
     @classmethod

@@ -226,3 +226,17 @@ def test_weights_that_no_propagation_has_are_refused_by_name(strategy: str, weig
     with pytest.raises(InputError, match=rf"'edge_weight' must be .*propagated features .got {shown} at edge 1"):
         choose_weighted(data, 2, strategy)
     assert len(choose_weighted(data, 2, strategy, features="input")[0]) == 2
+
+
+def test_distances_of_double_precision_far_from_the_origin_are_those_near_it() -> None:
+    x = torch.randn(200, 4, generator=torch.Generator().manual_seed(0))
+    for choose in (kmeans_medoids, farthest_point):
+        near, far = (choose(one, 8, torch.Generator().manual_seed(0)) for one in (x, x.double() + 1e8))
+        assert near.sort().values.tolist() == far.sort().values.tolist()
+    rows = torch.arange(8)
+    torch.testing.assert_close(shares(x.double() + 1e8, rows), shares(x, rows))
+
+
+def test_numbers_whose_squares_float32_does_not_hold_are_refused() -> None:
+    with pytest.raises(InputError, match="'x' must hold numbers below 1e.15"):
+        kmeans_medoids(1e19 * torch.randn(50, 4), 6)

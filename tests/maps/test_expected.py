@@ -86,3 +86,14 @@ def test_the_same_pieces_give_the_same_figures() -> None:
     z, _, anchors = pair(40)
     matched = MatchedAnchors.match(anchors, publish(head(8, 3), space(z, 40), mode="multilabel"))
     assert expected_fidelity(matched, KL) == expected_fidelity(matched, KL)
+
+
+@pytest.mark.parametrize("mode", ["multilabel", "regression"])
+def test_intervals_of_weighted_anchors_are_those_of_their_effective_number(mode: Mode) -> None:
+    _, outputs, anchors = pair(60)
+    there = published(outputs, 60, mode)
+    weights = torch.cat([torch.full((12,), 0.07), torch.full((48,), 0.16 / 48)])  # as precise as some fifteen
+    skewed = AnchorSet(anchors.ids, anchors.embeddings, anchors.center, weights=weights)
+    equal, uneven = (expected_fidelity(MatchedAnchors.match(one, there), RIDGE) for one in (anchors, skewed))
+    assert equal is not None and uneven is not None
+    assert uneven.high - uneven.low > 1.4 * (equal.high - equal.low)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from relgraph.anchors import PublishedHead, publish
+from relgraph.anchors import AnchorSet, PublishedHead, publish
 from relgraph.errors import InputError
 from relgraph.maps import SHRINKAGES, KernelMap, MatchedAnchors, convert, translate
 from relgraph.maps.kernel import candidates, kernel_ridge
@@ -169,3 +169,25 @@ def test_a_center_far_from_the_anchors_does_no_harm(away: float) -> None:
     x = normal(160, 3)
     mapped = translate(space(x, 80, center=x.mean(0) + away), space(x.sin(), 80), "kernel-ridge")(x[80:])
     assert (mapped - x[80:].sin()).square().mean() < 0.02
+
+
+@pytest.mark.parametrize("method", ["kl", "ridge", "kernel-ridge"])
+def test_a_shrinkage_that_is_lost_in_rounding_is_one_sentence(method: str) -> None:
+    z, rows = normal(300, 64), torch.arange(40)
+    head = PublishedHead(rows, normal(40, 3, seed=1), torch.zeros(3))
+    if method == "kernel-ridge":  # two anchors at one point
+        rows = torch.arange(200)
+        z[1] = z[0]
+        head = PublishedHead(rows, normal(200, 3, seed=1), torch.zeros(3))
+    with pytest.raises(InputError, match="'shrinkage' must be above rounding"):
+        convert(AnchorSet.from_rows(z, rows), head, method, shrinkage=1e-18)
+
+
+def test_a_curved_map_takes_rows_of_any_shape() -> None:
+    z, rows = normal(200, 6), torch.arange(100)
+    found = convert(
+        AnchorSet.from_rows(z, rows), PublishedHead(rows, z[rows].square()[:, :3], torch.zeros(3)), "kernel-ridge"
+    )
+    assert not isinstance(found, torch.nn.Linear)
+    torch.testing.assert_close(found(z[:12].view(3, 4, 6)), found(z[:12]).view(3, 4, 3))
+    torch.testing.assert_close(found(z[0]), found(z[:1])[0])

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data, HeteroData
-from torch_geometric.nn import GCN, GCNConv, Sequential
+from torch_geometric.nn import GCN, GCNConv, SAGEConv, Sequential
 
 import relgraph as rg
 from relgraph.errors import InputError
@@ -395,3 +395,11 @@ def test_parts_that_are_no_modules_are_refused() -> None:
         Model(len, nn.Identity())
     with pytest.raises(InputError, match="'head' must be a torch module"):
         RelativeModel(nn.Identity(), rg.RelativeLayer(), len)
+
+
+def test_edges_of_short_integers_are_those_of_long_ones() -> None:
+    data = Data(x=torch.rand(5, 3), edge_index=torch.tensor([[0, 1, 2], [1, 0, 3]]))
+    short = data.clone()
+    short.edge_index = data.edge_index.int()
+    model = Model(SAGEConv(3, 4), nn.Linear(4, 2))
+    assert torch.equal(model.embed(short), model.embed(data))

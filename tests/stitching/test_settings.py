@@ -32,6 +32,9 @@ from tests.stitching.small import blocks
         ({"anchor_features": "run"}, r"'anchor_features' must be left out with the strategy 'random' \(got 'run'\)"),
         ({"task": "nodes"}, r"'task' must be one of .*did you mean 'node'\?"),
         ({"num_anchors": 0}, r"'num_anchors' must be at least 1 \(got 0\)"),
+        ({"num_anchors": "3"}, r"'num_anchors' must be a whole number \(got '3'\)"),
+        ({"seeds": 5}, r"'seeds' must be several numbers \(got 5\)"),
+        ({"seeds": (0, 1.5)}, r"'seeds' must be a whole number \(got 1.5\)"),
     ],
 )
 def test_wrong_settings_are_one_sentence(given: dict[str, Any], message: str) -> None:

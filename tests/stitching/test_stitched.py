@@ -134,6 +134,18 @@ def test_the_mode_of_the_outputs_reaches_the_fit(models: list[rg.Model], data: D
     torch.testing.assert_close(stitch(a, b, data, mode="regression")(data), by_default)
 
 
+def test_several_labels_a_node_are_recognized(models: list[rg.Model], data: Data) -> None:
+    a, b = models[:2]
+    several = data.clone()
+    several.y = torch.nn.functional.one_hot(data.y, b.head.weight.size(0)).float()
+    several.y[0] = float("nan")
+    labels = stitch(a, b, data, mode="multilabel")(data)
+    assert torch.equal(stitch(a, b, several)(data), labels)
+    assert not torch.allclose(stitch(a, b, several, mode="multiclass")(data), labels)
+    several.y = several.y[:, :-1]  # those of another task
+    assert torch.equal(stitch(a, b, several)(data), stitch(a, b, data)(data))
+
+
 def test_fewer_anchors_than_outputs_are_a_warning(models: list[rg.Model]) -> None:
     data = rg.AddAnchors(2)(blocks())
     with pytest.warns(FewAnchorsWarning, match="2 anchors are fewer than the 3 outputs") as caught:

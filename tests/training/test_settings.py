@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from collections.abc import Callable
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
 
@@ -22,7 +25,7 @@ from tests.training.graphs import clusters
         ("epochs", 0), ("patience", 0), ("batch_size", 1), ("hidden_channels", 0), ("num_layers", 0), ("lr", 0.0),
         ("weight_decay", -1.0), ("head_weight_decay", float("nan")), ("dropout", 1.0), ("input_dropout", -0.1),
         ("epochs", "3"), ("epochs", None), ("batch_size", 8.5), ("patience", "no"), ("num_layers", [2]), ("lr", "0.1"),
-        ("weight_decay", None), ("dropout", "half"),
+        ("weight_decay", None), ("dropout", "half"), ("lr", float("inf")), ("weight_decay", float("inf")),
     ],
 )  # fmt: skip
 def test_values_out_of_range_or_of_another_type_are_refused(setting: str, value: object) -> None:
@@ -116,3 +119,8 @@ def test_large_problems_get_more_anchors_and_checkpoints(monkeypatch: pytest.Mon
     monkeypatch.setattr("relgraph.training.settings.LARGE", 300)
     assert (default_anchors(problem), keeps_runs(problem)) == (256, True)
     assert default_anchors(problem, "class-stratified") == 32
+
+
+def test_numbers_of_numpy_become_those_of_json() -> None:
+    settings = TrainSettings(lr=np.float32(0.5), dropout=np.float64(0.25), epochs=np.int64(3))
+    assert json.loads(json.dumps(dataclasses.asdict(settings))) == dataclasses.asdict(settings)
