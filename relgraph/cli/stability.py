@@ -114,10 +114,11 @@ def stability(
     named = dataset or (None if runs else DEFAULT)
     of_graphs = _check_dataset(named)
     outputs = {"--json": copy, "--predictions": predictions}
-    for option_name, place in outputs.items():
-        if place is not None and named is not None and Path(named).suffix == ".pt":
-            check_not_read([place], [Path(named).expanduser()], option_name)
-    check_distinct({option_name: [place] for option_name, place in outputs.items() if place is not None})
+    written = {argument: [file] for argument, file in outputs.items() if file is not None}
+    if named is not None and Path(named).suffix == ".pt":
+        for argument, files in written.items():
+            check_not_read(files, [Path(named).expanduser()], argument)
+    check_distinct(written)
     known = registry.GRAPH_ENCODERS if of_graphs else registry.ENCODERS
     chosen = names("--encoders", encoders or "gcn", known)
     compared = _measures(measures)

@@ -77,7 +77,7 @@ class StitchSettings:
                 object.__setattr__(self, name, whole_number(name, value))  # an integer of numpy is none of JSON
         if self.num_anchors is not None and self.num_anchors < 1:
             raise InputError("num_anchors", f"must be at least 1 (got {self.num_anchors})")
-        if isinstance(self.seeds, str) or not isinstance(self.seeds, Iterable):
+        if not isinstance(self.seeds, Iterable):
             raise InputError("seeds", f"must be several numbers (got {self.seeds!r}); give a tuple, such as (0, 1)")
         object.__setattr__(self, "seeds", tuple(whole_number("seeds", seed) for seed in self.seeds))
         if len(set(self.seeds)) < len(self.seeds):
