@@ -57,7 +57,7 @@ USAGE = {
     "--null seed-1.npy --out old.ids.npy": "'--out' must not be read with a table as its ids (got 'old.ids.npy')",
     "--null seed-1.npy --null copy-1.npy": "'--null' must hold other seeds than 'old', each once",
     "--null few.npy": "'OLD' must share 50 rows or more",
-    "--null seed-1.npy --also other.npy": "'--key' must name ids that both tables have",
+    "--null seed-1.npy --also other.npy": "'NEW' must name ids that both tables have",
     "--null seed-1.npy --also broken.npy": "'NEW' must hold finite numbers (got NaN in the row with id 7",
 }
 FAILURE = {
