@@ -99,6 +99,10 @@ class AnsweredRows:
         """Row numbers of the old and of the new rows, of those that there are."""
         return {name: rows for name, rows in (("old", self.old), ("new", self.new)) if len(rows)}
 
+    def labeled(self, group: str) -> int:
+        """How many labels are measured on in a group."""
+        return int(torch.isin(self.check, self.groups[group]).sum())
+
 
 def checked_embeddings(space: AnchorSet, z: object) -> Tensor:
     """Embeddings of rows ``(N, F)`` in the type of the anchors, in which heads for the space are; checked."""

@@ -57,7 +57,11 @@ def upgrade(
       neighbors by construction.
     * Else *convert* if the retention expected of the converted head is 0.9 or more (and, with labels but no other way
       to compare with, if it is right more often than the largest class would be); else *keep*, if there are old
-      answers that retain more; else *retrain*. Of stored old answers, nothing is expected on new rows.
+      answers that retain more; else *retrain*.
+
+    Of stored old answers, no fidelity is expected on new rows, and by labels no more accuracy than on old ones, unless
+    50 or more labels of new rows are measured on: what stands for them there is made in another way, and may be sure
+    and wrong.
 
     Without labels, *fidelity* is the share of rows with the old head's answer, and *retention* is the accuracy that the
     old head itself would expect of the answers, relative to its own:
@@ -168,8 +172,8 @@ def upgrade(
             answers["retrain"] = rows.retrained
         elif rows.y is not None and len(rows.train):
             answers["retrain"], predictions["retrain"] = _retrained(rows, head)
-    right = {} if rows is None else accuracies(rows, answers, predictions)
     stored = rows is not None and rows.kept is not None and _stored(matched, rows)
+    right = {} if rows is None else accuracies(rows, answers, predictions, stored)
     expected = expectations(matched, left, rows, answers, right, stored)
     compared, agreement, noise = "new", {}, 0.0
     if rows is not None and rows.kept is not None and edge_index is not None:

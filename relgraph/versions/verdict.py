@@ -14,7 +14,7 @@ from relgraph.maps import MatchedAnchors
 from relgraph.maps.divergence import INVERSE_TEMPERATURE
 from relgraph.versions.expectation import Calibration, Expectation, Floats, log_odds
 from relgraph.versions.result import Expected, Verdict, by_way
-from relgraph.versions.rows import AnsweredRows
+from relgraph.versions.rows import FEWEST_LABELS, AnsweredRows
 
 Accuracies = Mapping[str, Mapping[str, Floats]]
 
@@ -39,7 +39,9 @@ A round number; no measured graph is near it.
 UNRELATED = "the anchors do not correspond: left-out ones are predicted no better than with permuted rows"
 
 
-def accuracies(rows: AnsweredRows, answers: Mapping[str, Tensor], predictions: Mapping[str, Tensor]) -> Accuracies:
+def accuracies(
+    rows: AnsweredRows, answers: Mapping[str, Tensor], predictions: Mapping[str, Tensor], stored: bool = False
+) -> Accuracies:
     """Expected accuracy of each way on each group of rows, and that of the bootstrap, ``(1 + B,)``.
 
     The same labels are drawn for all ways, so that differences and quotients are paired. Empty without labels.
@@ -48,6 +50,8 @@ def accuracies(rows: AnsweredRows, answers: Mapping[str, Tensor], predictions: M
         rows: The rows to be answered.
         answers: Outputs of each way on them, ``(N, C)``.
         predictions: Classes of the measured rows, of a way whose answers these rows' labels have chosen.
+        stored: As of :func:`expectations`. What stands for such answers at new rows may be sure and wrong: unless
+            labels of new rows are measured on, no more is expected there than on old rows.
     """
     found: dict[str, dict[str, Floats]] = {}
     if rows.y is None:
@@ -59,6 +63,8 @@ def accuracies(rows: AnsweredRows, answers: Mapping[str, Tensor], predictions: M
         found[way] = {
             group: calibration.means(log_odds(outputs[numbers].cpu()))[0] for group, numbers in rows.groups.items()
         }
+        if stored and way == "keep" and len(found[way]) == 2 and rows.labeled("new") < FEWEST_LABELS:
+            found[way]["new"] = np.minimum(found[way]["new"], found[way]["old"])
     return found
 
 

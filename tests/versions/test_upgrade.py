@@ -173,6 +173,22 @@ def test_stored_answers_tell_nothing_of_those_to_new_rows() -> None:
     assert again.expected["new"]["keep"].fidelity is not None
 
 
+def test_labels_of_old_rows_do_not_speak_for_stored_answers_to_new_ones() -> None:
+    before, after, y, head = world(noise=1.0)
+    kept = head(before)
+    kept[OLD:] = 9 * torch.nn.functional.one_hot((y[OLD:] + 1) % CLASSES, CLASSES).float()  # sure and wrong
+    more = {"old": torch.arange(OLD), "kept": kept, "train": torch.arange(200)}
+    known = torch.where(torch.arange(ROWS) < 600, y, -1)
+
+    def expected() -> dict[str, float]:
+        found = rg.upgrade(*published(before, after, head), after, y=known, **more).expected
+        return {group: found[group]["keep"].accuracy.value for group in ("old", "new")}
+
+    assert expected()["new"] == expected()["old"]
+    known[OLD:] = y[OLD:]
+    assert expected()["new"] < 0.5 < expected()["old"]
+
+
 def test_left_out_anchors_that_all_agree_give_no_certainty() -> None:
     before, after, _, head = world()
     expected = rg.upgrade(*published(before, after, head, count=100)).expectation("fidelity")
