@@ -11,11 +11,14 @@ version of relgraph are named below their table. Kinds of tables:
   or lists of alternatives, which also give their order). Several rows for one place are averaged.
 * ``[targets.NAME]``: numbers and what was wanted of them, one column for each value ``across`` an ``axis``, by default
   datasets. A number is a ``value`` (see :func:`number`) of the row ``where`` columns have some values, ``over`` that of
-  another row, ``less`` the largest of others. What misses its target is bold.
+  another row, ``less`` the largest of others. What misses its target is bold. ``source`` and values of ``where`` that
+  all numbers share stand beside them.
 * ``[lines.NAME]``: lines of text and numbers, each from a row of its own.
 * ``[cases.NAME]``: the ``default`` method compared with the best of some ``maps`` and of some ``rivals``, case by case:
   one line for each file, in which the columns ``key`` tell cases apart. Maps that are ahead by ``margin`` or less are
   not counted.
+
+A table ``like`` another one of its kind has what that one has, but for what it says itself.
 """
 
 from __future__ import annotations
@@ -202,10 +205,16 @@ def measured(spec: Where, rows: Sequence[Row]) -> float:
     return found - max(others, default=0.0)
 
 
+def _rows(spec: Where) -> list[dict[str, Any]]:
+    """The rows of a specification, with the source and the values that they have in common."""
+    common = {"source": spec["source"]} if "source" in spec else {}
+    return [{**common, **one, "where": spec.get("where", {}) | one.get("where", {})} for one in spec["rows"]]
+
+
 def targets(spec: Where, order: Where) -> str:
     """A table of targets."""
     lines = []
-    for one in spec["rows"]:
+    for one in _rows(spec):
         cells, shown = [], []
         for place in spec["across"]:
             rows = [row for row in load(one["source"]) if row.get(spec.get("axis", "dataset")) == place]
@@ -297,11 +306,16 @@ def specs() -> dict[str, Callable[[], str]]:
         read = tomllib.load(file)
     kinds = {"table": table, "targets": targets, "lines": lines, "cases": cases}
     order = read["order"]
+    whole = {(kind, name): _whole(spec, read[kind]) for kind in kinds for name, spec in read.get(kind, {}).items()}
     return {
-        name: lambda spec=spec, render=render: render(spec, order) + older(spec)  # type: ignore[misc]
-        for kind, render in kinds.items()
-        for name, spec in read.get(kind, {}).items()
+        name: lambda spec=spec, render=kinds[kind]: render(spec, order) + older(spec)  # type: ignore[misc]
+        for (kind, name), spec in whole.items()
     }
+
+
+def _whole(spec: Where, others: Mapping[str, Where]) -> Where:
+    """A specification with what it takes over from another one."""
+    return {**_whole(others[spec["like"]], others), **spec} if "like" in spec else spec
 
 
 def filled(text: str) -> str:
