@@ -77,6 +77,7 @@ def row_numbers(argument: str, rows: object, count: int, *, fewest: int = 1) -> 
         tensor([0, 2])
     """
     rows = as_tensor(argument, rows)
+    rows = rows.long() if rows.shape == (0,) else rows  # an empty list has no integers
     mask = rows.dtype == torch.bool
     if rows.dim() != 1 or (mask and rows.numel() != count) or rows.is_floating_point() or rows.is_complex():
         raise InputError(

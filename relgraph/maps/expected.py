@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 import torch
@@ -16,23 +17,24 @@ from relgraph.task import Task
 
 FOLDS = 10
 RESAMPLES = 100
-_Z = 1.959964  # of a normal distribution, two-sided 95 %
+LEVEL = 0.95
 
 
 @dataclass(frozen=True)
 class ExpectedFidelity:
-    """Fidelity on left-out anchors, and an interval that contains that of all rows in 95 % of cases."""
+    """Fidelity on left-out anchors, and an interval that contains that of all rows in a share ``level`` of cases."""
 
     value: float
     low: float
     high: float
+    level: float = LEVEL
 
     def __str__(self) -> str:
-        return f"{self.value:.3f} (95 % interval {self.low:.3f} to {self.high:.3f})"
+        return f"{self.value:.3f} ({100 * self.level:.0f} % interval {self.low:.3f} to {self.high:.3f})"
 
 
 def expected_fidelity(
-    matched: MatchedAnchors, estimator: Estimator, shrinkage: Shrinkage = "loo"
+    matched: MatchedAnchors, estimator: Estimator, shrinkage: Shrinkage = "loo", *, level: float = LEVEL
 ) -> ExpectedFidelity | None:
     r"""The fidelity of a map to a head's outputs, estimated by cross-validation on its anchors.
 
@@ -40,7 +42,8 @@ def expected_fidelity(
     head's, as :meth:`relgraph.task.Task.agreement` compares a stitched pair with the head's own model. Each anchor
     counts as the share of rows :math:`w_i` that it stands for. For classes, the interval is that of `Wilson (1927)
     <https://doi.org/10.1080/01621459.1927.10502953>`_ for :math:`1 / \sum_i w_i^2` anchors, the effective number; else
-    the ends are two standard deviations of 100 bootstrap samples of so many anchors from their mean, the value.
+    they are those of a normal distribution with the mean, the value, and deviation of 100 bootstrap samples of so many
+    anchors.
 
     It is somewhat too low with few anchors, since each fit has a tenth fewer, and does not hold for other rows than the
     anchors were drawn from.
@@ -59,15 +62,17 @@ def expected_fidelity(
     outputs = left_out_outputs(matched, estimator, shrinkage)
     if outputs is None or matched.mode is None:
         return None
+    deviations = NormalDist().inv_cdf((1 + level) / 2)
     task, shares = Task.of("node", matched.mode), matched.shares / matched.shares.sum()
     found, own = task.record(outputs), task.record(matched.values)
     if matched.mode == "multiclass":
-        return _wilson(float(shares.numpy() @ (found == own)), float(1 / shares.square().sum()))
+        ends = _wilson(float(shares.numpy() @ (found == own)), float(1 / shares.square().sum()), deviations)
+        return ExpectedFidelity(*ends, level)
     effective = max(2, round(float(1 / shares.square().sum())))
     drawn = np.random.default_rng(0).choice(len(matched), (RESAMPLES, effective), p=shares.numpy())
     values = [task.agreement(found[rows], own[rows]) for rows in drawn]
-    value, half = float(np.mean(values)), _Z * float(np.std(values, ddof=1))
-    return ExpectedFidelity(value, value - half, min(value + half, 1.0))
+    value, half = float(np.mean(values)), deviations * float(np.std(values, ddof=1))
+    return ExpectedFidelity(value, value - half, min(value + half, 1.0), level)
 
 
 def left_out_outputs(matched: MatchedAnchors, estimator: Estimator, shrinkage: Shrinkage = "loo") -> Tensor | None:
@@ -88,7 +93,8 @@ def left_out_outputs(matched: MatchedAnchors, estimator: Estimator, shrinkage: S
     return outputs
 
 
-def _wilson(value: float, count: float) -> ExpectedFidelity:
-    middle = (value + _Z**2 / (2 * count)) / (1 + _Z**2 / count)
-    half = _Z * (value * (1 - value) / count + _Z**2 / (4 * count**2)) ** 0.5 / (1 + _Z**2 / count)
-    return ExpectedFidelity(value, max(middle - half, 0.0), min(middle + half, 1.0))
+def _wilson(value: float, count: float, z: float) -> tuple[float, float, float]:
+    """A share and the ends of its interval, ``z`` standard deviations wide to each side."""
+    middle = (value + z**2 / (2 * count)) / (1 + z**2 / count)
+    half = z * (value * (1 - value) / count + z**2 / (4 * count**2)) ** 0.5 / (1 + z**2 / count)
+    return value, max(middle - half, 0.0), min(middle + half, 1.0)

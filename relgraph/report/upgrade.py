@@ -68,9 +68,12 @@ def _head(document: Mapping[str, Any]) -> list[Section]:
         "map that was fitted without it."
     )
     facts = [("map", f"{document['method']}, fitted on {anchors:,} anchors")]
-    if document["distances"]:
-        shown = ", ".join(f"{group} rows {value:.2f}" for group, value in document["distances"].items())
-        facts.append(("distance to the nearest anchor", f"{shown} (1 is the mean distance of old rows to the center)"))
+    if distances := document["distances"]:
+        first = next(group for group in distances if group != "anchors")
+        shown = ", ".join(f"{value:.2f} ({group})" for group, value in distances.items())
+        facts.append(
+            ("distance to the nearest other anchor", f"{shown}; 1 is the mean distance of {first} rows to the center")
+        )
     if agreement := document.get("agreement"):
         shown = ", ".join(f"{value:.3f} ({way})" for way, value in agreement.items())
         facts.append(("agreement with the neighbors' answers", f"{shown}; 1 is always, 0 as often as by chance"))

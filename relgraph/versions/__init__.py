@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from relgraph.versions.adjustment import adjust_priors, blend, smooth
 from relgraph.versions.agreement import neighbor_agreement
+from relgraph.versions.distances import RowsElsewhereWarning
 from relgraph.versions.drift import Drift, drift
 from relgraph.versions.expectation import Calibration, Expectation
 from relgraph.versions.mixing import mixed_head
@@ -17,6 +18,7 @@ __all__ = [
     "Drift",
     "Expectation",
     "Expected",
+    "RowsElsewhereWarning",
     "Upgrade",
     "adjust_priors",
     "blend",

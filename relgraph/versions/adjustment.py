@@ -12,6 +12,7 @@ from relgraph.anchors.values import check_rows
 from relgraph.errors import InputError, real_number
 from relgraph.graph import check_edges
 from relgraph.maps.divergence import INVERSE_TEMPERATURE
+from relgraph.similarity.checks import exact
 
 ITERATIONS = 100
 TOLERANCE = 1e-5
@@ -71,7 +72,7 @@ def adjust_priors(
     chosen = row_numbers("rows", rows, len(outputs)).to(outputs.device)
     others = torch.ones(len(outputs), dtype=torch.bool, device=outputs.device).index_fill_(0, chosen, False)
     if not bool(others.any()) or outputs.size(1) < 2:
-        return outputs
+        return outputs.clone()
     logs = inverse_temperature * outputs.cpu().double()
     before = logs[others.cpu()].softmax(dim=1).mean(dim=0)
     some = logs[chosen.cpu()]
@@ -91,6 +92,7 @@ def smooth(
     outputs: Tensor,
     edge_index: Tensor,
     known: Tensor | None = None,
+    rows: Tensor | None = None,
     *,
     share: float = SMOOTHING,
     inverse_temperature: float = INVERSE_TEMPERATURE,
@@ -105,8 +107,9 @@ def smooth(
 
     Args:
         outputs: Logits of all rows, shape ``(N, C)``.
-        edge_index: Edges from neighbors to rows, shape ``(2, E)``.
-        known: Logits of the old head on the first rows, shape ``(M, C)`` with ``M <= N``; by default none are known.
+        edge_index: Edges from neighbors to rows, shape ``(2, E)``; loops do not count.
+        known: Logits of the old head on some rows, shape ``(M, C)`` with ``M <= N``; by default none are known.
+        rows: These rows, a mask ``(N,)`` or row numbers ``(M,)``; by default the first.
         share: ``s``, from 0 to 1.
         inverse_temperature: Of the probabilities, as of :func:`adjust_priors`.
 
@@ -127,8 +130,10 @@ def smooth(
     own = _probabilities(outputs, share, inverse_temperature)
     answers = own
     if known is not None:
-        answers = _answers(outputs, own, known, inverse_temperature)
-    source, target = edge_index.to(outputs.device)
+        answers = _answers(outputs, own, known, rows, inverse_temperature)
+    elif rows is not None:
+        raise InputError("rows", "must be left out without 'known' (got it alone); pass the old answers")
+    source, target = edge_index[:, edge_index[0] != edge_index[1]].to(outputs.device)
     degree = torch.bincount(target, minlength=len(outputs))
     around = torch.zeros_like(own).index_add_(0, target, answers[source]) / degree.clamp(min=1).unsqueeze(1)
     mixed = torch.where((degree > 0).unsqueeze(1), (1 - share) * own + share * around, own)
@@ -170,7 +175,7 @@ def blend(
     """
     outputs = check_rows("outputs", outputs)
     own = _probabilities(outputs, share, inverse_temperature)
-    answers = _answers(outputs, own, known, inverse_temperature)
+    answers = _answers(outputs, own, known, None, inverse_temperature)
     return _logits((1 - share) * own + share * answers, outputs, inverse_temperature)
 
 
@@ -182,20 +187,24 @@ def check_temperature(inverse_temperature: float) -> None:
 
 
 def _probabilities(outputs: Tensor, share: float, inverse_temperature: float) -> Tensor:
-    """Probabilities of the rows' own answers, of which ``share`` will be replaced, in float64."""
+    """Probabilities of the rows' own answers, of which ``share`` will be replaced, as exact as the device can."""
     if not 0 <= real_number("share", share) <= 1:
         raise InputError("share", f"must be between 0 and 1 (got {share}); 0 leaves the outputs as they are")
     check_temperature(inverse_temperature)
-    return (inverse_temperature * outputs.double()).softmax(dim=1)
+    return (inverse_temperature * outputs.to(exact(outputs.device))).softmax(dim=1)
 
 
-def _answers(outputs: Tensor, own: Tensor, known: Tensor, inverse_temperature: float) -> Tensor:
-    """Probabilities of the old answers on the first rows, and the rows' own ones on the others."""
+def _answers(outputs: Tensor, own: Tensor, known: Tensor, rows: Tensor | None, inverse_temperature: float) -> Tensor:
+    """Probabilities of the old answers on some rows, by default the first, and the rows' own ones on the others."""
     known = check_rows("known", known)
     if known.size(1) != outputs.size(1) or len(known) > len(outputs):
+        which = "those of the first rows" if rows is None else "those of 'rows'"
         most = f"at most {len(outputs)} rows of {outputs.size(1)} outputs"
-        raise InputError("known", f"must have {most}, those of the first rows (got {tuple(known.shape)})")
-    return torch.cat([(inverse_temperature * known.to(own)).softmax(dim=1), own[len(known) :]])
+        raise InputError("known", f"must have {most}, {which} (got {tuple(known.shape)})")
+    places = torch.arange(len(known)) if rows is None else row_numbers("rows", rows, len(outputs), fewest=0)
+    if len(places) != len(known):
+        raise InputError("rows", f"must name {len(known)} rows, one for each of 'known' (got {len(places)}); name each")
+    return own.index_copy(0, places.to(own.device), (inverse_temperature * known.to(own)).softmax(dim=1))
 
 
 def _logits(probabilities: Tensor, outputs: Tensor, inverse_temperature: float) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -12,7 +13,42 @@ from relgraph.anchors.values import check_rows
 from relgraph.errors import InputError, require
 from relgraph.graph import check_edges
 from relgraph.maps.divergence import INVERSE_TEMPERATURE
+from relgraph.similarity.checks import exact
 from relgraph.versions.adjustment import check_temperature
+from relgraph.versions.answers import Answers
+from relgraph.versions.rows import AnsweredRows
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How far the converted and the old answers to some rows agree with those of the neighbors.
+
+    Args:
+        values: Of :func:`neighbor_agreement`, for ``"convert"`` and ``"keep"``.
+        group: The rows that it is of: ``"old"`` or ``"new"``.
+        noise: Standard error of the difference.
+    """
+
+    values: Mapping[str, float]
+    group: str
+    noise: float
+
+    @classmethod
+    def of(cls, rows: AnsweredRows, answers: Answers, edge_index: Tensor) -> Agreement | None:
+        """On the new rows; on the old ones if none are new, or if stored answers say nothing of these.
+
+        ``None`` without old answers, or if no such row has a neighbor.
+        """
+        group = "old" if answers.stored or not len(rows.new) else "new"
+        if "keep" not in answers.outputs or group not in rows.groups:
+            return None
+        ways = {way: answers.outputs[way] for way in ("convert", "keep")}
+        terms = row_agreements(ways, edge_index, rows.groups[group])
+        apart = terms["convert"] - terms["keep"]
+        if not len(apart):
+            return None
+        values = {way: float(one.mean()) for way, one in terms.items()}
+        return cls(values, group, float(apart.std(correction=0)) / len(apart) ** 0.5)
 
 
 def neighbor_agreement(
@@ -74,7 +110,7 @@ def row_agreements(
     check_temperature(inverse_temperature)
     given = {name: check_rows("answers", one) for name, one in answers.items()}
     device = next(iter(given.values())).device
-    logits = {name: one.to(device, torch.float64) for name, one in given.items()}
+    logits = {name: one.to(device, exact(device)) for name, one in given.items()}
     shape = next(iter(logits.values())).shape
     for name, one in logits.items():
         if one.shape != shape:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 import torch
@@ -17,6 +18,8 @@ Floats = NDArray[np.float64]
 
 RESAMPLES = 100
 LEVEL = 0.9
+HALF_WIDTH = NormalDist().inv_cdf((1 + LEVEL) / 2)
+"""Half the interval of that level of a normal distribution, in standard deviations."""
 MOST_ROWS = 2000
 """More rows are represented by so many of their quantiles."""
 PSEUDO_COUNT = 0.5
@@ -46,7 +49,7 @@ class Expectation:
         """From a value and bootstrap values, from 0 to ``most``; ``allowance`` is a further standard deviation."""
         tail = (1 - LEVEL) / 2
         value, low, high = float(value), *map(float, np.quantile(drawn, [tail, 1 - tail]))
-        further = 1.645 * allowance
+        further = HALF_WIDTH * allowance
         return cls(
             value,
             max(value - float(np.hypot(max(value - low, 0), further)), min(0.0, value)),
@@ -77,7 +80,6 @@ class Calibration:
         responses: For each response its values on known rows, ``(K,)`` in [0, 1].
         confidence: Log-odds on known rows, ``(K,)``.
         shares: Shares of all rows that the known rows stand for, ``(K,)``; equal by default.
-        seed: Of the bootstrap.
 
     Example:
         >>> confidence = np.linspace(-2, 4, 200)
@@ -87,27 +89,34 @@ class Calibration:
         [0.73, 0.98]
     """
 
-    def __init__(
-        self, responses: Sequence[Floats], confidence: Floats, shares: Floats | None = None, *, seed: int = 0
-    ) -> None:
+    def __init__(self, responses: Sequence[Floats], confidence: Floats, shares: Floats | None = None) -> None:
         count = len(confidence)
         shares = np.full(count, 1 / count) if shares is None else shares / shares.sum()
         effective = 1 / float(np.square(shares).sum())
         self._center, self._scale = float(shares @ confidence), max(float(confidence.std()), 1e-9)
         points = (confidence - self._center) / self._scale
-        rng = np.random.default_rng(seed)
+        rng = np.random.default_rng(0)
         drawn = rng.multinomial(round(effective), shares, RESAMPLES).astype(float)
         counts = rng.gamma(PSEUDO_COUNT, size=(RESAMPLES, 2)).clip(min=SMALLEST_COUNT)
         weights = np.vstack([shares * effective, drawn])
         pseudo = np.vstack([np.full(2, PSEUDO_COUNT), counts])
         self._curves = [_fit(response, points, weights, pseudo) for response in responses]
 
-    def means(self, confidence: Floats) -> list[Floats]:
-        """The expected mean of each response over rows of this confidence, and those of the bootstrap, ``(1 + B,)``."""
+    def means(self, confidence: Floats, shares: Floats | None = None) -> list[Floats]:
+        """The expected mean of each response over rows of this confidence, and those of the bootstrap, ``(1 + B,)``.
+
+        Args:
+            confidence: Log-odds of the rows, ``(N,)``.
+            shares: By which they count, ``(N,)``; equal by default.
+        """
+        shares = np.full(len(confidence), 1 / len(confidence)) if shares is None else shares / shares.sum()
         if len(confidence) > MOST_ROWS:
-            confidence = np.quantile(confidence, (np.arange(MOST_ROWS) + 0.5) / MOST_ROWS)
+            order = np.argsort(confidence)
+            middles = np.cumsum(shares[order]) - shares[order] / 2
+            confidence = np.interp((np.arange(MOST_ROWS) + 0.5) / MOST_ROWS, middles, confidence[order])
+            shares = np.full(MOST_ROWS, 1 / MOST_ROWS)
         points = (confidence - self._center) / self._scale
-        return [expit(bias[:, None] + slope[:, None] * points).mean(axis=1) for slope, bias in self._curves]
+        return [expit(bias[:, None] + slope[:, None] * points) @ shares for slope, bias in self._curves]
 
 
 def _fit(response: Floats, points: Floats, weights: Floats, pseudo: Floats) -> tuple[Floats, Floats]:

@@ -18,6 +18,10 @@ def by_way(values: Mapping[str, float]) -> str:
     return ", ".join(f"{value:.3f} ({way})" for way, value in values.items())
 
 
+def _named(group: str) -> str:
+    return group if group == "anchors" else f"{group} rows"
+
+
 @dataclass(frozen=True)
 class Expected:
     """What to expect of one way to go on, on one group of rows.
@@ -49,8 +53,8 @@ class Upgrade:
         expected: For each group of rows (``"anchors"``, ``"old"``, ``"new"``) and each way to go on, what to expect.
         method: Name of the map.
         num_anchors: Anchors that both pieces have.
-        distances: Mean distance of old and of new rows to the nearest anchor, over the mean distance of old rows to the
-            center.
+        distances: Mean distance of the rows of each group to the nearest other anchor, over the mean distance of the
+            first of these groups to the center; ``"anchors"``: the same of the anchors.
         notes: What else was found, one sentence each.
         num_rows: Rows of each group that were given.
         agreement: Of :func:`relgraph.versions.neighbor_agreement` for ``"convert"`` and ``"keep"``; empty without edges
@@ -70,10 +74,10 @@ class Upgrade:
     agreement: Mapping[str, float] = field(default_factory=dict)
 
     def expectation(self, name: Literal["fidelity", "retention", "accuracy"] = "fidelity") -> Expectation | None:
-        """What is expected of the converted head on old rows, or on the anchors if no rows were given."""
-        group = self.expected.get("old") or self.expected.get("anchors") or {}
-        found: Expectation | None = getattr(group.get("convert", Expected()), name)
-        return found
+        """What is expected of the converted head: the least of the groups of rows, or of the anchors without rows."""
+        groups = [group for group in ("old", "new") if group in self.expected] or ["anchors"]
+        found = [getattr(self.expected.get(group, {}).get("convert", Expected()), name) for group in groups]
+        return min((one for one in found if one is not None), key=lambda one: float(one.value), default=None)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON: all but the head and its outputs."""
@@ -97,12 +101,12 @@ class Upgrade:
             for way, one in ways.items():
                 values = ((name, getattr(one, name)) for name in ("fidelity", "retention", "accuracy"))
                 shown = ", ".join(f"{name} {value}" for name, value in values if value is not None)
-                found.append((f"{way}, {group}" if group == "anchors" else f"{way}, {group} rows", shown or "unknown"))
+                found.append((f"{way}, {_named(group)}", shown or "unknown"))
         if self.distances:
-            shown = ", ".join(f"{group} rows {value:.2f}" for group, value in self.distances.items())
-            found.append(
-                ("distance", f"{shown} to the nearest anchor (1 is the mean distance of old rows to the center)")
-            )
+            first = next(group for group in self.distances if group != "anchors")
+            shown = ", ".join(f"{_named(group)} {value:.2f}" for group, value in self.distances.items())
+            unit = f"1 is the mean distance of {_named(first)} to the center"
+            found.append(("distance", f"{shown} to the nearest other anchor ({unit})"))
         if self.agreement:
             shown = by_way(self.agreement)
             found.append(("neighbors", f"agreement with their answers {shown}; 1 is always, 0 as often as by chance"))

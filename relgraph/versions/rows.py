@@ -38,6 +38,7 @@ class AnsweredRows:
     new: Tensor
     kept: Tensor | None
     retrained: Tensor | None
+    predictions: Tensor | None
     y: Tensor | None
     train: Tensor
     check: Tensor
@@ -52,16 +53,16 @@ class AnsweredRows:
         ids: Tensor | None,
         old: Tensor | None,
         kept: Tensor | None,
-        retrained: Tensor | None,
+        retrained: Tensor | tuple[Tensor, Tensor] | None,
         y: Tensor | None,
         train: Tensor | None,
+        edge_index: Tensor | None,
     ) -> AnsweredRows | None:
         """Check the arguments of :func:`relgraph.versions.upgrade`; ``None`` without rows."""
         if z is None:
-            for name, given in (
-                ("ids", ids), ("old", old), ("kept", kept), ("retrained", retrained), ("y", y), ("train", train),
-            ):  # fmt: skip
-                if given is not None:
+            given = {"ids": ids, "old": old, "kept": kept, "retrained": retrained, "y": y, "train": train}
+            for name, value in (given | {"edge_index": edge_index}).items():
+                if value is not None:
                     raise InputError(name, "must be left out without 'z' (got it alone); pass the new embeddings")
             return None
         given_z = as_tensor("z", z).detach()
@@ -72,36 +73,39 @@ class AnsweredRows:
             check_anchor_rows(space, names, given_z)
         before = torch.arange(count) if old is None else row_numbers("old", old, count, fewest=0).cpu()
         after = torch.ones(count, dtype=torch.bool).index_fill_(0, before, False).nonzero().view(-1)
-        kept, retrained = (
-            _answers(name, given, (count, head.outputs.size(1)))
-            for name, given in (("kept", kept), ("retrained", retrained))
-        )
-        known = torch.zeros(0, dtype=torch.int64)
-        fit = known if train is None else row_numbers("train", train, count, fewest=0).cpu()
-        if y is not None:
-            y = as_tensor("y", y).detach().cpu()
-            if y.shape != (count,) or y.is_floating_point() or y.dtype == torch.bool:
-                found = f"(got {y.dtype} {tuple(y.shape)})"
-                raise InputError("y", f"must hold one class per row of 'z', integers ({count},) {found}")
-            fit = fit[y[fit] >= 0]
-            measured = (y >= 0).index_fill_(0, fit, False).nonzero().view(-1)
-            if len(measured) < FEWEST_LABELS:
-                found = f"(got {len(measured)}); leave 'y' out for a verdict without labels"
-                raise InputError("y", f"must have {FEWEST_LABELS} labels beside those trained on {found}")
-            known = measured
-        elif train is not None or retrained is not None:
-            name = "retrained" if train is None else "train"
-            raise InputError(name, "must be left out without 'y' (got it); pass the labels")
-        return cls(z, names, before, after, kept, retrained, y, fit, known)
+        shape = (count, head.outputs.size(1))
+        kept = _answers("kept", kept, shape)
+        own, predictions = retrained if isinstance(retrained, tuple | list) else (retrained, None)
+        own = _answers("retrained", own, shape)
+        fit = torch.zeros(0, dtype=torch.int64)
+        if train is not None:
+            fit = row_numbers("train", train, count, fewest=0).cpu()
+        if y is None:
+            for name, value in (("train", train), ("retrained", retrained)):
+                if value is not None:
+                    raise InputError(name, "must be left out without 'y' (got it); pass the labels")
+            return cls(z, names, before, after, kept, None, None, None, fit, fit[:0])
+        y = _classes(y, count)
+        fit = fit[y[fit] >= 0]
+        check = (y >= 0).index_fill_(0, fit, False).nonzero().view(-1)
+        if len(check) < FEWEST_LABELS:
+            found = f"(got {len(check)}); leave 'y' out for a verdict without labels"
+            raise InputError("y", f"must have {FEWEST_LABELS} labels beside those trained on {found}")
+        if predictions is not None:
+            predictions = as_tensor("retrained", predictions).detach().cpu()
+            if predictions.shape != (len(check),) or predictions.is_floating_point():
+                rule = f"must have integers ({len(check)},) in second place, the classes predicted for measured rows"
+                raise InputError("retrained", f"{rule} (got {predictions.dtype} {tuple(predictions.shape)})")
+        return cls(z, names, before, after, kept, own, predictions, y, fit, check)
 
     @property
     def groups(self) -> dict[str, Tensor]:
         """Row numbers of the old and of the new rows, of those that there are."""
         return {name: rows for name, rows in (("old", self.old), ("new", self.new)) if len(rows)}
 
-    def labeled(self, group: str) -> int:
-        """How many labels are measured on in a group."""
-        return int(torch.isin(self.check, self.groups[group]).sum())
+    def labeled(self, group: str) -> Tensor:
+        """Which of the measured rows are of a group, ``(n,)``."""
+        return torch.isin(self.check, self.groups[group])
 
 
 def checked_embeddings(space: AnchorSet, z: object) -> Tensor:
@@ -155,6 +159,14 @@ def check_anchor_rows(space: AnchorSet, ids: Tensor, z: Tensor) -> None:
         AnchorsMovedWarning,
         stacklevel=4,
     )
+
+
+def _classes(y: Tensor, count: int) -> Tensor:
+    found = as_tensor("y", y).detach().cpu()
+    if found.shape != (count,) or found.is_floating_point() or found.dtype == torch.bool:
+        got = f"(got {found.dtype} {tuple(found.shape)})"
+        raise InputError("y", f"must hold one class per row of 'z', integers ({count},) {got}")
+    return found
 
 
 def _answers(name: str, given: Tensor | None, shape: tuple[int, int]) -> Tensor | None:

@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from relgraph.anchors.matching import GraphGrownWarning, shared_ids
+from relgraph.anchors.base import shortened
 from relgraph.anchors.values import AnchorSet, PublishedHead
-from relgraph.diagnosis import distances_to_anchors, suspicious_anchors
-from relgraph.errors import InputError, real_number, require
+from relgraph.errors import InputError, real_number
 from relgraph.fingerprints import compare_fingerprints
-from relgraph.maps import MatchedAnchors, NoCorrespondenceWarning, convert, expected_fidelity
+from relgraph.maps import expected_fidelity
 from relgraph.maps.expected import left_out_outputs
-from relgraph.maps.methods import estimator_for
 from relgraph.versions.adjustment import adjust_priors, blend, smooth
-from relgraph.versions.agreement import row_agreements
-from relgraph.versions.expectation import Expectation
+from relgraph.versions.agreement import Agreement
+from relgraph.versions.answers import Answers
+from relgraph.versions.distances import RowsElsewhereWarning, distances, elsewhere
+from relgraph.versions.expectation import LEVEL, Expectation
+from relgraph.versions.fit import Fit
 from relgraph.versions.result import Expected, Upgrade, Verdict
 from relgraph.versions.rows import AnsweredRows
-from relgraph.versions.verdict import accuracies, expectations, judge, judge_fidelity
+from relgraph.versions.verdict import Accuracies, accuracies, expectations, judge, judge_fidelity
 
 FAR = 1.5
 """New rows that are so many times as far from the anchors as old ones are said to be."""
@@ -36,7 +37,7 @@ def upgrade(
     ids: Tensor | None = None,
     old: Tensor | None = None,
     kept: Tensor | None = None,
-    retrained: Tensor | None = None,
+    retrained: Tensor | tuple[Tensor, Tensor] | None = None,
     y: Tensor | None = None,
     train: Tensor | None = None,
     edge_index: Tensor | None = None,
@@ -59,9 +60,10 @@ def upgrade(
       to compare with, if it is right more often than the largest class would be); else *keep*, if there are old
       answers that retain more; else *retrain*.
 
-    Of stored old answers, no fidelity is expected on new rows, and by labels no more accuracy than on old ones, unless
-    50 or more labels of new rows are measured on: what stands for them there is made in another way, and may be sure
-    and wrong.
+    Labels of old rows judge old rows and labels of new rows judge new ones, if 50 or more are measured on; else all
+    labels judge both, by confidence. Of stored old answers, no fidelity is expected on new rows, and without so many
+    labels of new rows no more accuracy than on old ones: what stands for them there is made in another way, and may be
+    sure and wrong.
 
     Without labels, *fidelity* is the share of rows with the old head's answer, and *retention* is the accuracy that the
     old head itself would expect of the answers, relative to its own:
@@ -93,12 +95,14 @@ def upgrade(
         kept: Old answers on these rows, logits ``(N, C)``: of the old model on the later graph, or of stale embeddings,
             for new rows for example of the mean of their neighbors.
         retrained: Answers on these rows of a head that was trained on the new embeddings, logits ``(N, C)``; by default
-            those of a linear head that is trained on the labels of ``train``.
+            those of a linear head that is trained on the labels of ``train``. If measured labels have chosen that head,
+            such as its penalty: the pair of its answers and the classes ``(n,)`` of the labeled rows that are not in
+            ``train``, in order, as heads predict them that these labels did not choose.
         y: Classes of some rows, shape ``(N,)``, -1 where unknown.
         train: Rows whose labels the old head was trained on, on which nothing is measured; a new head is trained on
             them. A mask or row numbers; by default none.
-        edge_index: Edges among the rows, shape ``(2, E)``, by which outputs are smoothed
-            (:func:`relgraph.versions.smooth`), and by which ways are compared without labels.
+        edge_index: Edges among the rows, shape ``(2, E)``, by which outputs are smoothed with each other and with the
+            old answers to old rows (:func:`relgraph.versions.smooth`), and by which ways are compared without labels.
         kept_share: The share of the old answers ``kept`` in the outputs (:func:`relgraph.versions.blend`). With 0.5
             fewer than half as many answers change as with a new head; the verdict is about the head alone.
         method: The map, as of :func:`relgraph.convert`.
@@ -113,6 +117,8 @@ def upgrade(
         NoCorrespondenceWarning: If the anchors' ids do not name the same rows in both; the verdict is then *retrain*,
             or, by labels, *keep*.
         AnchorsMovedWarning: If rows with anchors' ids are near these, but not the same.
+        RowsElsewhereWarning: If old rows are more than twice as far from the anchors as these from one another, such
+            as embeddings of another run; the verdict is then *retrain*, unless labels decide.
 
     Example:
         >>> generator = torch.Generator().manual_seed(0)
@@ -125,92 +131,98 @@ def upgrade(
         >>> found.verdict, bool((found.head(after).argmax(1) == outputs.argmax(1)).float().mean() > 0.97)
         ('convert', True)
     """
-    require("space", space, AnchorSet, "the order is upgrade(space, head)")
-    require("head", head, PublishedHead, "make one with relgraph.publish")
+    fit = Fit.of(space, head, method, stacklevel=2)
     if not 0 <= real_number("kept_share", kept_share) <= 1:
         raise InputError("kept_share", f"must be between 0 and 1 (got {kept_share}); 0.5 is the mean of both")
     if kept_share and kept is None:
         raise InputError("kept_share", f"must be 0 without 'kept' (got {kept_share}); pass the old answers")
-    shared = len(shared_ids(space.ids, head.ids)[0])
-    if shared < space.num_features + 1:
-        least = f"at least {space.num_features + 1} anchors, one more than the space has dimensions"
-        raise InputError(
-            "space", f"must share {least}, with the head for a verdict (got {shared}); publish more anchors"
+    if not fit.by_classes:
+        # Their rows are checked all the same.
+        rows = AnsweredRows.of(
+            space, head, z, ids=ids, old=old, kept=None, retrained=None, y=None, train=None, edge_index=None
         )
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        converted = convert(space, head, method)
-        matched = MatchedAnchors.match(space, head)
-    unrelated = any(issubclass(one.category, NoCorrespondenceWarning) for one in caught)
-    for text, category in dict.fromkeys((str(one.message), one.category) for one in caught):
-        if not issubclass(category, GraphGrownWarning):  # what an upgrade is for
-            warnings.warn(text, category, stacklevel=2)
-    estimator = estimator_for(head, method)
-    if head.mode != "multiclass" or matched.values.size(1) < 2:
-        checked = AnsweredRows.of(space, head, z, ids=ids, old=old, kept=None, retrained=None, y=None, train=None)
         _only_anchors(head, kept=kept, retrained=retrained, y=y, train=train, edge_index=edge_index)
-        value = expected_fidelity(matched, estimator)
-        fidelity = None if value is None else Expectation(value.value, value.low, value.high)
-        ways = {"anchors": {"convert": Expected(fidelity)}}
-        outputs = None if checked is None else converted(checked.z)
-        verdict, reason = judge_fidelity(fidelity, unrelated)
-        reason += _misfits(verdict, matched)
-        return Upgrade(
-            converted, outputs, verdict, reason, ways, estimator.name, len(matched), {}, _notes(space, head, {})
-        )
-    left = left_out_outputs(matched, estimator)
+        return _by_anchors(fit, rows)
+    rows = AnsweredRows.of(
+        space, head, z, ids=ids, old=old, kept=kept, retrained=retrained, y=y, train=train, edge_index=edge_index
+    )
+    return _by_classes(fit, rows, edge_index, kept_share)
+
+
+def _by_anchors(fit: Fit, rows: AnsweredRows | None) -> Upgrade:
+    """The upgrade of a head of values or labels, judged by its fidelity at the anchors."""
+    found = expected_fidelity(fit.matched, fit.estimator, level=LEVEL)
+    fidelity = None if found is None else Expectation(found.value, found.low, found.high)
+    away = {} if rows is None else distances(fit.space, rows)
+    outputs = None if rows is None else fit.converted(rows.z)
+    verdict = judge_fidelity(fidelity, fit, _misplaced(away))
+    return _result(fit, rows, verdict, {"anchors": {"convert": Expected(fidelity)}}, outputs, away, None)
+
+
+def _by_classes(fit: Fit, rows: AnsweredRows | None, edge_index: Tensor | None, kept_share: float) -> Upgrade:
+    """The upgrade of a head of classes, judged by labels, neighbors or anchors."""
+    left = left_out_outputs(fit.matched, fit.estimator)
     if left is None:
-        raise InputError("method", f"must be determined without some anchors (got '{estimator.name}'); add anchors")
-    rows = AnsweredRows.of(space, head, z, ids=ids, old=old, kept=kept, retrained=retrained, y=y, train=train)
-    answers: dict[str, Tensor] = {}
-    predictions: dict[str, Tensor] = {}
+        found = f"(got '{fit.estimator.name}')"
+        raise InputError("method", f"must be determined without some anchors {found}; add anchors")
+    answers = agreement = outputs = None
+    right: Accuracies = {}
+    away: dict[str, float] = {}
     if rows is not None:
-        answers["convert"] = converted(rows.z)
-        if rows.kept is not None:
-            answers["keep"] = rows.kept
-        if rows.retrained is not None:
-            answers["retrain"] = rows.retrained
-        elif rows.y is not None and len(rows.train):
-            answers["retrain"], predictions["retrain"] = _retrained(rows, head)
-    stored = rows is not None and rows.kept is not None and _stored(matched, rows)
-    right = {} if rows is None else accuracies(rows, answers, predictions, stored)
-    expected = expectations(matched, left, rows, answers, right, stored)
-    compared, agreement, noise = "new", {}, 0.0
-    if rows is not None and rows.kept is not None and edge_index is not None:
-        compared = "old" if stored or not len(rows.new) else "new"
-        judged = {way: answers[way] for way in ("convert", "keep")}
-        if compared in rows.groups:
-            terms = row_agreements(judged, edge_index, rows.groups[compared])
-            apart = terms["convert"] - terms["keep"]
-            if len(apart):  # else no such row has a neighbor
-                agreement = {way: float(values.mean()) for way, values in terms.items()}
-                noise = float(apart.std(correction=0)) / len(apart) ** 0.5
-    verdict, reason = judge(expected, rows, right, unrelated, agreement, compared, noise)
-    reason += _misfits(verdict, matched)
-    outputs = None
-    if rows is not None:
-        outputs = answers["convert"]
-        if len(rows.new) and len(rows.old):
-            outputs = adjust_priors(outputs, rows.new)
+        answers, away = Answers.of(fit, rows), distances(fit.space, rows)
+        right = accuracies(rows, answers)
         if edge_index is not None:
-            outputs = smooth(outputs, edge_index)
-        if rows.kept is not None and kept_share:
-            outputs = blend(outputs, rows.kept, share=kept_share)
-    distances = {} if rows is None else _distances(space, rows)
-    notes = _notes(space, head, distances)
-    counts = {} if rows is None else {group: len(numbers) for group, numbers in rows.groups.items()}
+            agreement = Agreement.of(rows, answers, edge_index)
+        outputs = _adjusted(rows, answers, edge_index, kept_share)
+    expected = expectations(fit.matched, left, rows, answers, right)
+    verdict = judge(expected, rows, right, fit, agreement, _misplaced(away))
+    return _result(fit, rows, verdict, expected, outputs, away, agreement)
+
+
+def _adjusted(rows: AnsweredRows, answers: Answers, edge_index: Tensor | None, kept_share: float) -> Tensor:
+    """The converted answers, adjusted to the new rows, smoothed with the neighbors' old answers, and blended."""
+    outputs = answers.outputs["convert"]
+    if len(rows.new) and len(rows.old):
+        outputs = adjust_priors(outputs, rows.new)
+    if edge_index is not None:
+        known = None if rows.kept is None else rows.kept[rows.old]
+        outputs = smooth(outputs, edge_index, known, None if known is None else rows.old)
+    if rows.kept is not None and kept_share:
+        outputs = blend(outputs, rows.kept, share=kept_share)
+    return outputs
+
+
+def _misplaced(away: Mapping[str, float]) -> str | None:
+    """Why the rows are no rows of the space, with a warning; ``None`` if they may be."""
+    found = elsewhere(away)
+    if found is not None:
+        way_out = "pass 'z' of the run that the anchors were published from, and 'ids' if they are not row numbers"
+        warnings.warn(f"{found}; {way_out}", RowsElsewhereWarning, stacklevel=4)
+    return found
+
+
+def _result(
+    fit: Fit,
+    rows: AnsweredRows | None,
+    verdict: tuple[Verdict, str],
+    expected: Mapping[str, Mapping[str, Expected]],
+    outputs: Tensor | None,
+    away: Mapping[str, float],
+    agreement: Agreement | None,
+) -> Upgrade:
+    way, reason = verdict
     return Upgrade(
-        converted,
+        fit.converted,
         outputs,
-        verdict,
-        reason,
+        way,
+        reason + ("" if way == "convert" else fit.misfits()),
         expected,
-        estimator.name,
-        len(matched),
-        distances,
-        notes=notes,
-        num_rows=counts,
-        agreement=agreement,
+        fit.estimator.name,
+        len(fit.matched),
+        away,
+        notes=tuple(_notes(fit, rows, away)),
+        num_rows={} if rows is None else {group: len(numbers) for group, numbers in rows.groups.items()},
+        agreement={} if agreement is None else agreement.values,
     )
 
 
@@ -223,49 +235,24 @@ def _only_anchors(head: PublishedHead, **given: object) -> None:
             raise InputError(name, f"must be left out for a head of {kind} {way_out}")
 
 
-def _misfits(verdict: Verdict, matched: MatchedAnchors) -> str:
-    """What a verdict against the conversion may be due to: anchors whose ids name other rows in one of the two."""
-    count = 0 if verdict == "convert" else len(suspicious_anchors(matched))
-    fits = f"{count} of {len(matched):,} anchors {'does' if count == 1 else 'do'} not fit the others"
-    return f"; {fits}: check that their ids name the same nodes in both versions" if count else ""
-
-
-def _stored(matched: MatchedAnchors, rows: AnsweredRows) -> bool:
-    """Whether the kept answers are those that the head published, at all anchors among the rows."""
-    assert rows.kept is not None
-    here, there = shared_ids(matched.ids, rows.ids)
-    kept, published = rows.kept[there].cpu().double(), matched.values[here]
-    scale = float(published.abs().max()) if len(here) else 1.0
-    return len(here) > 0 and bool(torch.allclose(kept, published, atol=1e-4 * scale))
-
-
-def _retrained(rows: AnsweredRows, head: PublishedHead) -> tuple[Tensor, Tensor]:
-    """Answers of a new head on all rows, and predictions of the measured ones that their labels did not choose."""
-    from relgraph.training.linear_probe import measurable_head  # imports PyG, which no other way needs
-
-    assert rows.y is not None
-    found, predictions = measurable_head(rows.z, rows.y, rows.train, rows.check, head.outputs.size(1))
-    return torch.as_tensor(found(rows.z)), predictions
-
-
-def _distances(space: AnchorSet, rows: AnsweredRows) -> dict[str, float]:
-    """Mean distance of each group to the nearest anchor, over the mean distance of the first group to the center."""
-    found = {group: distances_to_anchors(space, rows.z[numbers]) for group, numbers in rows.groups.items()}
-    size = next(iter(found.values()))[1]
-    return {group: float(nearest.mean()) / size for group, (nearest, _) in found.items()} if size > 0 else {}
-
-
-def _notes(space: AnchorSet, head: PublishedHead, distances: Mapping[str, float]) -> tuple[str, ...]:
-    found = []
+def _notes(fit: Fit, rows: AnsweredRows | None, away: Mapping[str, float]) -> Iterator[str]:
+    """What else was found."""
+    head, space = fit.head, fit.space
     if head.version or space.version:
-        found.append(f"from version {head.version or 'unknown'} to version {space.version or 'unknown'}")
+        yield f"from version {head.version or 'unknown'} to version {space.version or 'unknown'}"
     graph = compare_fingerprints(head.fingerprint, space.fingerprint)
     if graph.kind == "grown" and graph.counts is not None:
-        found.append(f"the graph has grown from {graph.counts[0]:,} to {graph.counts[1]:,} nodes")
+        yield f"the graph has grown from {graph.counts[0]:,} to {graph.counts[1]:,} nodes"
     elif graph.kind == "other":
-        found.append("the graphs differ by more than what was added: check that equal ids are the same nodes")
-    old, new = distances.get("old", np.inf), distances.get("new", 0.0)
-    if new > FAR * old:
-        times = f"{new / max(old, 1e-12):.1f} times as far from the nearest anchor as old ones"
-        found.append(f"new rows are {times}, so that expectations for them are guesses")
-    return tuple(found)
+        yield "the graphs differ by more than what was added: check that equal ids are the same nodes"
+    usual, new = away.get("old", away.get("anchors", np.inf)), away.get("new", 0.0)
+    if new > FAR * usual:
+        others = "old ones" if "old" in away else "the anchors from one another"
+        times = f"{new / max(usual, 1e-12):.1f} times as far from the nearest anchor as {others}"
+        yield f"new rows are {times}, so that expectations for them are guesses"
+    if rows is not None and rows.y is not None and len(rows.train):
+        missing = torch.ones(head.outputs.size(1), dtype=torch.bool)
+        missing[rows.y[rows.train].clamp(max=len(missing) - 1)] = False
+        if bool(missing.any()):
+            classes = shortened(missing.nonzero().view(-1).tolist())
+            yield f"no label to train on has the class {classes}, which the new head never answers"

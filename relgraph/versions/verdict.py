@@ -12,7 +12,10 @@ from torch import Tensor
 from relgraph.anchors.matching import shared_ids
 from relgraph.maps import MatchedAnchors
 from relgraph.maps.divergence import INVERSE_TEMPERATURE
+from relgraph.versions.agreement import Agreement
+from relgraph.versions.answers import Answers
 from relgraph.versions.expectation import Calibration, Expectation, Floats, log_odds
+from relgraph.versions.fit import UNRELATED, Fit
 from relgraph.versions.result import Expected, Verdict, by_way
 from relgraph.versions.rows import FEWEST_LABELS, AnsweredRows
 
@@ -36,34 +39,29 @@ LEAST_AGREEMENT = 0.2
 
 A round number; no measured graph is near it.
 """
-UNRELATED = "the anchors do not correspond: left-out ones are predicted no better than with permuted rows"
 
 
-def accuracies(
-    rows: AnsweredRows, answers: Mapping[str, Tensor], predictions: Mapping[str, Tensor], stored: bool = False
-) -> Accuracies:
+def accuracies(rows: AnsweredRows, answers: Answers) -> Accuracies:
     """Expected accuracy of each way on each group of rows, and that of the bootstrap, ``(1 + B,)``.
 
-    The same labels are drawn for all ways, so that differences and quotients are paired. Empty without labels.
-
-    Args:
-        rows: The rows to be answered.
-        answers: Outputs of each way on them, ``(N, C)``.
-        predictions: Classes of the measured rows, of a way whose answers these rows' labels have chosen.
-        stored: As of :func:`expectations`. What stands for such answers at new rows may be sure and wrong: unless
-            labels of new rows are measured on, no more is expected there than on old rows.
+    A group with :data:`FEWEST_LABELS` measured labels is judged by these, others by all of them. The same labels are
+    drawn for all ways, so that differences and quotients are paired. Empty without labels.
     """
     found: dict[str, dict[str, Floats]] = {}
     if rows.y is None:
         return found
-    for way, outputs in answers.items():
+    truth = rows.y[rows.check]
+    enough = {group: rows.labeled(group).sum() >= FEWEST_LABELS for group in rows.groups}
+    for way, outputs in answers.outputs.items():
         checked = outputs[rows.check].cpu()
-        correct = (predictions.get(way, checked.argmax(dim=1)) == rows.y[rows.check]).double().numpy()
-        calibration = Calibration([correct], log_odds(checked))
-        found[way] = {
-            group: calibration.means(log_odds(outputs[numbers].cpu()))[0] for group, numbers in rows.groups.items()
-        }
-        if stored and way == "keep" and len(found[way]) == 2 and rows.labeled("new") < FEWEST_LABELS:
+        correct = (answers.predictions.get(way, checked.argmax(dim=1)) == truth).double().numpy()
+        known, found[way] = log_odds(checked), {}
+        for group, numbers in rows.groups.items():
+            some = rows.labeled(group).numpy() if enough[group] else slice(None)
+            calibration = Calibration([correct[some]], known[some])
+            found[way][group] = calibration.means(log_odds(outputs[numbers].cpu()))[0]
+        if answers.stored and way == "keep" and len(found[way]) == 2 and not enough["new"]:
+            # What stands for stored answers at new rows may be sure and wrong.
             found[way]["new"] = np.minimum(found[way]["new"], found[way]["old"])
     return found
 
@@ -72,9 +70,8 @@ def expectations(
     matched: MatchedAnchors,
     left: Tensor,
     rows: AnsweredRows | None,
-    answers: Mapping[str, Tensor],
+    answers: Answers | None,
     right: Accuracies,
-    stored: bool = False,
 ) -> dict[str, dict[str, Expected]]:
     """What to expect of each way, first on the anchors, then on each group of rows.
 
@@ -82,10 +79,8 @@ def expectations(
         matched: The anchors.
         left: Outputs at anchors that the map was fitted without, ``(K, C)``.
         rows: The rows to be answered.
-        answers: Outputs of each way on them, ``(N, C)``.
+        answers: To these rows.
         right: Of :func:`accuracies`.
-        stored: Whether the kept answers at the anchors are those that the head published, which then tell nothing of
-            kept answers to new rows.
     """
     believed = (INVERSE_TEMPERATURE * matched.values).softmax(dim=1)
     most, decided = believed.amax(dim=1).numpy(), matched.values.argmax(dim=1)
@@ -97,8 +92,10 @@ def expectations(
         sure = believed[chosen].gather(1, classes.unsqueeze(1)).squeeze(1).numpy()
         return Calibration([same, sure, most[chosen.numpy()]], log_odds(outputs), shares[chosen.numpy()])
 
-    def relative(calibration: Calibration, outputs: Tensor, allowance: float) -> Expected:
-        same, sure, best = calibration.means(log_odds(outputs))
+    def relative(
+        calibration: Calibration, outputs: Tensor, allowance: float, counted: Floats | None = None
+    ) -> Expected:
+        same, sure, best = calibration.means(log_odds(outputs), counted)
         ratio = np.minimum(sure / best, 1.0)  # no answer is surer than the surest; separate fits may say so
         fidelity, retention = (Expectation.of(values[0], values[1:], allowance) for values in (same, ratio))
         # Where the answers differ, the old head says that its own are right as often as it is sure. The new ones may be
@@ -106,8 +103,8 @@ def expectations(
         return Expected(fidelity, replace(retention, high=2 - retention.low))
 
     calibrations = {"convert": responses(left, torch.arange(len(matched)))}
-    found = {"anchors": {"convert": relative(calibrations["convert"], left, ALLOWANCES["anchors"])}}
-    if rows is None:
+    found = {"anchors": {"convert": relative(calibrations["convert"], left, ALLOWANCES["anchors"], shares)}}
+    if rows is None or answers is None:
         return found
     if rows.kept is not None:
         here, there = shared_ids(matched.ids, rows.ids)
@@ -115,41 +112,45 @@ def expectations(
             calibrations["keep"] = responses(rows.kept[there].cpu().double(), here)
     for group, numbers in rows.groups.items():
         found[group] = {}
-        for way, outputs in answers.items():
+        for way, outputs in answers.outputs.items():
             one, allowance = Expected(), ALLOWANCES[group]
-            if way in calibrations and not (stored and way == "keep" and group == "new"):
+            if way in calibrations and not (answers.stored and way == "keep" and group == "new"):
                 one = relative(calibrations[way], outputs[numbers].cpu(), allowance)
             if way in right:
                 values = right[way][group]
                 one = replace(one, accuracy=Expectation.of(values[0], values[1:], allowance))
                 if "retrain" in right:
-                    ratio = values / right["retrain"][group]
-                    one_answer, other = (each[numbers].argmax(dim=1).cpu() for each in (outputs, answers["retrain"]))
-                    differ = one_answer != other
-                    allowance = ALLOWANCE_OF_CHANGE * float(differ.double().mean())
-                    one = replace(one, retention=Expectation.of(ratio[0], ratio[1:], allowance, most=np.inf))
+                    both = (outputs[numbers], answers.outputs["retrain"][numbers])
+                    one = replace(one, retention=_relative(values, right["retrain"][group], *both))
             found[group][way] = one
     return found
+
+
+def _relative(values: Floats, others: Floats, outputs: Tensor, retrained: Tensor) -> Expectation | None:
+    """Accuracy relative to that of a new head; ``None`` if that is no better than a guess."""
+    if others.min() * outputs.size(1) <= 1:
+        return None
+    ratio, differ = values / others, outputs.argmax(dim=1) != retrained.argmax(dim=1)
+    allowance = ALLOWANCE_OF_CHANGE * float(differ.double().mean())
+    return Expectation.of(ratio[0], ratio[1:], allowance, most=np.inf)
 
 
 def judge(
     expected: Mapping[str, Mapping[str, Expected]],
     rows: AnsweredRows | None,
     right: Accuracies,
-    unrelated: bool,
-    agreement: Mapping[str, float],
-    compared: str,
-    noise: float = 0.0,
+    fit: Fit,
+    agreement: Agreement | None,
+    misplaced: str | None,
 ) -> tuple[Verdict, str]:
     """The verdict and its reason.
 
     Args:
         expected: Of :func:`expectations`.
         rows, right: As of :func:`expectations`.
-        unrelated: Whether the anchors do not correspond; *convert* is then never the verdict.
-        agreement: Of the ways without a new head with the neighbors; empty if unknown.
-        compared: The group of rows that it is of.
-        noise: Standard error of the difference of the agreements.
+        fit: If its anchors do not correspond, *convert* is never the verdict.
+        agreement: Of the ways without a new head with the neighbors.
+        misplaced: Why the rows are no rows of the space, if they are not.
     """
     sizes = {"anchors": 1} if rows is None else {name: len(numbers) for name, numbers in rows.groups.items()}
     if right:
@@ -158,21 +159,21 @@ def judge(
             for way, groups in right.items()
         }
         if len(pooled) > 1:
-            return _by_labels(pooled, unrelated)
+            return _by_labels(pooled, fit.unrelated)
         assert rows is not None and rows.y is not None
         alone, largest = float(pooled["convert"][0]), float(torch.bincount(rows.y[rows.check]).max() / len(rows.check))
         if alone <= largest:
             least = f"no more than the share of the largest class, {largest:.3f}"
             return "retrain", f"by the labels, the expected accuracy of the converted head is {alone:.3f}, {least}"
-    if unrelated:
-        return "retrain", UNRELATED
-    if max(agreement.values(), default=0.0) >= LEAST_AGREEMENT:
-        ahead = agreement["convert"] - agreement["keep"]
+    if (flaw := fit.flaw or misplaced) is not None:
+        return "retrain", flaw
+    if agreement is not None and max(agreement.values.values()) >= LEAST_AGREEMENT:
+        ahead = agreement.values["convert"] - agreement.values["keep"]
         best: Verdict = "convert" if ahead >= 0 else "keep"
         which = "converted" if best == "convert" else "old"
-        within = ", which is within the noise" if abs(ahead) <= STANDARD_ERRORS * noise else ""
-        shown = f"agree more with those of their neighbors, {by_way(agreement)}{within}"
-        return best, f"the {which} answers to {compared} rows {shown}"
+        within = ", which is within the noise" if abs(ahead) <= STANDARD_ERRORS * agreement.noise else ""
+        shown = f"agree more with those of their neighbors, {by_way(agreement.values)}{within}"
+        return best, f"the {which} answers to {agreement.group} rows {shown}"
 
     def retention(way: str, groups: Collection[str]) -> float:
         values = [(sizes[group], expected[group][way].retention) for group in groups]
@@ -187,7 +188,7 @@ def judge(
     if known and (kept := retention("keep", known)) > retention("convert", known):
         only = "" if len(known) == len(sizes) else f" on {known[0]} rows; of others nothing is known"
         return "keep", f"{below}; the old answers retain {kept:.1%}{only}"
-    return "retrain", f"{below}; take more anchors, or train a head on labels"
+    return "retrain", f"{below}; check the anchors' ids, take more anchors, or train a head on labels"
 
 
 def _by_labels(pooled: Mapping[str, Floats], unrelated: bool) -> tuple[Verdict, str]:
@@ -206,13 +207,13 @@ def _by_labels(pooled: Mapping[str, Floats], unrelated: bool) -> tuple[Verdict, 
     ahead = pooled[best] - pooled["retrain"]
     if ahead[0] > STANDARD_ERRORS * ahead[1:].std(ddof=1):
         return best, shown
-    return "retrain", shown
+    return "retrain", f"{shown}, the first ahead by no more than noise" if ahead[0] > 0 else shown
 
 
-def judge_fidelity(fidelity: Expectation | None, unrelated: bool) -> tuple[Verdict, str]:
+def judge_fidelity(fidelity: Expectation | None, fit: Fit, misplaced: str | None) -> tuple[Verdict, str]:
     """The verdict by the fidelity at the anchors alone, for values and labels."""
-    if unrelated:
-        return "retrain", UNRELATED
+    if (flaw := fit.flaw or misplaced) is not None:
+        return "retrain", flaw
     if fidelity is None or fidelity.value < MIN_RETENTION:
         shown = "unknown" if fidelity is None else f"{fidelity.value:.2f}, below {MIN_RETENTION}"
         return "retrain", f"the expected fidelity of the converted head is {shown}"

@@ -64,7 +64,7 @@ def averaged(outputs: torch.Tensor, edge_index: torch.Tensor, known: torch.Tenso
         around = [
             known.softmax(dim=1)[int(i)] if i < len(known) else own[int(i)]
             for i, j in zip(*edge_index, strict=True)
-            if j == node
+            if j == node != i
         ]
         if around:
             result[node] = (1 - share) * own[node] + share * torch.stack(around).mean(dim=0)
@@ -82,9 +82,34 @@ def test_smoothing_is_that_of_the_reference(share: float) -> None:
     torch.testing.assert_close(found[11].softmax(dim=0), outputs[11].softmax(dim=0))
 
 
+def test_known_answers_may_be_of_any_rows() -> None:
+    generator = torch.Generator().manual_seed(0)
+    outputs, known = torch.randn(12, 4, generator=generator), torch.randn(5, 4, generator=generator)
+    edges = torch.randint(0, 12, (2, 40), generator=generator)
+    rows = torch.tensor([7, 2, 11, 0, 5])
+    order = torch.cat([rows, torch.tensor([one for one in range(12) if one not in rows])])
+    place = order.argsort()
+    found = smooth(outputs, edges, known, rows)
+    torch.testing.assert_close(found[order], smooth(outputs[order], place[edges], known))
+    mask = torch.zeros(12, dtype=torch.bool).index_fill_(0, rows, True)
+    torch.testing.assert_close(smooth(outputs, edges, known[rows.argsort()], mask), found)
+
+
+def test_nothing_that_is_returned_is_the_argument_itself() -> None:
+    outputs = torch.randn(4, 3, generator=torch.Generator().manual_seed(0))
+    before = outputs.clone()
+    adjust_priors(outputs, torch.arange(4)).add_(1)
+    smooth(outputs, torch.zeros(2, 0, dtype=torch.long)).add_(1)
+    blend(outputs, outputs[:0]).add_(1)
+    assert torch.equal(outputs, before)
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
+        ({"rows": torch.arange(2)}, "'rows' must be left out without 'known'"),
+        ({"rows": torch.arange(3), "known": torch.zeros(2, 2)}, "'rows' must name 2 rows, one for each of 'known'"),
+        ({"rows": torch.tensor([5]), "known": torch.zeros(1, 2)}, "'rows' must name rows from 0 to 2"),
         ({"share": 1.5}, "'share' must be between 0 and 1"),
         ({"share": "a"}, "'share' must be a number .got 'a'"),
         ({"inverse_temperature": None}, "'inverse_temperature' must be a number .got NoneType"),

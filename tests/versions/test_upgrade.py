@@ -1,7 +1,6 @@
 import json
 import warnings
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -84,7 +83,7 @@ def test_labels_decide_between_the_three_ways() -> None:
     known = torch.where(torch.arange(ROWS) < 600, y, -1)
     more = {"old": torch.arange(OLD), "y": known, "train": torch.arange(200)}
     good = rg.upgrade(*published(before, after, head), after, kept=-head(before), **more)
-    assert good.verdict in ("convert", "retrain")
+    assert good.verdict == "convert"  # 200 labels tell less than the old head knows
     assert good.expected["new"]["keep"].accuracy.value < 0.3
     poor = torch.nn.Linear(WIDTH, CLASSES).requires_grad_(False)  # a head that answers at random
     assert rg.upgrade(*published(before, after, poor), after, **more).verdict == "retrain"
@@ -289,6 +288,7 @@ def test_rows_that_were_embedded_again_are_a_warning() -> None:
         ({"kept": torch.zeros(3, CLASSES)}, "'kept' must have shape"),
         ({"ids": torch.arange(3)}, "'ids' must have shape"),
         ({"old": torch.tensor([ROWS])}, "'old' must name rows"),
+        ({"z": None, "edge_index": torch.zeros(2, 3).long()}, "'edge_index' must be left out without 'z'"),
         ({"z": None, "kept": torch.zeros(3, 4)}, "'kept' must be left out without 'z' .got it alone"),
         ({"old": (torch.arange(ROWS) < OLD).int()}, "'old' must not repeat a row .got 0 more than once"),
         (
@@ -356,17 +356,6 @@ def test_a_grown_graph_is_a_note_and_another_one_a_warning() -> None:
     assert "differ" in found.notes[-1]
 
 
-def test_far_new_rows_are_noted() -> None:
-    before, after, _, head = world()
-    after = torch.cat([after[:OLD], 5 * after[OLD:]])
-    after[OLD:, 0] += 60
-    found = rg.upgrade(*published(before, after, head), after, old=torch.arange(OLD))
-    assert found.distances["new"] > 0
-    assert any("times as far" in note for note in found.notes) == (
-        found.distances["new"] > 1.5 * found.distances["old"]
-    )
-
-
 @pytest.mark.parametrize("kind", [torch.float16, torch.float64])
 @pytest.mark.parametrize("pieces_kind", [torch.float32, torch.float64])
 def test_embeddings_are_used_in_the_type_of_the_pieces(kind: torch.dtype, pieces_kind: torch.dtype) -> None:
@@ -394,24 +383,3 @@ def test_arrays_give_what_tensors_give() -> None:
     found = rg.upgrade(*pieces, after.numpy().astype(float), **{name: one.numpy() for name, one in given.items()})
     assert found.to_dict() == expected.to_dict()
     assert torch.equal(found.outputs, expected.outputs)
-
-
-def test_every_row_may_be_new() -> None:
-    before, after, _, head = world(noise=0.5)
-    pieces = published(before[:OLD], after[:OLD], head)
-    later, edges = after[OLD:], torch.randint(0, ROWS - OLD, (2, 2000), generator=torch.Generator().manual_seed(0))
-    none = torch.zeros(ROWS - OLD, dtype=torch.bool)
-    found = rg.upgrade(*pieces, later, ids=torch.arange(OLD, ROWS), old=none, edge_index=edges)
-    assert set(found.expected) == {"anchors", "new"} and found.num_rows == {"new": ROWS - OLD}
-    same = (found.head(later).argmax(dim=1) == head(before[OLD:]).argmax(dim=1)).float().mean()
-    expected = found.expected["new"]["convert"].fidelity
-    assert expected.low - 0.03 <= float(same) <= expected.high + 0.03
-    assert "convert, new rows" in str(found)
-
-
-def test_stored_answers_of_rows_that_are_all_new_are_not_compared_with_the_neighbors() -> None:
-    before, after, _, head = world()
-    edges = torch.stack([torch.arange(ROWS), torch.arange(ROWS).roll(1)])
-    none = np.zeros(ROWS, dtype=bool)
-    found = rg.upgrade(*published(before, after, head), after, old=none, kept=head(before), edge_index=edges)
-    assert found.verdict == "convert" and not found.agreement
