@@ -69,11 +69,10 @@ def _head(document: Mapping[str, Any]) -> list[Section]:
     )
     facts = [("map", f"{document['method']}, fitted on {anchors:,} anchors")]
     if distances := document["distances"]:
-        first = next(group for group in distances if group != "anchors")
-        shown = ", ".join(f"{value:.2f} ({group})" for group, value in distances.items())
-        facts.append(
-            ("distance to the nearest other anchor", f"{shown}; 1 is the mean distance of {first} rows to the center")
-        )
+        names = {"rows": "old rows from one another"}
+        shown = ", ".join(f"{value:.2f} ({names.get(group, f'{group} rows')})" for group, value in distances.items())
+        unit = f"1 is the mean distance of {next(iter(distances))} rows to the center"
+        facts.append(("distance to the nearest anchor", f"{shown}; {unit}"))
     if agreement := document.get("agreement"):
         shown = ", ".join(f"{value:.3f} ({way})" for way, value in agreement.items())
         facts.append(("agreement with the neighbors' answers", f"{shown}; 1 is always, 0 as often as by chance"))

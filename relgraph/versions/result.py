@@ -54,7 +54,7 @@ class Upgrade:
         method: Name of the map.
         num_anchors: Anchors that both pieces have.
         distances: Mean distance of the rows of each group to the nearest other anchor, over the mean distance of the
-            first of these groups to the center; ``"anchors"``: the same of the anchors.
+            first of these groups to the center; ``"rows"``: that of old rows to the nearest of as many other old ones.
         notes: What else was found, one sentence each.
         num_rows: Rows of each group that were given.
         agreement: Of :func:`relgraph.versions.neighbor_agreement` for ``"convert"`` and ``"keep"``; empty without edges
@@ -103,10 +103,12 @@ class Upgrade:
                 shown = ", ".join(f"{name} {value}" for name, value in values if value is not None)
                 found.append((f"{way}, {_named(group)}", shown or "unknown"))
         if self.distances:
-            first = next(group for group in self.distances if group != "anchors")
-            shown = ", ".join(f"{_named(group)} {value:.2f}" for group, value in self.distances.items())
-            unit = f"1 is the mean distance of {_named(first)} to the center"
-            found.append(("distance", f"{shown} to the nearest other anchor ({unit})"))
+            first = next(iter(self.distances))
+            shown = ", ".join(
+                f"{value:.2f} ({'old rows from one another' if group == 'rows' else _named(group)})"
+                for group, value in self.distances.items()
+            )
+            found.append(("distance", f"{shown} to the nearest anchor; 1 is that of {_named(first)} to the center"))
         if self.agreement:
             shown = by_way(self.agreement)
             found.append(("neighbors", f"agreement with their answers {shown}; 1 is always, 0 as often as by chance"))

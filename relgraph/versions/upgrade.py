@@ -117,7 +117,7 @@ def upgrade(
         NoCorrespondenceWarning: If the anchors' ids do not name the same rows in both; the verdict is then *retrain*,
             or, by labels, *keep*.
         AnchorsMovedWarning: If rows with anchors' ids are near these, but not the same.
-        RowsElsewhereWarning: If old rows are more than twice as far from the anchors as these from one another, such
+        RowsElsewhereWarning: If old rows are more than twice as far from the nearest anchor as from one another, such
             as embeddings of another run; the verdict is then *retrain*, unless labels decide.
 
     Example:
@@ -245,10 +245,9 @@ def _notes(fit: Fit, rows: AnsweredRows | None, away: Mapping[str, float]) -> It
         yield f"the graph has grown from {graph.counts[0]:,} to {graph.counts[1]:,} nodes"
     elif graph.kind == "other":
         yield "the graphs differ by more than what was added: check that equal ids are the same nodes"
-    usual, new = away.get("old", away.get("anchors", np.inf)), away.get("new", 0.0)
-    if new > FAR * usual:
-        others = "old ones" if "old" in away else "the anchors from one another"
-        times = f"{new / max(usual, 1e-12):.1f} times as far from the nearest anchor as {others}"
+    old, new = away.get("old", np.inf), away.get("new", 0.0)
+    if new > FAR * old:
+        times = f"{new / max(old, 1e-12):.1f} times as far from the nearest anchor as old ones"
         yield f"new rows are {times}, so that expectations for them are guesses"
     if rows is not None and rows.y is not None and len(rows.train):
         missing = torch.ones(head.outputs.size(1), dtype=torch.bool)
