@@ -10,9 +10,9 @@ folded features. These cells are ``seen``; what is claimed is that of the others
 ``right``: share of cells in which no way that the consumer has is more accurate than the chosen one; ``close``: in
 which none is more than a point ahead; ``regret``: mean accuracy lost to the best way, by the verdict and by always
 choosing the same way; ``by_half``: how often the way that is best on a random half of the test nodes is the best one.
-``spearman``: rank correlation of expected and true retention (and fidelity) over cells; ``by_half`` and
-``by_neighbors``: that of other expectations (see ``benchmarks.versions.verdict``). ``covered``: share of cells whose
-90 % interval holds the true value; ``bias``: true less expected, mean.
+``spearman``: rank correlation of expected and true retention (and fidelity) over cells; ``retention_by_half``: that of
+the retention on half of the test nodes. ``covered``: share of cells whose 90 % interval holds the true value; ``bias``:
+true less expected, mean.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def measure(cell: Row, options: argparse.Namespace) -> Iterable[Row]:
     ways = WAYS_ON if cell["consumer"] == "labels" else WAYS_ON[:2]
     accuracy = np.array([[row[way] for way in ways] for row in rows])
     regret = np.array([row["regret"] for row in rows])
-    found: Row = {"n": len(rows), "right": float((regret <= 1e-9).mean()), "close": float((regret <= CLOSE).mean())}
+    found: Row = {"count": len(rows), "right": float((regret <= 1e-9).mean()), "close": float((regret <= CLOSE).mean())}
     found |= {"regret": float(regret.mean())}
     if known := [row["by_half"] for row in rows if row.get("by_half") is not None]:
         found["by_half"] = float(np.mean(known))
@@ -55,8 +55,7 @@ def measure(cell: Row, options: argparse.Namespace) -> Iterable[Row]:
         found |= {f"right_{way}": float((lost <= 1e-9).mean()), f"regret_{way}": float(lost.mean())}
     for name in ("old_retention", "new_retention", "old_fidelity"):
         found |= calibrated(rows, name)
-        for end, by in (("_half", "by_half"), ("_neighbors", "by_neighbors")):
-            found |= {f"{name}_{by}": value for value in correlated(rows, name, end)}
+        found |= by_half(rows, name)
     pooled = [
         {"both_retention" + end: row[f"{group}_retention{end}"] for end in ("", "_expected", "_low", "_high")}
         for row in rows
@@ -72,12 +71,12 @@ def seen(row: Row) -> bool:
     return bool(row["cut"] == 0)
 
 
-def correlated(rows: list[Row], name: str, end: str) -> list[float]:
-    """Rank correlation of the true values with others; none if there are no such values."""
+def by_half(rows: list[Row], name: str) -> Row:
+    """Rank correlation of the true values with those on half of the test nodes; nothing if there are none."""
     from scipy.stats import spearmanr
 
-    known = [(row[name], row[name + end]) for row in rows if row.get(name + end) is not None]
-    return [float(spearmanr(*zip(*known, strict=True)).statistic)] if len(known) > 2 else []
+    known = [(row[name], row[f"{name}_half"]) for row in rows if row.get(f"{name}_half") is not None]
+    return {f"{name}_by_half": float(spearmanr(*zip(*known, strict=True)).statistic)} if len(known) > 2 else {}
 
 
 def calibrated(rows: list[Row], name: str) -> Row:

@@ -10,10 +10,9 @@ labels, and its validation labels to measure on, which choose the penalty of tha
 all test nodes, ``regret`` is what the chosen way is behind the best one. ``by_half`` is the share of random halves of
 the test nodes whose best way is the best of all: how often a verdict that knew half of the true labels would be right,
 which bounds what one without them can reach. Expected retention is compared with the true one: with labels relative to
-the retrained head, without to the old head on old nodes, and to the retrained one on new nodes. ``retention_half`` is
-the retention on one random half of the test nodes, an expectation by half of the true labels, and
-``retention_neighbors`` the agreement of the converted answers to old nodes with those of the neighbors over that of the
-old answers.
+the retrained head, without to the old answers, but on new nodes where these are stored ones to the retrained head.
+``retention_half`` is the retention on one random half of the test nodes, an expectation by half of the true labels.
+Fidelity is the agreement with the old model on the old release.
 """
 
 from __future__ import annotations
@@ -81,22 +80,18 @@ def judged(pair: Upgrade, cell: Row, *, labels: bool) -> Row:
     then = pair.then.argmax(dim=1)
     row: Row = {"verdict": found.verdict}
     row |= {f"agreement_{way}": value for way, value in found.agreement.items()}
-    by_neighbors = rg.versions.neighbor_agreement(
-        {way: answers[way] for way in WAYS_ON[:2]}, problem.data.edge_index, torch.arange(pair.old.num_nodes)
-    )
     for group in ("old", "new"):
+        numbers = groups[group]
         one = found.expected[group]["convert"]
-        by_itself = group == "old" and not labels
-        other = then[old] if by_itself else answers["retrain"].argmax(dim=1)[groups[group]]
-        differs = answers["convert"].argmax(dim=1)[groups[group]] != other
-        row[f"{group}_differ"] = float(differs.float().mean())
-        both = torch.stack([right["convert"][groups[group]], other == problem.y[groups[group]]]).double()
-        row[f"{group}_retention_half"] = ratio(both[:, some_half(both.size(1))])
-        if by_itself:
-            row["old_retention_neighbors"] = by_neighbors["convert"] / by_neighbors["keep"]
+        other = "keep" if not labels and (group == "old" or cell["graph"] != "arxiv-anew") else "retrain"
+        both = torch.stack([right["convert"][numbers], right[other][numbers]]).double()
+        differs = answers["convert"].argmax(dim=1)[numbers] != answers[other].argmax(dim=1)[numbers]
+        row |= {f"{group}_differ": float(differs.float().mean())}
+        row |= {f"{group}_retention_half": ratio(both[:, some_half(both.size(1))])}
         pairs = [("retention", one.retention, ratio(both))]
-        if by_itself:
-            pairs.append(("fidelity", one.fidelity, 1 - row["old_differ"]))
+        if group == "old" and not labels:
+            same = answers["convert"].argmax(dim=1)[numbers] == then[numbers]
+            pairs.append(("fidelity", one.fidelity, float(same.float().mean())))
         for name, expected, true in pairs:
             assert expected is not None
             row |= {f"{group}_{name}": true, f"{group}_{name}_expected": expected.value}

@@ -18,6 +18,12 @@ from relgraph.versions.adjustment import check_temperature
 from relgraph.versions.answers import Answers
 from relgraph.versions.rows import AnsweredRows
 
+LEAST_AGREEMENT = 0.2
+"""Neighbors whose answers agree less than that, beyond chance, judge nothing: they have no class in common.
+
+A round number; no measured graph is near it.
+"""
+
 
 @dataclass(frozen=True)
 class Agreement:
@@ -27,11 +33,14 @@ class Agreement:
         values: Of :func:`neighbor_agreement`, for ``"convert"`` and ``"keep"``.
         group: The rows that it is of: ``"old"`` or ``"new"``.
         noise: Standard error of the difference.
+        relative: Of each group that can be judged, the agreement of the converted answers over that of the old ones,
+            and its standard error.
     """
 
     values: Mapping[str, float]
     group: str
     noise: float
+    relative: Mapping[str, tuple[float, float]]
 
     @classmethod
     def of(cls, rows: AnsweredRows, answers: Answers, edge_index: Tensor) -> Agreement | None:
@@ -39,16 +48,36 @@ class Agreement:
 
         ``None`` without old answers, or if no such row has a neighbor.
         """
-        group = "old" if answers.stored or not len(rows.new) else "new"
-        if "keep" not in answers.outputs or group not in rows.groups:
+        if "keep" not in answers.outputs:
             return None
         ways = {way: answers.outputs[way] for way in ("convert", "keep")}
-        terms = row_agreements(ways, edge_index, rows.groups[group])
-        apart = terms["convert"] - terms["keep"]
-        if not len(apart):
+        judged = [group for group in rows.groups if not (answers.stored and group == "new")]
+        terms = {group: row_agreements(ways, edge_index, rows.groups[group]) for group in judged}
+        terms = {group: one for group, one in terms.items() if len(one["convert"])}
+        group = "old" if answers.stored or not len(rows.new) else "new"
+        if group not in terms:
             return None
-        values = {way: float(one.mean()) for way, one in terms.items()}
-        return cls(values, group, float(apart.std(correction=0)) / len(apart) ** 0.5)
+        values = {way: float(one.mean()) for way, one in terms[group].items()}
+        noise = _standard_error(terms[group]["convert"] - terms[group]["keep"])
+        return cls(values, group, noise, {group: _ratio(**one) for group, one in terms.items()})
+
+    @property
+    def judges(self) -> bool:
+        """Whether neighbors have enough in common to judge."""
+        return max(self.values.values()) >= LEAST_AGREEMENT
+
+
+def _ratio(convert: Tensor, keep: Tensor) -> tuple[float, float]:
+    """The ratio of the means of two paired samples, and its standard error; no number if nothing is beyond chance."""
+    below = float(keep.mean())
+    if not below > 0:
+        return float("nan"), float("nan")
+    ratio = float(convert.mean()) / below
+    return ratio, _standard_error(convert - ratio * keep) / below
+
+
+def _standard_error(values: Tensor) -> float:
+    return float(values.std(correction=0) / len(values) ** 0.5)
 
 
 def neighbor_agreement(

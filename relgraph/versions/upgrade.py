@@ -76,8 +76,9 @@ def upgrade(
     (:class:`relgraph.versions.Calibration`), because anchors are no sample of rows that did not exist. They cannot tell
     that a new encoder is better than the old one: only labels can. The value of the retention is therefore at most 1,
     and its interval reaches as far above 1 as below: where the answers differ, the new ones may be as far ahead of the
-    old ones as the old head believes them to be behind. With labels to train on as well, retention is the accuracy
-    relative to that of the retrained head.
+    old ones as the old head believes them to be behind. Where neighbors judge, retention is instead the accuracy
+    relative to that of the old answers ``kept``, expected as the quotient of their agreements; and with labels to train
+    on it is the accuracy relative to that of the retrained head.
 
     Versions are converted directly: the head of the first version and the space of the last one, not step by step.
 
@@ -174,7 +175,7 @@ def _by_classes(fit: Fit, rows: AnsweredRows | None, edge_index: Tensor | None, 
         if edge_index is not None:
             agreement = Agreement.of(rows, answers, edge_index)
         outputs = _adjusted(rows, answers, edge_index, kept_share)
-    expected = expectations(fit.matched, left, rows, answers, right)
+    expected = expectations(fit.matched, left, rows, answers, right, agreement)
     verdict = judge(expected, rows, right, fit, agreement, _misplaced(away))
     return _result(fit, rows, verdict, expected, outputs, away, agreement)
 

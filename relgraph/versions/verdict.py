@@ -34,11 +34,6 @@ ALLOWANCE_OF_CHANGE = 0.2
 """The same of the accuracy on rows that two ways answer differently, in one relative to the other. Set likewise."""
 STANDARD_ERRORS = 1.645
 """By how much another way has to be ahead of a new head: 95 %, one-sided. Set as :data:`ALLOWANCES`."""
-LEAST_AGREEMENT = 0.2
-"""Neighbors whose answers agree less than that, beyond chance, judge nothing: they have no class in common.
-
-A round number; no measured graph is near it.
-"""
 
 
 def accuracies(rows: AnsweredRows, answers: Answers) -> Accuracies:
@@ -72,6 +67,7 @@ def expectations(
     rows: AnsweredRows | None,
     answers: Answers | None,
     right: Accuracies,
+    agreement: Agreement | None = None,
 ) -> dict[str, dict[str, Expected]]:
     """What to expect of each way, first on the anchors, then on each group of rows.
 
@@ -81,6 +77,7 @@ def expectations(
         rows: The rows to be answered.
         answers: To these rows.
         right: Of :func:`accuracies`.
+        agreement: With the neighbors, by which retention is expected where no label tells.
     """
     believed = (INVERSE_TEMPERATURE * matched.values).softmax(dim=1)
     most, decided = believed.amax(dim=1).numpy(), matched.values.argmax(dim=1)
@@ -123,7 +120,20 @@ def expectations(
                     both = (outputs[numbers], answers.outputs["retrain"][numbers])
                     one = replace(one, retention=_relative(values, right["retrain"][group], *both))
             found[group][way] = one
+        if not right and agreement is not None and agreement.judges and group in agreement.relative:
+            converted, kept = (answers.outputs[way][numbers] for way in ("convert", "keep"))
+            by_neighbors = _by_neighbors(*agreement.relative[group], converted, kept)
+            found[group]["convert"] = replace(found[group]["convert"], retention=by_neighbors)
+            found[group]["keep"] = replace(found[group]["keep"], retention=None)
     return found
+
+
+def _by_neighbors(ratio: float, error: float, outputs: Tensor, kept: Tensor) -> Expectation | None:
+    """Accuracy relative to that of the old answers; ``None`` if neighbors do not tell."""
+    if not np.isfinite(ratio):
+        return None
+    allowance = ALLOWANCE_OF_CHANGE * float((outputs.argmax(dim=1) != kept.argmax(dim=1)).double().mean())
+    return Expectation.of(ratio, np.array([ratio]), float(np.hypot(allowance, error)), most=np.inf)
 
 
 def _relative(values: Floats, others: Floats, outputs: Tensor, retrained: Tensor) -> Expectation | None:
@@ -167,7 +177,7 @@ def judge(
             return "retrain", f"by the labels, the expected accuracy of the converted head is {alone:.3f}, {least}"
     if (flaw := fit.flaw or misplaced) is not None:
         return "retrain", flaw
-    if agreement is not None and max(agreement.values.values()) >= LEAST_AGREEMENT:
+    if agreement is not None and agreement.judges:
         ahead = agreement.values["convert"] - agreement.values["keep"]
         best: Verdict = "convert" if ahead >= 0 else "keep"
         which = "converted" if best == "convert" else "old"

@@ -99,3 +99,28 @@ def test_left_out_anchors_that_all_agree_give_no_certainty() -> None:
     before, after, _, head = world()
     expected = rg.upgrade(*published(before, after, head, count=100)).expectation("fidelity")
     assert expected.low < expected.value - 0.01
+
+
+def test_retention_by_neighbors_is_relative_to_the_old_answers_and_may_be_above_one() -> None:
+    generator = torch.Generator().manual_seed(2)
+    before, after, y, head = world()
+    noisy = head(before) + 6 * torch.randn(ROWS, CLASSES, generator=generator)  # old answers that are often wrong
+    classes = [(y == number).nonzero().view(-1) for number in range(CLASSES)]
+    edges = torch.hstack([torch.stack([rows, rows.roll(shift)]) for rows in classes for shift in (1, 2, 3)])
+    pieces, more = published(before, after, head), {"old": torch.arange(OLD), "edge_index": edges}
+    for kept in (noisy, head(before)):
+        found = rg.upgrade(*pieces, after, kept=kept, **more)
+        for group, rows in (("old", slice(0, OLD)), ("new", slice(OLD, None))):
+            right = [(one.argmax(dim=1) == y)[rows].float().mean() for one in (found.head(after), kept)]
+            expected = found.expected[group]["convert"].retention
+            assert expected.low <= float(right[0] / right[1]) <= expected.high
+            assert found.expected[group]["keep"].retention is None
+    assert rg.upgrade(*pieces, after, kept=noisy, **more).expected["old"]["convert"].retention.value > 1.1
+
+
+def test_neighbors_that_have_nothing_in_common_do_not_tell_retention() -> None:
+    before, after, _, head = world()
+    edges = torch.randint(0, ROWS, (2, 6 * ROWS), generator=torch.Generator().manual_seed(0))
+    pieces, kept = published(before, after, head), head(before)
+    plain = rg.upgrade(*pieces, after, kept=kept).expected
+    assert rg.upgrade(*pieces, after, kept=kept, edge_index=edges).expected == plain
