@@ -17,8 +17,8 @@ from relgraph.bundle import load_bundle
 from relgraph.errors import DataError, InputError, renamed
 from relgraph.graph import integer_ids
 from relgraph.io import PathLike, check_not_read
-from relgraph.maps.saved import save_linear
-from relgraph.pieces import Piece, open_piece, piece_files
+from relgraph.maps import save_head
+from relgraph.pieces import UPGRADE, Piece, open_piece, piece_files
 from relgraph.registry import MAPS
 from relgraph.tables import open_table, plan_translation
 from relgraph.tables.frames import read_frame
@@ -119,10 +119,10 @@ def upgrade_files(
     fidelity = found.expectation("fidelity")
 
     def write(path: PathLike, progress: object = None) -> None:
-        save_linear(path, found.head)
+        save_head(path, found.head, space=space, head=head)
 
     value = None if fidelity is None else fidelity.value
-    return FileUpgrade(found.verdict, found.reason, value, found.lines(), found.to_dict(), write)
+    return FileUpgrade(found.verdict, found.reason, value, found.lines(), {"schema": UPGRADE, **found.to_dict()}, write)
 
 
 def files_read(old: PathLike, new: PathLike, *tables: PathLike | None) -> list[Path]:
@@ -170,7 +170,7 @@ def _tables(
         )
     cosine = plan.report.figures.get("cosine")
     verdict = VERDICTS[plan.report.verdict]
-    document = {"verdict": verdict, "reason": plan.report.reason, "table": plan.report.to_dict()}
+    document = {"schema": UPGRADE, "verdict": verdict, "reason": plan.report.reason, "table": plan.report.to_dict()}
     shown = [*plan.report.lines()[:-1], ("verdict", f"{verdict}: {plan.report.reason}")]
 
     def write(path: PathLike, progress: Any = None) -> None:

@@ -8,7 +8,6 @@ import torch
 
 import relgraph as rg
 from relgraph.cli import main
-from relgraph.maps.saved import load_linear, save_linear
 from tests.tables.small import save
 
 ROWS, OLD, WIDTH, CLASSES = 600, 400, 6, 3
@@ -42,7 +41,7 @@ def test_a_head_is_judged_and_written(files: Path, capsys: pytest.CaptureFixture
     printed = capsys.readouterr().out
     assert "convert, new rows" in printed
     assert "verdict" in printed
-    answers = load_linear(out)(torch.from_numpy(np.load(files / "rows.npy"))).argmax(dim=1)
+    answers = rg.load_head(out)(torch.from_numpy(np.load(files / "rows.npy"))).argmax(dim=1)
     truth = torch.from_numpy(np.load(files / "answers.npy")).argmax(dim=1)
     assert float((answers == truth).float().mean()) > 0.95
 
@@ -314,7 +313,7 @@ def test_bundles_of_two_versions(tmp_path: Path, capsys: pytest.CaptureFixture[s
     old, new = str(tmp_path / "old"), str(tmp_path / "new")
     assert main(["upgrade", old, new, "--out", str(tmp_path / "head.safetensors"), "--min-fidelity", "0.5"]) == 0
     assert "written" in capsys.readouterr().out
-    assert load_linear(tmp_path / "head.safetensors").weight.shape == (10, 64)
+    assert rg.load_head(tmp_path / "head.safetensors").weight.shape == (10, 64)
     assert main(["show", str(tmp_path / "head.safetensors")]) == 0
     assert "converted head" in capsys.readouterr().out
 
@@ -336,7 +335,7 @@ def test_bundles_of_two_versions(tmp_path: Path, capsys: pytest.CaptureFixture[s
 def test_wrong_arguments_are_one_sentence(
     files: Path, given: list[str], status: int, sentence: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    save_linear(files / "converted.safetensors", torch.nn.Linear(WIDTH, CLASSES))
+    rg.save_head(files / "converted.safetensors", torch.nn.Linear(WIDTH, CLASSES))
     words = [str(files / name) if "." in name else name for name in given]
     assert main(["upgrade", *words]) == status
     error = capsys.readouterr().err
