@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from relgraph.loader import AnchorLoader as AnchorLoader
     from relgraph.maps import consensus_embeddings as consensus_embeddings
     from relgraph.maps import convert as convert
+    from relgraph.maps import load_head as load_head
+    from relgraph.maps import save_head as save_head
     from relgraph.maps import translate as translate
     from relgraph.maps import translate_then as translate_then
     from relgraph.measures import compare as compare
@@ -62,7 +64,7 @@ _HOMES = {
     "relgraph.diagnosis": ("diagnose",),
     "relgraph.graph": ("anchor_index",),
     "relgraph.loader": ("AnchorLoader",),
-    "relgraph.maps": ("consensus_embeddings", "convert", "translate", "translate_then"),
+    "relgraph.maps": ("consensus_embeddings", "convert", "load_head", "save_head", "translate", "translate_then"),
     "relgraph.measures": ("compare", "retrieval"),
     "relgraph.memory": ("keep_freed_memory",),
     "relgraph.nn": ("Model", "RelativeConv", "RelativeLayer", "fold", "relative_head", "split"),

@@ -75,6 +75,23 @@ def write_atomic(path: PathLike, content: str | bytes) -> None:
         temporary.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
+def check_file(path: Path, way_out: str) -> None:
+    """Refuse what is no file to read, by what it is.
+
+    Raises:
+        DataError: If it is missing, or a folder.
+
+    Example:
+        >>> check_file(Path("."), "give a table")
+        Traceback (most recent call last):
+        relgraph.errors.DataError: '.' is a folder, where a file is read; give a table
+    """
+    if path.is_dir():
+        raise DataError(f"'{path}' is a folder, where a file is read; {way_out}")
+    if not path.is_file():
+        raise DataError(f"'{path}' does not exist; {way_out}")
+
+
 def check_not_read(written: Iterable[PathLike], read: Iterable[PathLike], argument: str = "out") -> None:
     """Refuse to write a file that is read, by whatever path or link it is named.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from relgraph.errors import DataError
 from relgraph.fingerprints import compare_fingerprints, graph_sizes, short_fingerprint
 from relgraph.graph import integer_ids
 from relgraph.io import PathLike, load_record
-from relgraph.maps.saved import LINEAR
+from relgraph.maps.saved import LINEAR, conversion, head_id
 from relgraph.stitching.artifacts import MODEL_FORMAT
 from relgraph.stitching.report import SCHEMA, report_schema
 from relgraph.tables import open_table
@@ -27,7 +27,15 @@ from relgraph.tables.reading import ARROW, READABLE, read_files
 from relgraph.tables.writing import trust_file
 
 DOCUMENT = "stitching.json"
-KINDS = "an anchor set, a head, a model, a bundle, a table or a stitching document"
+KINDS = "an anchor set, a head, a model, a bundle, a table or a document of relgraph stitch, upgrade or drift"
+UPGRADE, DRIFT = "relgraph.upgrade/1", "relgraph.drift/1"
+DOCUMENTS: Mapping[str, tuple[str, Sequence[str]]] = {
+    SCHEMA: ("stitching document", ()),  # its names are in the JSON Schema
+    UPGRADE: ("upgrade document", ("verdict", "reason")),
+    DRIFT: ("drift document", ("rows", "level", "moved", "overall", "seeds", "notes", "moved_rows")),
+}
+"""The kinds of documents by their schema, and the names that each has at least."""
+CONVERTED = "converted head"
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,13 +43,13 @@ class Piece:
     """What :func:`open_piece` reads.
 
     Args:
-        kind: ``"anchor set"``, ``"published head"``, ``"converted head"``, ``"bundle"``, ``"model"``, ``"table"`` or
-            ``"stitching document"``.
+        kind: ``"anchor set"``, ``"published head"``, ``"converted head"``, ``"bundle"``, ``"model"``, ``"table"``,
+            ``"stitching document"``, ``"upgrade document"`` or ``"drift document"``.
         path: The file or folder.
         about: What it says, as values of JSON, by name; ``None`` for what is unknown.
         values: The anchor set or published head, that of a bundle too; ``None`` of other kinds.
         read_ids: Reads the ids of its anchors or rows, ``(N,)``; ``None`` if it has none.
-        document: The whole stitching document; ``None`` of other kinds.
+        document: The whole document; ``None`` of other kinds.
     """
 
     kind: str
@@ -113,14 +121,21 @@ def piece_files(path: PathLike) -> list[Path]:
 def relate(one: Piece, two: Piece) -> dict[str, Any]:
     """How two pieces are related, as values of JSON: ids in common, versions, which is newer, and their graphs.
 
-    Ids of text are hashed as those of anchors are. Of two graphs, the one of the earlier time is the older one, or, if
-    a time is unknown, that with fewer nodes.
+    Ids of text are hashed as those of anchors are, and an id that a table repeats counts once among the common ones. Of
+    two graphs, the one of the earlier time is the older one, or, if a time is unknown, that with fewer nodes. A
+    converted head is compared with the space and the published head that it was made of, which it names.
     """
     found: dict[str, Any] = {}
     if one.read_ids is not None and two.read_ids is not None:
         ids, others = one.read_ids(), two.read_ids()
-        common = shared_ids(ids, others)[0].numel()
+        distinct, known = torch.unique(ids), torch.unique(others)
+        common = shared_ids(distinct, known)[0].numel()
         found["ids"] = {"common": common, "first": ids.numel(), "second": others.numel()}
+        if (len(distinct), len(known)) != (len(ids), len(others)):
+            found["ids"]["distinct"] = [len(distinct), len(known)]
+    for layer, other in ((one, two), (two, one)):
+        if layer.kind == CONVERTED and (made := _conversion_of(layer, other)):
+            found["conversion"] = made
     if one.values is None or two.values is None:
         return found
     found["versions"] = [one.values.version or None, two.values.version or None]
@@ -143,6 +158,28 @@ def relate(one: Piece, two: Piece) -> dict[str, Any]:
     return found
 
 
+def _conversion_of(layer: Piece, other: Piece) -> dict[str, str]:
+    """Whether a converted head is for the space of another piece, and from its published head.
+
+    Each is ``"same"``, ``"other"``, or ``"unknown"`` if the file does not say; a space may be ``"old"`` as well, that
+    which the published head belongs to.
+    """
+    before, after = (layer.about.get(name) or {} for name in ("converted_from", "converted_for"))
+    bundle = other.kind == "bundle"
+    found = {}
+    if (space := other.about["anchor_set"] if bundle else other.about) and other.kind in ("bundle", "anchor set"):
+        found["space"] = _same(after.get("id"), space["id"])
+        if found["space"] != "same" and before.get("anchor_set") == space["id"]:
+            found["space"] = "old"
+    if (head := other.about["head"] if bundle else other.about) and other.kind in ("bundle", "published head"):
+        found["head"] = _same(before.get("id"), head["id"])
+    return found
+
+
+def _same(stated: str | None, true: str) -> str:
+    return "unknown" if stated is None else "same" if stated == true else "other"
+
+
 def _values(kind: str, path: Path, values: AnchorValues) -> Piece:
     return Piece(kind, path, _described(values), values, lambda: values.ids)
 
@@ -158,7 +195,7 @@ def _described(values: AnchorValues) -> dict[str, Any]:
         found |= {"features": width, "id": values.id, "weights": span}
     elif isinstance(values, PublishedHead):
         about = {"mode": values.mode, "mean_from": values.mean_from, "anchor_set": values.anchor_set or None}
-        found |= {"outputs": width, **about}
+        found |= {"outputs": width, "id": head_id(values), **about}
     sizes = graph_sizes(values.fingerprint)
     return found | {
         "type": str(values.values.dtype).removeprefix("torch."),
@@ -190,9 +227,12 @@ def _model(path: Path, record: str) -> Piece:
         stated = json.loads(header.get("about", "{}"))
         about |= {name: stated[name] for name in ("encoder", "head", "seed") if name in stated}
         about |= {"dataset": stated["dataset"]["name"]} if "dataset" in stated else {}
+        if record == LINEAR:
+            outputs, width = weights["weight"].shape
+            about = {"features": width, "outputs": outputs, **conversion(header)}
     except (ValueError, TypeError, KeyError) as error:
         raise DataError(f"'{path}' is damaged: its header is not what was saved; save it again") from error
-    return Piece("converted head" if record == LINEAR else "model", path, about)
+    return Piece(CONVERTED if record == LINEAR else "model", path, about)
 
 
 def _document(path: Path) -> Piece:
@@ -201,11 +241,14 @@ def _document(path: Path) -> Piece:
     except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"'{path}' is damaged or no document ({error}); write it again") from error
     stated = found.get("schema") if isinstance(found, dict) else None
-    if stated != SCHEMA:
-        raise DataError(f"'{path}' must be a document of the schema {SCHEMA} (got {stated!r}); write it again")
-    if missing := [name for name in report_schema()["required"] if name not in found]:
+    if not isinstance(stated, str) or stated not in DOCUMENTS:
+        rule = f"must be a document of one of the schemas {', '.join(DOCUMENTS)}"
+        got = "got one without a schema" if stated is None else f"got {stated!r}"
+        raise DataError(f"'{path}' {rule} ({got}); write it with --json of relgraph stitch, upgrade or drift")
+    kind, names = DOCUMENTS[stated]
+    if missing := [name for name in names or report_schema()["required"] if name not in found]:
         raise DataError(f"'{path}' is damaged: it has no '{missing[0]}'; write it again")
-    return Piece("stitching document", path, {}, document=found)
+    return Piece(kind, path, {}, document=found)
 
 
 def _table(path: Path, argument: str, key: str | None) -> Piece:

@@ -186,15 +186,20 @@ ANCHOR_FEATURES = Registry(
 )
 
 # What is known of a map (whether it is affine, its invariances) is in its relgraph.maps.Estimator. Trait: targets, as
-# there, "outputs" for a map to a head only; help shows it without importing the map.
+# there, "outputs" for a map to a head only, "embeddings" for one to a space only; help shows it without importing the
+# map.
 MAPS = Registry(
     "method",
     "relgraph.maps.",
     {
         "ridge": ("ridge:RIDGE", "affine map by ridge regression"),
         "kernel-ridge": ("kernel:KERNEL_RIDGE", "kernel ridge regression, kernel by leave-one-out"),
-        "procrustes": ("procrustes:PROCRUSTES", "rotation with one scale"),
-        "orthogonal": ("procrustes:ORTHOGONAL", "orthogonal factor of least squares, with one scale"),
+        "procrustes": ("procrustes:PROCRUSTES", "rotation with one scale", {"targets": "embeddings"}),
+        "orthogonal": (
+            "procrustes:ORTHOGONAL",
+            "orthogonal factor of least squares, with one scale",
+            {"targets": "embeddings"},
+        ),
         "kl": ("divergence:KL", "affine map fitted to the head's probabilities (convex)", {"targets": "outputs"}),
     },
 )

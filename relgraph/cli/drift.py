@@ -50,6 +50,7 @@ def drift(
     with progress() as tell:
         tell("compare", 0, 0)
         from relgraph.io import check_distinct, check_not_read, write_atomic
+        from relgraph.pieces import DRIFT
         from relgraph.tables.reading import read_files
         from relgraph.versions import drift as compare
         from relgraph.versions.writing import written_files
@@ -59,7 +60,7 @@ def drift(
             check_not_read([place], read_files(old, new, *(null or []), *(also or [])), "--json")
 
         found = compare(old, [new, *(also or [])], null or [], out, key=key, level=level)
-    text = json.dumps(found.to_dict(), indent=2) + "\n"
+    text = json.dumps({"schema": DRIFT, **found.to_dict()}, indent=2) + "\n"
     if document == "-":
         sys.stdout.write(text)
         return

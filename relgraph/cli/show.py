@@ -20,12 +20,31 @@ SUMMARY = "Show what a file says that relgraph wrote, and how a second one is re
 HELP = "\n\n".join(
     [
         SUMMARY,
-        "FILE is an anchor set, a published head, a model, a bundle's folder, a table of embeddings, or the "
-        "stitching.json of relgraph stitch or its folder.",
+        "FILE is an anchor set, a published head, a head that relgraph upgrade converted, a model, a bundle's folder, "
+        "a table of embeddings, the stitching.json of relgraph stitch or its folder, or what --json of relgraph "
+        "upgrade or drift wrote.",
         "With OTHER, the ids in common are counted, and, of anchor sets, heads and bundles, versions and graphs are "
-        "compared: same, grown, other or unknown.",
+        "compared: same, grown, other or unknown. Of a converted head and an anchor set or bundle, it is told whether "
+        "the head was converted for that space.",
     ]
 )
+
+
+CONVERSIONS = {
+    "space": {
+        "same": "the head was converted for this space",
+        "old": "the head was converted from this space, for another one",
+        "other": "the head was converted for another space",
+        "unknown": "the head does not say for which space it was converted",
+    },
+    "head": {
+        "same": "the converted head was made of this published head",
+        "other": "the converted head was made of another published head",
+        "unknown": "the converted head does not say of which published head it was made",
+    },
+}
+"""What ``conversion`` of :func:`relgraph.pieces.relate` means, in words."""
+SECTIONS = ("anchor_set", "head", "converted_from", "converted_for")
 
 
 def show(
@@ -60,7 +79,7 @@ def show(
             shown.print()
         shown.print(f"{'file':<14}{piece.path}", markup=False)
         if piece.document is not None:
-            _print_document(piece.path, piece.document, shown)
+            _print_document(piece.kind, piece.path, piece.document, shown)
         else:
             _print({"kind": piece.kind, **piece.about}, shown)
     if relation is not None:
@@ -73,6 +92,12 @@ def related(relation: Mapping[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if ids := relation.get("ids"):
         found["ids"] = f"{ids['common']:,} in common, of {ids['first']:,} and {ids['second']:,}"
+        if distinct := ids.get("distinct"):
+            sizes = zip(("first", "second"), distinct, strict=True)
+            repeats = [f"the {name} has {count:,} different ones" for name, count in sizes if count < ids[name]]
+            found["ids"] += f"; ids repeat: {' and '.join(repeats)}"
+    for name, kind in relation.get("conversion", {}).items():
+        found[name] = CONVERSIONS[name][kind]
     if "versions" in relation:
         found["versions"] = " and ".join(version or "unknown" for version in relation["versions"])
         found["newer"] = f"the {relation['newer']}" if relation["newer"] else None
@@ -89,7 +114,7 @@ def related(relation: Mapping[str, Any]) -> dict[str, Any]:
 
 def _print(about: Mapping[str, Any], shown: Any, indent: str = "") -> None:
     for name, value in about.items():
-        if isinstance(value, Mapping) and name in ("anchor_set", "head"):
+        if isinstance(value, Mapping) and name in SECTIONS:
             shown.print(f"{indent}{name.replace('_', ' ')}:", markup=False)
             _print(value, shown, "  ")
         elif value is not None:
@@ -110,11 +135,17 @@ def _text(value: Any) -> str:
     return "\n".join(f"{'' if number == 0 else ' ' * 14}{line}" for number, line in enumerate(str(value).splitlines()))
 
 
-def _print_document(path: Path, document: dict[str, Any], shown: Any) -> None:
+def _print_document(kind: str, path: Path, document: dict[str, Any], shown: Any) -> None:
+    from relgraph.cli.documents import drift_lines, print_lines, upgrade_lines
     from relgraph.cli.stitch_output import print_report
+    from relgraph.pieces import DRIFT, UPGRADE
 
+    lines = {UPGRADE: upgrade_lines, DRIFT: drift_lines}.get(document["schema"])
     try:
-        print_report(document, shown)
+        if lines is None:
+            print_report(document, shown)
+        else:
+            print_lines([("kind", kind), *lines(document)], shown, 14)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         raise DataError(
             f"'{path}' is damaged: a part of the document is not as it was written; write it again"

@@ -38,15 +38,30 @@ def upgrade_report(document: Mapping[str, Any], *, command: str = "", warnings: 
         ('Verdict: convert. Use the converted head or table.', 0.95)
     """
     verdict, reason = document["verdict"], document["reason"]
-    table = document.get("table")
+    table, asked = document.get("table"), document.get("gate")
+    gate = [] if asked is None else [f"Gate: {gate_text(asked)}."]
     return Report(
         title="Upgrade to a new version",
-        summary=[f"Verdict: {verdict}. {VERDICTS[verdict]}", f"Reason: {reason}."],
+        summary=[f"Verdict: {verdict}. {VERDICTS[verdict]}", f"Reason: {reason}.", *gate],
         sections=_head(document) if table is None else _table(table),
         warnings=list(warnings),
         command=command,
         versions=versions("torch", "numpy", "relgraph"),
     )
+
+
+def gate_text(gate: Mapping[str, Any]) -> str:
+    """What a gate, ``--min-fidelity``, asked for, and whether the upgrade passed it.
+
+    Example:
+        >>> gate_text({"figure": "expected fidelity", "least": 0.9, "value": 0.95, "passed": True, "failure": None})
+        'passed: the expected fidelity is 0.950, and must be at least 0.9'
+        >>> gate_text({"passed": False, "failure": "the verdict must be 'convert'"})
+        "not passed: the verdict must be 'convert'"
+    """
+    if not gate["passed"]:
+        return f"not passed: {gate['failure']}"
+    return f"passed: the {gate['figure']} is {gate['value']:.3f}, and must be at least {gate['least']:g}"
 
 
 def _head(document: Mapping[str, Any]) -> list[Section]:

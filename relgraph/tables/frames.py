@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from relgraph.errors import DataError, InputError, import_extra, reason
+from relgraph.io import check_file
 from relgraph.tables.ids import text_ids
 
 
@@ -21,13 +22,12 @@ def read_frame(path: Path, columns: Sequence[str] = (), argument: str = "labels"
             :func:`relgraph.tables.ids.text_ids`, so that ``001`` remains text.
 
     Raises:
-        DataError: If the file is missing or damaged, or pyarrow is missing for Parquet.
+        DataError: If the file is missing, a folder or damaged, or pyarrow is missing for Parquet.
         InputError: If a column or an id is missing.
     """
     import pandas as pd  # type: ignore[import-untyped]  # pandas has no types of its own
 
-    if not path.is_file():
-        raise DataError(f"'{path}' does not exist; give a CSV or Parquet file")
+    check_file(path, "give a CSV or Parquet file")
     if path.suffix == ".parquet":
         import_extra("pyarrow.parquet", "tables")
     try:

@@ -130,7 +130,9 @@ def matching_rows(source: Ids, target: Ids) -> tuple[NDArray[np.int64], NDArray[
     found_rows = np.flatnonzero(ordered[place] == source) if len(target) else np.zeros(0, np.int64)
     if not len(found_rows):
         some = " and ".join(shown(ids[0]) if len(ids) else "no row" for ids in (source, target))
-        raise InputError("key", f"must name ids that both tables have (got none in common, such as {some})")
+        raise InputError(
+            "key", f"must name ids that both tables have (got none in common, such as {some}); check the ids"
+        )
     return found_rows, order[place[found_rows]]
 
 

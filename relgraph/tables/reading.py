@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from relgraph.errors import DataError, InputError, renamed
-from relgraph.io import PathLike
+from relgraph.errors import InputError, renamed
+from relgraph.io import PathLike, check_file
 from relgraph.tables.arrays import ArrayTable, id_files, read_npy, read_safetensors, read_word2vec
 from relgraph.tables.arrow import PARQUET, ArrowTable, MissingKey
 from relgraph.tables.ids import Ids
@@ -68,8 +68,7 @@ def open_table(path: PathLike, argument: str = "source", key: str | None = None)
     if suffix not in READABLE:
         known = ", ".join(READABLE)
         raise InputError(argument, f"must be a file of one of the kinds {known} (got '{found}'); convert it")
-    if not found.is_file():
-        raise DataError(f"'{found}' does not exist; give the path of a table")
+    check_file(found, "give the path of a table")
     table = ArrowTable(found, argument, key) if suffix in ARROW else _ARRAYS[suffix](found, argument)
     table.stamp = (found.stat().st_size, found.stat().st_mtime_ns)
     return table

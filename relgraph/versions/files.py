@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +12,13 @@ import torch
 from torch import Tensor
 
 from relgraph.anchors import AnchorSet, PublishedHead
-from relgraph.anchors.matching import repeated_id
+from relgraph.anchors.matching import repeated_id, shared_ids
 from relgraph.bundle import load_bundle
-from relgraph.errors import DataError, InputError, renamed
+from relgraph.errors import InputError, renamed
 from relgraph.graph import integer_ids
-from relgraph.io import PathLike, check_not_read
-from relgraph.maps.saved import save_linear
-from relgraph.pieces import Piece, open_piece, piece_files
+from relgraph.io import PathLike, check_file, check_not_read, same_file
+from relgraph.maps import save_head
+from relgraph.pieces import UPGRADE, Piece, open_piece, piece_files
 from relgraph.registry import MAPS
 from relgraph.tables import open_table, plan_translation
 from relgraph.tables.frames import read_frame
@@ -46,14 +46,16 @@ class FileUpgrade:
         verdict, reason: As of :class:`relgraph.versions.Upgrade`.
         fidelity: Expected share of old rows with the old answer; of a table, mean cosine of held-out rows to the true
             ones; ``None`` if unknown.
+        figure: Name of ``fidelity`` for a reader.
         shown: Names and values for a reader.
-        document: The same as values of JSON.
+        document: The same as values of JSON, with its schema.
         write: Writes the converted head, or the translated table, to a path; called with a progress as well.
     """
 
     verdict: Verdict
     reason: str
     fidelity: float | None
+    figure: str
     shown: list[tuple[str, str]]
     document: dict[str, Any]
     write: Callable[..., None]
@@ -80,7 +82,8 @@ def upgrade_files(
             coordinates of the old one (:func:`relgraph.translate_table`), and nothing else is given.
         out: Where :attr:`FileUpgrade.write` writes; none of the files that are read.
         rows: Table of new embeddings of the rows to be answered.
-        old_rows: Rows that the old version has: a table, whose ids are used, or a file of ids (``.npy``, ``.txt``).
+        old_rows: Rows that the old version has: a table, whose ids are used, or a file of ids (``.npy``, ``.txt``), an
+            empty one if all rows are new.
         kept: Table of old answers, logits, with a row for each of ``rows``.
         labels: CSV or Parquet file with the columns ``id`` and ``label``, a class of the head or -1 where it is
             unknown, and optionally ``train``: true or false in every row, true where the old head was trained on the
@@ -106,6 +109,10 @@ def upgrade_files(
         others = {"rows": rows, "old_rows": old_rows, "kept": kept, "labels": labels, "edges": edges}
         return _tables(before, after, out, key, method, **others)
     head, space = _head(before), _space(after)
+    if not len(shared_ids(space.ids, head.ids)[0]):
+        found_ids = f"(got none, such as {int(space.ids[0])} and {int(head.ids[0])})"
+        way_out = "check that both were published with the same ids, all text or all integers"
+        raise InputError("new", f"must have ids of anchors in common with 'old' {found_ids}; {way_out}")
     if out is not None and method is not None and not MAPS.resolve(method).linear:
         able = ", ".join(
             name for name in MAPS if MAPS.resolve(name).linear and MAPS.resolve(name).targets != "embeddings"
@@ -116,13 +123,15 @@ def upgrade_files(
     given = _rows(rows, key, classes, old_rows=old_rows, kept=kept, labels=labels, edges=edges)
     with renamed(FROM_FILES):
         found: Upgrade = upgrade(space, head, **given, method=method)
+    found = replace(found, notes=(*found.notes, *_notes(space, head, given.get("ids"))))
     fidelity = found.expectation("fidelity")
 
     def write(path: PathLike, progress: object = None) -> None:
-        save_linear(path, found.head)
+        save_head(path, found.head, space=space, head=head)
 
     value = None if fidelity is None else fidelity.value
-    return FileUpgrade(found.verdict, found.reason, value, found.lines(), found.to_dict(), write)
+    document = {"schema": UPGRADE, **found.to_dict()}
+    return FileUpgrade(found.verdict, found.reason, value, "expected fidelity", found.lines(), document, write)
 
 
 def files_read(old: PathLike, new: PathLike, *tables: PathLike | None) -> list[Path]:
@@ -144,6 +153,20 @@ def _space(piece: Piece) -> AnchorSet:
         found = f"(got the {piece.kind} '{piece.path}'); publish one"
         raise InputError("new", f"must be an anchor set or a bundle of the new version, or a table {found}")
     return piece.values
+
+
+def _notes(space: AnchorSet, head: PublishedHead, ids: Tensor | None) -> list[str]:
+    """What the pieces say of their order, and rows that no anchor is among: signs that a file is another than meant."""
+    found = []
+    if head.anchor_set and head.anchor_set == space.id:
+        found.append("the old head was published from the new anchors: both are of one version, and nothing changes")
+    elif head.datetime is not None and space.datetime is not None and head.datetime > space.datetime:
+        times = f"the old head is of {head.time}, later than the new anchors, {space.time}"
+        found.append(f"{times}: check that the old and the new version are not exchanged")
+    if ids is not None and not len(shared_ids(space.ids.cpu(), ids)[0]):
+        meant = "unless all rows are other nodes, check that their ids are those of the anchors, and of the same kind"
+        found.append(f"0 of {len(space):,} anchors are among --rows: {meant}")
+    return found
 
 
 def _tables(
@@ -168,16 +191,19 @@ def _tables(
         raise InputError(
             "new", f"must share {least}, with 'old' for a verdict (got {common}); take tables with more rows in common"
         )
-    cosine = plan.report.figures.get("cosine")
-    verdict = VERDICTS[plan.report.verdict]
-    document = {"verdict": verdict, "reason": plan.report.reason, "table": plan.report.to_dict()}
-    shown = [*plan.report.lines()[:-1], ("verdict", f"{verdict}: {plan.report.reason}")]
+    report, cosine = plan.report, plan.report.figures.get("cosine")
+    if same_file(before.path, after.path):
+        same = "the old and the new table are one file: both are of one version, and nothing changes"
+        report = replace(report, notes=[*report.notes, same])
+    verdict = VERDICTS[report.verdict]
+    document = {"schema": UPGRADE, "verdict": verdict, "reason": report.reason, "table": report.to_dict()}
+    shown = [*report.lines()[:-1], ("verdict", f"{verdict}: {report.reason}")]
 
     def write(path: PathLike, progress: Any = None) -> None:
         plan.write(progress)
 
     mean = None if cosine is None else cosine.mean
-    return FileUpgrade(verdict, plan.report.reason, mean, shown, document, write)
+    return FileUpgrade(verdict, report.reason, mean, "mean cosine of held-out rows", shown, document, write)
 
 
 def _rows(rows: PathLike | None, key: str | None, classes: int | None, **others: PathLike | None) -> dict[str, Any]:
@@ -194,7 +220,7 @@ def _rows(rows: PathLike | None, key: str | None, classes: int | None, **others:
     if (place := others["old_rows"]) is not None:
         known = _old_ids(Path(place).expanduser(), ids, key)
         found = torch.isin(given["ids"], known)
-        if not bool(found.any()):
+        if len(known) and not bool(found.any()):
             raise InputError("old_rows", f"must have ids in common with 'rows' (got none of {len(known)}); check them")
         given["old"] = found
     if (place := others["kept"]) is not None:
@@ -219,12 +245,21 @@ def _all(table: Table) -> Tensor:
 
 
 def _old_ids(path: Path, like: Ids, key: str | None) -> Tensor:
-    if not path.is_file():
-        raise DataError(f"'{path}' does not exist; give a table, or a file of ids")
+    check_file(path, "give a table, or a file of ids")
+    if path.suffix == ".txt" and _blank(path):
+        return torch.zeros(0, dtype=torch.int64)
     found = read_ids(path, like) if path.suffix in (".txt", ".npy") else None
     if found is None or found.ndim != 1:
         found = open_table(path, "old_rows", key).plain_ids()
+    if not len(found):  # of any type: numpy makes floats of an empty list
+        return torch.zeros(0, dtype=torch.int64)
     return integer_ids(found, "old_rows")
+
+
+def _blank(path: Path) -> bool:
+    """Whether a text file has nothing but blank lines, if any."""
+    with path.open(encoding="utf-8-sig", errors="replace") as lines:
+        return not any(line.strip() for line in lines)
 
 
 def _named(column: Any, like: Ids, argument: str) -> Tensor:
@@ -258,8 +293,14 @@ def _labels(path: Path, ids: Tensor, like: Ids, most: int | None) -> dict[str, T
     if not len(frame):
         raise InputError("labels", f"must have rows (got none in '{path}'); write one for each label")
     classes = frame["label"].to_numpy()
+    if bool((empty := frame["label"].isna().to_numpy()).any()):
+        got = f"(got {int(empty.sum())} empty cells, such as that for the id {frame['id'][int(empty.argmax())]})"
+        raise InputError("labels", f"must have a class in every row {got}; write {UNKNOWN} where it is unknown")
     if classes.dtype.kind not in "iu":
-        raise InputError("labels", f"must hold integer classes (got {classes.dtype}); number them as the head does")
+        kind = "text" if isinstance(classes[0], str) else classes.dtype
+        got = f"{kind}, such as {classes[0]}"
+        way_out = f"number them as the head does, and write {UNKNOWN} where a class is unknown"
+        raise InputError("labels", f"must hold integer classes (got {got}); {way_out}")
     if most is not None and len(wrong := np.flatnonzero((classes < UNKNOWN) | (classes >= most))):
         found = f"(got {classes[wrong[0]]} for the id {frame['id'][wrong[0]]})"
         rule = f"must be classes from 0 to {most - 1}, one for each output of the head, or {UNKNOWN} where unknown"

@@ -10,6 +10,7 @@ import pytest
 import relgraph as rg
 from relgraph.cli import main
 from relgraph.cli.drift import drift
+from relgraph.pieces import DRIFT
 from tests.cli.small import wrong_inputs
 from tests.tables.small import save
 from tests.versions.made import ROWS, runs
@@ -40,6 +41,7 @@ def test_json_is_the_summary(place: str, tables: Path, capsys: pytest.CaptureFix
     assert main([*GIVEN, *SEEDS, "--json", place, "--level", "0.01"]) == 0
     out = capsys.readouterr().out
     document = json.loads(out if place == "-" else (tables / place).read_text())
+    assert document.pop("schema") == DRIFT
     assert document == json.loads(json.dumps(rg.drift(OLD[0], NEW[:1], null=OLD[1:], level=0.01).to_dict()))
     assert document["moved"] >= 12 and {row["id"] for row in document["moved_rows"]} >= set(range(12))
 

@@ -17,6 +17,7 @@ import relgraph as rg
 from relgraph import __version__, registry
 from relgraph.cli import main
 from relgraph.cli.stitch import _command, stitch
+from relgraph.cli.upgrade import TARGETS
 from relgraph.errors import DataError
 from relgraph.problems import make_problem
 from relgraph.problems.graph import GraphProblem
@@ -65,6 +66,15 @@ def test_help_lists_every_registered_name_within_the_width(width: int) -> None:
     for name in kinds.split():
         for key, entry in getattr(registry, name).items():
             assert f"{key} {entry.meaning}" in " ".join(shown.split())
+
+
+def test_help_of_upgrade_says_what_each_map_is_for(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["upgrade", "--help"]) == 0
+    text = capsys.readouterr().out
+    starts = {kind: text.index(f"{title}:") for kind, title in TARGETS.items()}
+    for name, entry in registry.MAPS.items():
+        place = text.index(f"\n    {name} ")
+        assert max((start, kind) for kind, start in starts.items() if start < place)[1] == entry.load().targets
 
 
 def test_without_a_command_the_commands_are_listed(capsys: pytest.CaptureFixture[str]) -> None:

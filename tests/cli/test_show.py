@@ -11,6 +11,7 @@ from torch_geometric.data import Data
 
 import relgraph as rg
 from relgraph.cli import main
+from relgraph.pieces import UPGRADE
 from tests.cli.small import Finished, wrong_inputs
 from tests.spaces import head, normal, ring
 from tests.tables.small import save
@@ -91,6 +92,59 @@ def test_a_run_of_stitch_is_shown_as_stitch_shows_it(finished: Finished, capsys:
     assert json.loads(shown(capsys, str(run), "--json", "-"))["pieces"][0]["document"] == json.loads(finished[1].stdout)
 
 
+def test_ids_that_repeat_count_once_and_are_told(pieces: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = np.zeros((5, 2), dtype=np.float32)
+    save(pieces / "repeated.npy", [0, 0, 1, 2, 3], rows)
+    save(pieces / "whole.npy", [0, 1, 2, 3, 4], rows)
+    text = shown(capsys, "repeated.npy", "whole.npy")
+    assert text.endswith("ids           4 in common, of 5 and 5; ids repeat: the first has 4 different ones\n")
+    found = json.loads(shown(capsys, "whole.npy", "repeated.npy", "--json", "-"))["relation"]
+    assert found == {"ids": {"common": 4, "first": 5, "second": 5, "distinct": [5, 4]}}
+    assert "repeat" not in shown(capsys, "whole.npy", "whole.npy")
+
+
+def test_a_converted_head_tells_its_pieces_and_whether_a_space_is_its_own(
+    pieces: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["upgrade", "old-head.safetensors", "new.safetensors", "--out", "made.safetensors", "--anyway"]) == 0
+    capsys.readouterr()
+    old, new = (rg.AnchorSet.load(f"{name}.safetensors") for name in ("old", "new"))
+    text = shown(capsys, "made.safetensors")
+    assert "kind          converted head\nfeatures      3\noutputs       2\nconverted from:\n" in text
+    assert f"  version     v1\n  time        2026-01-01\n  mode        multiclass\n  anchor set  {old.id}\n" in text
+    assert f"converted for:\n  id          {new.id}\n  version     v2\n  time        2026-03-01\n" in text
+    for other, words in (
+        ("new", "space         the head was converted for this space\n"),
+        ("old", "space         the head was converted from this space, for another one\n"),
+        ("far", "space         the head was converted for another space\n"),
+        ("old-head", "head          the converted head was made of this published head\n"),
+        ("new-head", "head          the converted head was made of another published head\n"),
+    ):
+        assert shown(capsys, "made.safetensors", f"{other}.safetensors").endswith(f"\n\n{words}")
+        assert shown(capsys, f"{other}.safetensors", "made.safetensors").endswith(f"\n\n{words}")
+
+
+def test_documents_of_upgrade_and_drift_are_shown(pieces: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["upgrade", "old-head.safetensors", "new.safetensors", "--json", "head.json"]) == 0
+    printed = capsys.readouterr().out.replace("written: head.json\n", "")
+    text = shown(capsys, "head.json")
+    assert text.startswith("file          head.json\nkind              upgrade document\n") and printed in text
+    generator = np.random.default_rng(0)
+    runs = {name: generator.normal(size=(200, 3)).astype(np.float32) for name in "abc"}
+    for name, rows in runs.items():
+        np.save(f"{name}.npy", rows)
+    assert main(["upgrade", "a.npy", "b.npy", "--json", "tables.json"]) == 0
+    (verdict,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("verdict"))
+    lines = shown(capsys, "tables.json").splitlines()
+    assert [" ".join(verdict.split())] == [" ".join(line.split()) for line in lines if line.startswith("verdict")]
+    assert any(line.startswith("cosine ") for line in lines)
+    assert main(["drift", "a.npy", "b.npy", "--null", "c.npy", "--json", "drift.json"]) == 0
+    printed = [line.split() for line in capsys.readouterr().out.splitlines()[:-1]]
+    assert [line.split() for line in shown(capsys, "drift.json").splitlines()[2:]] == printed
+    found = json.loads(shown(capsys, "drift.json", "head.json", "--json", "-"))
+    assert [one["kind"] for one in found["pieces"]] == ["drift document", "upgrade document"]
+
+
 USAGE = {
     "": "Missing argument",
     "table.npy --json no/out.json x y": "unexpected extra argument",
@@ -108,10 +162,14 @@ FAILURE = {
     "future.safetensors": "'future.safetensors' must be of the kind relgraph.anchors/3 (got relgraph.anchors/9)",
     "damaged.npy": "'damaged.npy' is damaged",
     "broken.json": "'broken.json' is damaged or no document",
-    "list.json": "'list.json' must be a document of the schema relgraph.stitching/2 (got None)",
+    "list.json": "'list.json' must be a document of one of the schemas relgraph.stitching/2, relgraph.upgrade/1, "
+    "relgraph.drift/1 (got one without a schema); write it with --json of relgraph stitch, upgrade or drift",
+    "other.json": "(got 'relgraph.stability/1'); write it",
+    "cut.json": "'cut.json' is damaged: it has no 'reason'; write it again",
+    "part-of-upgrade.json": "'part-of-upgrade.json' is damaged: a part of the document is not as it was written",
     "part.json": "'part.json' is damaged: it has no 'task'",
     "hollow.json": "'hollow.json' is damaged: a part of the document is not as it was written",
-    "photo.png": "'photo.png' must be an anchor set, a head, a model, a bundle, a table or a stitching document",
+    "photo.png": "'photo.png' must be an anchor set, a head, a model, a bundle, a table or a document of relgraph",
     "empty": "(got a folder without 'manifest.json' or 'stitching.json')",
     "bundle": "'bundle/manifest.json' is damaged",
     "table.npy old.safetensors --json no/out.json": "'--json' must be a file in a folder that exists",
@@ -133,6 +191,9 @@ def test_wrong_input_is_one_sentence(
     (pieces / "damaged.npy").write_bytes(b"damaged")
     (pieces / "broken.json").write_text("{")
     (pieces / "list.json").write_text("[1]")
+    (pieces / "other.json").write_text(json.dumps({"schema": "relgraph.stability/1"}))
+    (pieces / "cut.json").write_text(json.dumps({"schema": UPGRADE, "verdict": "keep"}))
+    (pieces / "part-of-upgrade.json").write_text(json.dumps({"schema": UPGRADE, "verdict": "keep", "reason": "x"}))
     (pieces / "part.json").write_text(json.dumps({"schema": SCHEMA}))
     hollow = {name: {} for name in report_schema()["required"]} | {"schema": SCHEMA}
     (pieces / "hollow.json").write_text(json.dumps(hollow))

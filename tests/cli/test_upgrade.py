@@ -8,31 +8,13 @@ import torch
 
 import relgraph as rg
 from relgraph.cli import main
-from relgraph.maps.saved import load_linear, save_linear
+from tests.cli.upgrades import CLASSES, OLD, ROWS, WIDTH, make_files
 from tests.tables.small import save
-
-ROWS, OLD, WIDTH, CLASSES = 600, 400, 6, 3
 
 
 @pytest.fixture
 def files(tmp_path: Path) -> Path:
-    """A head of the old version, anchors of the new one, tables of new embeddings and old answers, and labels."""
-    generator = torch.Generator().manual_seed(0)
-    before = torch.randn(ROWS, WIDTH, generator=generator)
-    after = before @ torch.randn(WIDTH, WIDTH, generator=generator)
-    weight = 3 * torch.randn(WIDTH, CLASSES, generator=generator)
-    outputs, anchors = before @ weight, torch.arange(150)
-    rg.PublishedHead(anchors, outputs[anchors], outputs.mean(dim=0)).save(tmp_path / "head.safetensors")
-    rg.AnchorSet.from_rows(after, anchors).save(tmp_path / "space.safetensors")
-    for name, rows in (("old", before[:OLD]), ("rows", after), ("kept", outputs)):
-        np.save(tmp_path / f"{name}.npy", rows.numpy())
-    known = np.arange(300)
-    labels = outputs.argmax(dim=1).numpy()
-    pd.DataFrame({"id": known, "label": labels[:300], "train": known < 100}).to_csv(
-        tmp_path / "labels.csv", index=False
-    )
-    np.save(tmp_path / "answers.npy", outputs.numpy())
-    return tmp_path
+    return make_files(tmp_path)
 
 
 def test_a_head_is_judged_and_written(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -42,7 +24,7 @@ def test_a_head_is_judged_and_written(files: Path, capsys: pytest.CaptureFixture
     printed = capsys.readouterr().out
     assert "convert, new rows" in printed
     assert "verdict" in printed
-    answers = load_linear(out)(torch.from_numpy(np.load(files / "rows.npy"))).argmax(dim=1)
+    answers = rg.load_head(out)(torch.from_numpy(np.load(files / "rows.npy"))).argmax(dim=1)
     truth = torch.from_numpy(np.load(files / "answers.npy")).argmax(dim=1)
     assert float((answers == truth).float().mean()) > 0.95
 
@@ -255,36 +237,6 @@ def test_a_head_is_written_under_its_suffix_only(files: Path, capsys: pytest.Cap
     assert sorted(files.iterdir()) == before
 
 
-def test_nothing_is_written_below_the_least_fidelity(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    rows = torch.randn(ROWS, WIDTH, generator=torch.Generator().manual_seed(9))
-    rg.AnchorSet.from_rows(rows, torch.arange(150)).save(files / "other.safetensors")
-    given = [str(files / "head.safetensors"), str(files / "other.safetensors"), "--out", str(files / "new.safetensors")]
-    assert main(["upgrade", *given]) == 1
-    assert "the verdict must be 'convert' to write" in capsys.readouterr().err
-    assert main(["upgrade", *given, "--min-fidelity", "0.9"]) == 1
-    assert "the expected fidelity must be at least 0.9" in capsys.readouterr().err
-    assert not (files / "new.safetensors").exists()
-    assert main(["upgrade", *given, "--anyway"]) == 0
-    assert (files / "new.safetensors").exists()
-
-
-def test_the_exit_status_is_0_only_for_a_conversion_that_is_good_enough(
-    files: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    head, good, out = (str(files / f"{name}.safetensors") for name in ("head", "space", "new"))
-    rows = torch.randn(ROWS, WIDTH, generator=torch.Generator().manual_seed(9))
-    rg.AnchorSet.from_rows(rows, torch.arange(150)).save(files / "other.safetensors")
-    bad = [head, str(files / "other.safetensors")]
-    assert main(["upgrade", head, good, "--min-fidelity", "0.5"]) == 0
-    assert main(["upgrade", head, good, "--min-fidelity", "1"]) == 1
-    assert main(["upgrade", *bad]) == 0  # a verdict is an answer, not a failure, where nothing was asked of it
-    capsys.readouterr()
-    assert main(["upgrade", *bad, "--min-fidelity", "0.1"]) == 1
-    assert "the verdict must be 'convert' with --min-fidelity (got 'retrain')" in capsys.readouterr().err
-    assert main(["upgrade", *bad, "--min-fidelity", "0.1", "--out", out, "--anyway"]) == 1
-    assert Path(out).exists()
-
-
 def test_a_verdict_on_tables_needs_as_many_common_rows_as_one_on_heads(
     files: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -314,7 +266,7 @@ def test_bundles_of_two_versions(tmp_path: Path, capsys: pytest.CaptureFixture[s
     old, new = str(tmp_path / "old"), str(tmp_path / "new")
     assert main(["upgrade", old, new, "--out", str(tmp_path / "head.safetensors"), "--min-fidelity", "0.5"]) == 0
     assert "written" in capsys.readouterr().out
-    assert load_linear(tmp_path / "head.safetensors").weight.shape == (10, 64)
+    assert rg.load_head(tmp_path / "head.safetensors").weight.shape == (10, 64)
     assert main(["show", str(tmp_path / "head.safetensors")]) == 0
     assert "converted head" in capsys.readouterr().out
 
@@ -336,7 +288,7 @@ def test_bundles_of_two_versions(tmp_path: Path, capsys: pytest.CaptureFixture[s
 def test_wrong_arguments_are_one_sentence(
     files: Path, given: list[str], status: int, sentence: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    save_linear(files / "converted.safetensors", torch.nn.Linear(WIDTH, CLASSES))
+    rg.save_head(files / "converted.safetensors", torch.nn.Linear(WIDTH, CLASSES))
     words = [str(files / name) if "." in name else name for name in given]
     assert main(["upgrade", *words]) == status
     error = capsys.readouterr().err
