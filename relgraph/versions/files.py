@@ -109,10 +109,6 @@ def upgrade_files(
         others = {"rows": rows, "old_rows": old_rows, "kept": kept, "labels": labels, "edges": edges}
         return _tables(before, after, out, key, method, **others)
     head, space = _head(before), _space(after)
-    if not len(shared_ids(space.ids, head.ids)[0]):
-        found_ids = f"(got none, such as {int(space.ids[0])} and {int(head.ids[0])})"
-        way_out = "check that both were published with the same ids, all text or all integers"
-        raise InputError("new", f"must have ids of anchors in common with 'old' {found_ids}; {way_out}")
     if out is not None and method is not None and not MAPS.resolve(method).linear:
         able = ", ".join(
             name for name in MAPS if MAPS.resolve(name).linear and MAPS.resolve(name).targets != "embeddings"
@@ -123,7 +119,7 @@ def upgrade_files(
     given = _rows(rows, key, classes, old_rows=old_rows, kept=kept, labels=labels, edges=edges)
     with renamed(FROM_FILES):
         found: Upgrade = upgrade(space, head, **given, method=method)
-    found = replace(found, notes=(*found.notes, *_notes(space, head, given.get("ids"))))
+    found = replace(found, notes=(*found.notes, *_notes(space, given.get("ids"))))
     fidelity = found.expectation("fidelity")
 
     def write(path: PathLike, progress: object = None) -> None:
@@ -155,18 +151,12 @@ def _space(piece: Piece) -> AnchorSet:
     return piece.values
 
 
-def _notes(space: AnchorSet, head: PublishedHead, ids: Tensor | None) -> list[str]:
-    """What the pieces say of their order, and rows that no anchor is among: signs that a file is another than meant."""
-    found = []
-    if head.anchor_set and head.anchor_set == space.id:
-        found.append("the old head was published from the new anchors: both are of one version, and nothing changes")
-    elif head.datetime is not None and space.datetime is not None and head.datetime > space.datetime:
-        times = f"the old head is of {head.time}, later than the new anchors, {space.time}"
-        found.append(f"{times}: check that the old and the new version are not exchanged")
-    if ids is not None and not len(shared_ids(space.ids.cpu(), ids)[0]):
-        meant = "unless all rows are other nodes, check that their ids are those of the anchors, and of the same kind"
-        found.append(f"0 of {len(space):,} anchors are among --rows: {meant}")
-    return found
+def _notes(space: AnchorSet, ids: Tensor | None) -> list[str]:
+    """That no anchor is among the rows, a sign that their ids are of another kind."""
+    if ids is None or len(shared_ids(space.ids.cpu(), ids)[0]):
+        return []
+    meant = "unless all rows are other nodes, check that their ids are those of the anchors, and of the same kind"
+    return [f"0 of {len(space):,} anchors are among --rows: {meant}"]
 
 
 def _tables(

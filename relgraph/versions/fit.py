@@ -45,10 +45,13 @@ class Fit:
         require("space", space, AnchorSet, "the order is upgrade(space, head)")
         require("head", head, PublishedHead, "make one with relgraph.publish")
         shared, fewest = len(shared_ids(space.ids, head.ids)[0]), space.num_features + 1
+        if not shared:
+            found = f"(got none, such as {int(space.ids[0])} and {int(head.ids[0])})"
+            way_out = "check that both were published with the same ids, all text or all integers"
+            raise InputError("space", f"must have ids of anchors in common with the head {found}; {way_out}")
         if shared < fewest:
             rule = f"must share at least {fewest} anchors, one more than the space has dimensions, with the head"
-            way_out = "publish more anchors" if shared else "check that both have the ids of the same nodes"
-            raise InputError("space", f"{rule} for a verdict (got {shared}); {way_out}")
+            raise InputError("space", f"{rule} for a verdict (got {shared}); publish more anchors")
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             converted = convert(space, head, method)

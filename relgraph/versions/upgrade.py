@@ -241,6 +241,11 @@ def _notes(fit: Fit, rows: AnsweredRows | None, away: Mapping[str, float]) -> It
     head, space = fit.head, fit.space
     if head.version or space.version:
         yield f"from version {head.version or 'unknown'} to version {space.version or 'unknown'}"
+    if head.anchor_set and head.anchor_set == space.id:
+        yield "the old head was published from the new anchors: both are of one version, and nothing changes"
+    elif head.datetime is not None and space.datetime is not None and head.datetime > space.datetime:
+        times = f"the old head is of {head.time}, later than the new anchors, {space.time}"
+        yield f"{times}: check that the old and the new version are not exchanged"
     graph = compare_fingerprints(head.fingerprint, space.fingerprint)
     if graph.kind == "grown" and graph.counts is not None:
         yield f"the graph has grown from {graph.counts[0]:,} to {graph.counts[1]:,} nodes"
