@@ -49,7 +49,7 @@ def drift(
     place = check_json_path(document)
     with progress() as tell:
         tell("compare", 0, 0)
-        from relgraph.io import check_distinct, check_not_read, write_atomic
+        from relgraph.io import check_distinct, check_not_read, check_writable, write_atomic
         from relgraph.tables.reading import read_files
         from relgraph.versions import drift as compare
         from relgraph.versions.writing import written_files
@@ -57,6 +57,7 @@ def drift(
         if place is not None:
             check_distinct({"--out": [] if out is None else written_files(out), "--json": [place]})
             check_not_read([place], read_files(old, new, *(null or []), *(also or [])), "--json")
+            check_writable(place)  # the output must not be written alone
 
         found = compare(old, [new, *(also or [])], null or [], out, key=key, level=level)
     text = json.dumps(found.to_dict(), indent=2) + "\n"
