@@ -69,6 +69,23 @@ def atomic_path(path: PathLike) -> Iterator[Path]:
             temporary.unlink()
 
 
+def check_writable(path: PathLike) -> None:
+    """Refuse a file that cannot be written, before anything is computed; the file itself is not touched.
+
+    Raises:
+        DataError: If no file can be made in its folder.
+    """
+    target = Path(os.path.realpath(path))
+    if target.exists() and not target.is_file():
+        return  # a device or a pipe, which is opened once only
+    temporary = target.with_name(_work_name())
+    try:
+        temporary.touch(exist_ok=False)
+        temporary.unlink()
+    except OSError as error:
+        raise unwritable("file", path, error) from error
+
+
 def write_atomic(path: PathLike, content: str | bytes) -> None:
     """Write a file, whole or not at all; on a :class:`DataError` an old file is unchanged."""
     with atomic_path(path) as temporary:

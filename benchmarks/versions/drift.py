@@ -58,7 +58,11 @@ def embeddings(problem: Problem, seeds: Iterable[int], options: argparse.Namespa
 
 
 def measure(cell: Row, options: argparse.Namespace) -> Iterable[Row]:
-    """Means over several choices of old and new runs, with the least and the largest share of false alarms."""
+    """Means over several choices of old and new runs, with the least and the largest share of false alarms.
+
+    On a changed graph, false alarms are those among nodes beyond the reach of the change, and ``alarms_unchanged`` the
+    alarms among the same nodes where the new run is another seed on the old graph.
+    """
     problem, many, more = problem_of(cell["dataset"], options), cell["old"], cell["new"]
     runs = embeddings(problem, range(options.seeds), options)
     if cell["change"] == "none":
@@ -83,7 +87,8 @@ def measure(cell: Row, options: argparse.Namespace) -> Iterable[Row]:
     new = embeddings(changed, range(FIRST_NEW, FIRST_NEW + options.draws), options)
     rows = []
     for draw in range(options.draws):
-        a, b = [runs[(draw * many + one) % len(runs)] for one in range(many)], new[draw : draw + 1]
+        *a, unchanged = (runs[(draw * many + one) % len(runs)] for one in range(many + 1))
+        b = new[draw : draw + 1]
         found_p = movement(a, b)
         p = found_p.p_values()
         q = false_discovery_control(p)
@@ -93,7 +98,9 @@ def measure(cell: Row, options: argparse.Namespace) -> Iterable[Row]:
         if int(far.sum()) >= FEWEST:
             some = truth | far.numpy()
             row |= {"beyond_reach": float(roc_auc_score(truth[some], found_p.distances[some]))}
+            same = movement(a, [unchanged]).p_values()  # of these nodes, which may move far by seed alone
             row |= {"false_alarms": float((p[far.numpy()] < LEVEL).mean())}
+            row |= {"alarms_unchanged": float((same[far.numpy()] < LEVEL).mean())}
         rows.append(row)
     yield {
         "rows": nodes,

@@ -49,7 +49,7 @@ def drift(
     place = check_json_path(document)
     with progress() as tell:
         tell("compare", 0, 0)
-        from relgraph.io import check_distinct, check_not_read, write_atomic
+        from relgraph.io import check_distinct, check_not_read, check_writable, write_atomic
         from relgraph.pieces import DRIFT
         from relgraph.tables.reading import read_files
         from relgraph.versions import drift as compare
@@ -58,6 +58,7 @@ def drift(
         if place is not None:
             check_distinct({"--out": [] if out is None else written_files(out), "--json": [place]})
             check_not_read([place], read_files(old, new, *(null or []), *(also or [])), "--json")
+            check_writable(place)  # the output must not be written alone
 
         found = compare(old, [new, *(also or [])], null or [], out, key=key, level=level)
     text = json.dumps({"schema": DRIFT, **found.to_dict()}, indent=2) + "\n"

@@ -122,13 +122,19 @@ def read_npy(path: Path, argument: str) -> ArrayTable:
 
 
 def read_safetensors(path: Path, argument: str) -> ArrayTable:
-    """The one matrix of floating-point numbers in a safetensors file; ids from its tensor ``ids``, or as of npy."""
+    """The one matrix of floating-point numbers in a safetensors file; ids from its tensor ``ids``, or as of npy.
+
+    Published spaces, heads and models, which are safetensors files as well, are refused.
+    """
     from safetensors import SafetensorError, safe_open
 
     try:
         file: Any = safe_open(path, framework="numpy")
         slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
         shapes = {name: (part.get_shape(), part.get_dtype()) for name, part in slices.items()}
+        record = str((file.metadata() or {}).get("format", ""))
+        if record.startswith("relgraph."):  # the outputs of a published head, for one, are a matrix with ids as well
+            raise InputError(argument, f"must be a table (got '{path}' of the kind {record}); name a table of vectors")
         matrices = [name for name, (shape, kind) in shapes.items() if len(shape) == 2 and kind in ("F16", "F32", "F64")]
         if len(matrices) != 1:
             got = f"{len(matrices)} in '{path}'"

@@ -18,9 +18,10 @@ from relgraph.io import PathLike, check_not_read
 from relgraph.tables import open_table
 from relgraph.tables.arrays import ArrayTable
 from relgraph.tables.ids import Ids, matching_rows, shown
-from relgraph.tables.reading import Table, ids_of_one_kind, paired, read_files
+from relgraph.tables.reading import Table, ids_of_one_kind, paired, read_files, unequal_rows
 from relgraph.tables.sample import finite_rows
-from relgraph.versions.movement import Floats, movement
+from relgraph.versions.movement import Movement, movement, unit
+from relgraph.versions.tail import Floats
 from relgraph.versions.writing import check_drift_output, write_drift, written_files
 
 LEVEL = 0.05
@@ -28,6 +29,8 @@ FEWEST_ROWS = 50
 ROWS_PER_DIMENSION = 2
 FAR = 2.0
 """A typical row that moved so many times as far as another seed moves it is noted."""
+UNEVEN = 8.0
+"""Ratio of the quantiles .9 and .1 of the distances of two old runs that is noted; measured graphs have 1.4 to 4.2."""
 SHOWN = 10
 Vectors = Any  # a path, an array or a tensor
 
@@ -40,7 +43,8 @@ class Drift:
         ids: Ids of the compared rows, in the order of the old table, ``(N,)``.
         movement: Distances between the versions, in units of the row's own movement by another seed, with a median of 1
             over the rows of each version, ``(N,)``.
-        p: The share of null distances at least as large, ``(N,)``.
+        p: Approximately conformal p-values, ``(N,)``: the share of null distances at least as large, by rank, and
+            beyond the upper 2 % of the null by a fitted tail (:meth:`relgraph.versions.movement.Movement.p_values`).
         q: ``p`` adjusted by Benjamini and Hochberg (1995), ``(N,)``: the expected share of false discoveries among the
             rows of at most this value.
         level: Rows of ``q`` at most this count as moved.
@@ -116,11 +120,15 @@ def drift(
     Embeddings of two trainings differ in every row, also on the same graph. Runs of the old version from several seeds
     tell by how much. All runs are mapped to one frame, the map of a row without that row, and the distance of the
     versions is compared with that of each old run from the other old runs (:mod:`relgraph.versions.movement`). The
-    p-value of a row is the share of these at least as large (conformal; Vovk et al., 2005); q-values control the false
-    discovery rate (Benjamini & Hochberg, 1995; with conformal p-values Bates et al., 2023).
+    p-value of a row is the share of these at least as large, in the upper 2 % that of a fitted tail (approximately
+    conformal; Vovk et al., 2005); q-values are those that control the false discovery rate (Benjamini & Hochberg, 1995;
+    with conformal p-values Bates et al., 2023).
 
-    Each run is compared with its own median row: movement that is the same in all rows, or that an affine map of the
-    space undoes, is none. If most of the rows moved, only those beyond the others are found.
+    Each run is compared with its own median rows, with three or more old runs in five strata of the rows by how far
+    seeds move them: movement that is the same in all rows, or that an affine map of the space undoes, is none. If most
+    of the rows moved, only those beyond the others are found.
+
+    Rows of which an old run is far beyond all others are not tested: they may be damaged, and a note names them.
 
     All rows are held in memory, and the nearest rows of each are searched, which takes a time that grows with the
     square of the number of rows.
@@ -130,7 +138,8 @@ def drift(
             whose ids are the row numbers.
         new: The new version, or several seeds of it.
         null: One or more other seeds of the old version, trained on the same graph as ``old``; three old runs in all
-            give every row a scale of its own, two give all rows the same.
+            give every row a scale of its own. Two give all rows the same, and q-values are then too small if
+            seeds move some rows many times as far as others, which a note tells.
         out: A file for ids, movement, p and q of every row: Parquet, Arrow, Feather, CSV, or npy (ids beside it).
         key: Name of the id column in all tables; by default the only one that can be it.
         level: False discovery rate of the rows that count as moved, between 0 and 1.
@@ -168,12 +177,10 @@ def drift(
     if place is not None:
         check_not_read(written_files(place), read_files(*(one for one in (old, *others, *newer) if _is_path(one))))
     ids, rows = _common_rows(tables)
-    width = max(table.width for table in tables)
-    fewest = max(FEWEST_ROWS, ROWS_PER_DIMENSION * width)
-    if len(ids) < fewest:
-        rule = f"must share {fewest} rows or more with all tables, two per dimension and at least {FEWEST_ROWS}"
-        raise InputError("old", f"{rule} (got {len(ids)}); compare more rows or fewer dimensions")
+    _check_enough(tables, len(ids))
     runs = [finite_rows(table, table.take(some), ids) for table, some in zip(tables, rows, strict=True)]
+    for run, table in zip(runs, tables, strict=True):
+        unit(run.double(), table.argument, table.name)
     split = 1 + len(others)
     found = movement(runs[:split], runs[split:])
     p = found.p_values()
@@ -186,7 +193,7 @@ def drift(
         level=level,
         overall=found.overall,
         seeds=found.seeds,
-        notes=_notes(tables, len(ids), split, found.overall / found.seeds.max()),
+        notes=[*_notes(tables, len(ids), found), *_untested(found, plain, tables)],
     )
     if place is not None:
         write_drift(place, plain, {"movement": result.movement, "p": result.p, "q": result.q})
@@ -229,21 +236,57 @@ def _check_different(tables: Sequence[Table]) -> None:
     """Refuse a file that is given twice."""
     names = [table.name for table in tables if table.stamp]
     repeated = next((name for name in names if names.count(name) > 1), None)
-    if repeated is not None:
-        raise InputError("null", f"must hold other files than 'old' and 'new' (got {repeated} twice); name each once")
+    if repeated is None:
+        return
+    first, second = [table.argument for table in tables if table.stamp and table.name == repeated][:2]
+    if first == second:
+        raise InputError(second, f"must hold different files (got {repeated} twice); name each once")
+    raise InputError(second, f"must hold other files than '{first}' (got {repeated} in both); name each once")
 
 
-def _notes(tables: Sequence[Table], common: int, old: int, typical: float) -> list[str]:
+def _check_enough(tables: Sequence[Table], common: int) -> None:
+    """Refuse too few common rows, by the name of the shortest table."""
+    fewest = max(FEWEST_ROWS, ROWS_PER_DIMENSION * max(table.width for table in tables))
+    if common >= fewest:
+        return
+    shortest = min(tables, key=len)
+    rule = f"must share {fewest} rows or more with all tables, two per dimension and at least {FEWEST_ROWS}"
+    got = f"got {common}, and {len(shortest)} rows in {shortest.name}"
+    raise InputError(shortest.argument, f"{rule} ({got}); compare more rows or fewer dimensions")
+
+
+def _notes(tables: Sequence[Table], common: int, moved: Movement) -> list[str]:
     notes = []
+    typical = float(moved.overall / moved.seeds.max())
     if typical > FAR:
         found = f"the typical row moved {typical:.1f} times as far as any other seed moves it"
         notes.append(f"{found}, and only rows beyond it are found; check that ids name the same rows in all tables")
     most = reduce(max, (len(table) for table in tables))
     if most > common:
         notes.append(f"{most - common:,} or more rows are not in all tables and were left out")
-    if old == 2:
+    if any(unequal_rows(tables[0], table) for table in tables[1:]):
+        notes.append("tables without ids have different numbers of rows, and their rows were paired by number")
+    if len(moved.null) == 2:
         notes.append("two seeds of the old version give all rows the same scale; a third gives every row its own")
+        low, high = np.quantile(moved.null[0], [0.1, 0.9])
+        if high > UNEVEN * low:
+            rule = f"seeds move a tenth of the rows more than {UNEVEN:g} times as far as another tenth"
+            notes.append(f"{rule}, and rows may count as moved that did not; add a third seed of the old version")
     return notes
+
+
+def _untested(found: Movement, ids: Ids, tables: Sequence[Table]) -> list[str]:
+    """A note that names the rows of old runs far beyond all others, and the tables where they are farthest."""
+    rows = np.flatnonzero(found.untested)
+    if not len(rows):
+        return []
+    rows = rows[np.argsort(-found.null[:, rows].max(axis=0), kind="stable")]
+    named = ", ".join(str(shown(ids[row])) for row in rows[:SHOWN]) + (", ..." if len(rows) > SHOWN else "")
+    farthest = np.unique(found.null[:, rows].argmax(axis=0))
+    # With two old runs, the distance of one from the other is that of the other from the one.
+    places = "one of the two old tables" if len(found.null) == 2 else ", ".join(tables[one].name for one in farthest)
+    what = f"{len(rows):,} rows lie" if len(rows) > 1 else "1 row lies"
+    return [f"{what} far beyond all others in {places} and cannot be tested; check for damage the rows with id {named}"]
 
 
 def _plain(one: Any) -> Any:

@@ -58,11 +58,13 @@ USAGE = {
     "--null seed-1.npy --out a.npy --json a.ids.npy": "'--json' must not replace what --out writes",
     "--null seed-1.npy --out old.ids.npy": "'--out' must not be read with a table as its ids (got 'old.ids.npy')",
     "--null seed-1.npy --null copy-1.npy": "'--null' must hold other seeds than 'old', each once",
-    "--null few.npy": "'OLD' must share 50 rows or more",
+    "--null few.npy": "'--null' must share 50 rows or more",
+    "--null seed-1.npy --also old.npy": "'NEW' must hold other files than 'old' (got 'old.npy' in both)",
     "--null seed-1.npy --also other.npy": "'NEW' must name ids that both tables have",
     "--null seed-1.npy --also broken.npy": "'NEW' must hold finite numbers (got NaN in the row with id 7",
 }
 FAILURE = {
+    "--null seed-1.npy --out a.csv --json /proc/found.json": "the file for output must be writable (got '/proc/found",
     "--null none.npy": "'none.npy' does not exist",
     "--null seed-1.npy --json no/found.json": "'--json' must be a file in a folder that exists",
 }

@@ -69,9 +69,8 @@ def test_pieces_without_a_common_id_are_told_apart_from_few_anchors(
     rg.AnchorSet(ids, space.embeddings, space.center).save("space.safetensors")
     assert main(["upgrade", *HEAD]) == 2
     error = capsys.readouterr().err
-    assert (
-        f"'NEW' must have ids of anchors in common with the head (got none, such as {int(ids[0])} and 0); check" in error
-    )
+    rule = "'NEW' must have ids of anchors in common with the head"
+    assert f"{rule} (got none, such as {int(ids[0])} and 0); check" in error
     assert "publish more" not in error
 
 

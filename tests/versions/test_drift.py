@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from scipy.stats import false_discovery_control
 
 import relgraph as rg
@@ -107,6 +108,14 @@ def test_two_old_runs_are_noted() -> None:
     assert not rg.drift(OLD[0], NEW, null=OLD[1:]).notes
 
 
+def test_seed_noise_of_some_rows_is_noted_with_two_old_runs() -> None:
+    rng = np.random.default_rng(0)
+    space, noise = rng.normal(size=(ROWS, 4)), np.where(np.arange(ROWS) < 140, 0.002, 0.2)[:, None]
+    tables = [(space + noise * rng.normal(size=(ROWS, 4))) @ rng.normal(size=(4, 6)) for _ in range(4)]
+    assert any("more than 8 times as far" in note for note in rg.drift(tables[0], tables[3], tables[1]).notes)
+    assert not rg.drift(tables[0], tables[3], tables[1:3]).notes
+
+
 def test_nothing_moved_is_told() -> None:
     old, new = runs(seed=4)
     found = rg.drift(old[0], new, null=old[1:], level=1e-6)
@@ -146,6 +155,52 @@ def test_a_typical_row_far_beyond_another_seed_is_noted() -> None:
     assert "check that ids name the same rows" in note and note in str(found)
 
 
+def test_damaged_rows_of_an_old_table_are_named(tables: Path) -> None:
+    damaged = OLD[1].clone()
+    damaged[[200, 201]] *= 50
+    save(tables / "seed-1.npy", None, damaged.numpy())
+    found = rg.drift(*(tables / f"{name}.npy" for name in ("old", "new")), [tables / f"seed-{i}.npy" for i in (1, 2)])
+    (note,) = found.notes
+    assert "2 rows lie far beyond all others in '" in note and "seed-1.npy' and cannot be tested" in note
+    assert set(note.rsplit(" ", 2)[-2:]) in ({"200,", "201"}, {"201,", "200"}) and note in str(found)
+    assert found.q[200] == 1.0 and found.moved[:12].all()
+    assert any("in one of the two old tables" in note for note in rg.drift(OLD[0], NEW, damaged).notes)
+
+
+def test_rows_without_ids_that_were_paired_by_number_are_noted(tmp_path: Path) -> None:
+    longer = np.concatenate([NEW[0].numpy(), NEW[0].numpy()[:5]])
+    assert any("paired by number" in note for note in rg.drift(OLD[0], longer, OLD[1:]).notes)
+    save(tmp_path / "new.npy", range(len(longer)), longer)
+    assert not any("paired by number" in note for note in rg.drift(OLD[0], tmp_path / "new.npy", OLD[1:]).notes)
+
+
+def test_the_table_at_fault_is_named(tables: Path) -> None:
+    old, null, new = (tables / f"{name}.npy" for name in ("old", "seed-1", "new"))
+    np.save(tables / "constant.npy", np.ones((ROWS, 6)))
+    np.save(tables / "large.npy", NEW[0].numpy() * 1e200)
+    np.save(tables / "short.npy", OLD[1].numpy()[:30])
+    with pytest.raises(InputError, match=r"'new' must hold other files than 'old' \(got .*old.npy' in both\)"):
+        rg.drift(old, old, null)
+    with pytest.raises(
+        InputError, match=r"'null' must have different rows \(got one vector in every row of .*constant"
+    ):
+        rg.drift(old, new, [null, tables / "constant.npy"])
+    with pytest.raises(InputError, match=r"'new' must hold numbers below 1e\+100 \(got .* in .*large.npy"):
+        rg.drift(old, tables / "large.npy", null)
+    with pytest.raises(InputError, match=r"'null' must share 50 rows .* \(got 30, and 30 rows in .*short.npy"):
+        rg.drift(old, new, tables / "short.npy")
+
+
+def test_published_spaces_and_heads_are_no_tables(tables: Path) -> None:
+    old, new = tables / "old.npy", tables / "new.npy"
+    ids = torch.arange(ROWS)
+    rg.PublishedHead(ids, OLD[1].float(), OLD[1].float().mean(dim=0)).save(tables / "head.safetensors")
+    rg.AnchorSet.from_rows(OLD[1].float(), ids).save(tables / "space.safetensors")
+    for name, kind in (("head", "relgraph.head/"), ("space", "relgraph.anchors/")):
+        with pytest.raises(InputError, match=f"'null' must be a table .got '.*{name}.safetensors' of the kind {kind}"):
+            rg.drift(old, new, tables / f"{name}.safetensors")
+
+
 @pytest.mark.parametrize("name", WRONG)
 def test_wrong_input_is_one_sentence(name: str) -> None:
     changed, words = WRONG[name]
@@ -161,7 +216,7 @@ def test_wrong_files_are_one_sentence(tables: Path) -> None:
         rg.drift(old, tables / "other.npy", null)
     with pytest.raises(InputError, match="'new' must not repeat an id"):
         rg.drift(old, tables / "repeated.npy", null)
-    with pytest.raises(InputError, match="'null' must hold other files"):
+    with pytest.raises(InputError, match="'null' must hold different files"):
         rg.drift(old, new, [null, null])
     with pytest.raises(InputError, match="'out' must not replace a file that is read"):
         rg.drift(old, new, null, new)
