@@ -170,9 +170,8 @@ def diagnose(
         offsets = centered(anchors, torch.arange(len(anchors)))
         number = resolve_shrinkage(offsets, offsets, 0.01 if shrinkage is None else shrinkage)
     else:
-        roots = matched.weights().sqrt().unsqueeze(1)
-        anchors, offsets = anchors.take(matched.ids), roots * matched.offsets
-        number = matched.shrinkage(offsets, roots * matched.targets, "loo" if shrinkage is None else shrinkage)
+        anchors, (offsets, targets) = anchors.take(matched.ids), matched.weighted_rows(matched.targets)
+        number = matched.shrinkage(offsets, targets, "loo" if shrinkage is None else shrinkage)
     count, num_features = offsets.shape
     smoother = Smoother.of_rows(offsets)
     # Rounding changes no singular value by more than this: 4 steps of what was computed, and the spectral norm of
@@ -217,8 +216,7 @@ def diagnose(
 
 def suspicious_anchors(matched: MatchedAnchors, shrinkage: Shrinkage = "loo") -> list[int]:
     """Ids of :func:`relgraph.maps.correspondence.misfits`, the worst first."""
-    roots = matched.weights().sqrt().unsqueeze(1)
-    number = matched.shrinkage(roots * matched.offsets, roots * matched.targets, shrinkage)
+    number = matched.shrinkage(*matched.weighted_rows(matched.targets), shrinkage)
     found: list[int] = matched.ids[misfits(matched, number)].tolist()
     return found
 
@@ -230,8 +228,7 @@ def _condition_number(variances: Tensor) -> float:
 
 def _left_out(smoother: Smoother, penalty: float, matched: MatchedAnchors) -> float | None:
     """Relative squared error at left-out anchors, infinite if a regression is not determined."""
-    roots = matched.weights().sqrt().unsqueeze(1)
-    goal = roots * matched.targets
+    goal = matched.roots * matched.targets
     variance = goal.square().sum()
     if variance == 0:
         return None

@@ -105,11 +105,13 @@ class GraphRelation:
         """Whether equal ids seem to be the same nodes; ``None`` if unknown.
 
         An edge is kept if both of its ends are: of a share ``p`` of the nodes, about ``p ** 2`` of the edges. If fewer
-        than half as many are there, the ids have most likely changed their meaning.
+        than half as many are there, the ids have most likely changed their meaning; how many are there must be known
+        well enough for that (:attr:`Share.interval`).
         """
         if not self.edges.asked or not self.nodes.asked:
             return None
-        return self.edges.value >= LEAST_EDGES * self.nodes.value**2
+        least = LEAST_EDGES * self.nodes.value**2
+        return True if self.edges.value >= least else False if self.edges.interval[1] < least else None
 
 
 def format_fingerprint(digest: str, nodes: Sketch, edges: Sketch | None) -> str:
@@ -144,10 +146,12 @@ def compare_fingerprints(old: str, new: str) -> GraphRelation:
 
     * ``"same"``: nodes, edges and weights are equal.
     * ``"grown"``: no old node is missing, and most of the old edges are there. Nodes and edges may be new.
-    * ``"other"``: an old node is missing, or most old edges are. The second tells graphs whose ids are row numbers
-      apart: the ids of a small graph are then among those of any larger one.
+    * ``"other"``: an old node is missing, or most old edges are, by all of their interval (:attr:`Share.interval`). The
+      second tells graphs whose ids are row numbers apart: the ids of a small graph are then among those of any larger
+      one.
     * ``"unknown"``: a fingerprint is empty or of relgraph 0.2.0, which kept the digest alone, and they differ; or the
-      new graph is so large that its fingerprint tells nothing of the old nodes or edges.
+      new graph is so large that its fingerprint tells nothing of the old nodes or edges, or too little: fewer than half
+      of the edges that can be looked up are there, and that may be chance.
 
     A fingerprint keeps the 256 smallest hashes of the node ids, and of the edges (bottom-k sketches,
     `Cohen and Kaplan, 2007 <https://doi.org/10.1145/1281100.1281133>`_). Of the old ones, about ``m = 256 n / n'`` can
@@ -184,9 +188,9 @@ def compare_fingerprints(old: str, new: str) -> GraphRelation:
     nodes = before[0].share_in(after[0])
     empty = Sketch(0, np.empty(0, np.uint64))
     edges = (before[1] or empty).share_in(after[1] or empty)
-    told = nodes.asked and (edges.asked or not before[1] or not before[1].size)
-    if nodes.found < nodes.asked or edges.value < LEAST_EDGES:
+    if nodes.found < nodes.asked or edges.interval[1] < LEAST_EDGES:
         return GraphRelation("other", nodes, edges, counts)
+    told = nodes.asked and (edges.value >= LEAST_EDGES or not before[1] or not before[1].size)
     return GraphRelation("grown" if told else "unknown", nodes, edges, counts)
 
 

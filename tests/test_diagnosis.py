@@ -363,7 +363,7 @@ def test_wrong_input_is_one_sentence() -> None:
         diagnose(anchors, y=y[:5])
     with pytest.raises(InputError, match=r"'node_ids' must hold one id per row of 'y', 30 \(got 29\)"):
         diagnose(anchors, y=y, node_ids=y[:29])
-    with pytest.raises(InputError, match="'shrinkage' must be a number of at least 0"):
+    with pytest.raises(InputError, match="'shrinkage' must be a finite number of at least 0"):
         diagnose(anchors, shrinkage=-1)
     for call, name in ((lambda: diagnose(head_of(8)), "anchors"), (lambda: diagnose(anchors, head=anchors), "head")):
         with pytest.raises(InputError, match=f"'{name}' must be a"):

@@ -180,6 +180,43 @@ def test_a_graph_too_large_to_tell_is_unknown() -> None:
     assert found.kind == "unknown" and found.nodes.asked > 0 and not found.edges.asked
 
 
+def test_few_edges_that_can_be_looked_up_do_not_make_another_graph() -> None:
+    kinds, asked = [], 0
+    for seed in range(40):
+        draw = np.random.default_rng(seed)
+        ids = draw.choice(10**9, 40_000, replace=False)
+        edges = draw.choice(ids, (2, 160_000))
+        own = draw.choice(ids[:300], (2, 300))
+        kept = np.hstack([own[:, draw.random(300) < 0.65], edges])
+        sketches = [
+            (fingerprints.sketch_nodes(ids[:300]), fingerprints.sketch_edges(*own)),
+            (fingerprints.sketch_nodes(ids), fingerprints.sketch_edges(*kept)),
+        ]
+        old, new = (fingerprints.format_fingerprint(str(number), *pair) for number, pair in enumerate(sketches))
+        found = compare_fingerprints(old, new)
+        kinds.append(found.kind)
+        asked += found.edges.asked
+        assert found.ids_agree in (True, None) and (found.kind == "grown") == (found.ids_agree is True)
+    assert 0 < asked < 200  # a few, and none of some
+    assert set(kinds) == {"grown", "unknown"}
+
+
+@pytest.mark.parametrize(("found", "asked", "kind"), [(0, 4, "unknown"), (0, 5, "other"), (2, 10, "unknown")])
+def test_most_edges_are_missing_if_the_interval_says_so(found: int, asked: int, kind: str) -> None:
+    """Old and new edges are few of many hashes: those of the old graph that are below the new one's last are asked."""
+    new = np.arange(1, KEPT + 1, dtype=np.uint64) * 1000
+    old = np.concatenate([new[:found], 1 + 1000 * np.arange(1, asked - found + 1, dtype=np.uint64)])
+    old = np.sort(np.concatenate([old, 10**9 + np.arange(50, dtype=np.uint64)]))
+    nodes = Sketch(KEPT, new)
+    texts = [
+        fingerprints.format_fingerprint(str(number), nodes, Sketch(10**6, hashes))
+        for number, hashes in enumerate((old, new))
+    ]
+    relation = compare_fingerprints(*texts)
+    assert (relation.edges.found, relation.edges.asked) == (found, asked)
+    assert relation.kind == kind and relation.ids_agree is (None if kind == "unknown" else False)
+
+
 def test_graphs_without_edges_are_compared_by_their_nodes() -> None:
     old, new = (Data(node_id=torch.arange(count), num_nodes=count) for count in (5, 9))
     assert compare_fingerprints(fingerprint(old), fingerprint(new)).kind == "grown"

@@ -72,7 +72,7 @@ def fit_of(method: str, constants: str) -> Fit:
 
 def kl_with(matched: MatchedAnchors, strength: float, inverse: float) -> nn.Module:
     """``kl`` with a prior of so many anchors per shrinkage, and of the least strength."""
-    shrinkage = resolve_shrinkage(*matched.weighted_rows(), "loo")
+    shrinkage = resolve_shrinkage(*matched.weighted_rows(matched.contrasts), "loo")
     return kl(
         matched, shrinkage, prior_strength=max(LEAST_PRIOR_STRENGTH, strength * shrinkage), inverse_temperature=inverse
     )

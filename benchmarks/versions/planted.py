@@ -7,8 +7,10 @@ import copy
 import numpy as np
 import torch
 from torch import Tensor
+from torch_geometric.data import Data
 from torch_geometric.utils import degree, k_hop_subgraph, to_undirected
 
+from relgraph import anchors
 from relgraph.problems import Problem, make_problem
 
 SHARE = 0.05
@@ -58,11 +60,10 @@ def reach(before: Tensor, after: Tensor, nodes: int, hops: int = 2) -> Tensor:
 
 
 def neighborhood_change(before: Tensor, after: Tensor, nodes: int) -> np.ndarray:
-    """One minus the Jaccard similarity of the neighbors of every node in the two graphs; 0 where neither has any."""
-    old, new = (torch.unique(edges[0] * nodes + edges[1]) for edges in (before, after))
-    both = torch.bincount(old[torch.isin(old, new)] // nodes, minlength=nodes)
-    union = torch.bincount(torch.cat([old, new]).unique() // nodes, minlength=nodes)
-    return torch.where(union > 0, 1 - both / union.clamp(min=1), 0.0).numpy()
+    """:func:`relgraph.anchors.neighborhood_change` of every node between two edge lists ``(2, E)``."""
+    old, new = (Data(edge_index=edges, num_nodes=nodes) for edges in (before, after))
+    found: np.ndarray = anchors.neighborhood_change(old, new)[1].numpy()
+    return found
 
 
 def _rewired(problem: Problem, touched: Tensor, share: float, elsewhere: bool, generator: torch.Generator) -> Tensor:

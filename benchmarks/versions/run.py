@@ -21,7 +21,6 @@ from that of the old model on the old graph (``changed``) and on the later one (
   smoothed (with the outputs of ``kl-now`` it was no better on validation nodes of 2014 and 2016).
 * ``mixed-lasting``, ``mixed-lasting-aided``, ``mixed-all-lasting-aided``: the mean of the logits of ``kl-lasting`` and
   of the old head behind a rotation (``procrustes``), for which the old table is needed as well.
-* ``kl-half-gone``: ``kl`` from what is left of twice as many anchors, half of which are gone.
 * ``kl-all``, ``ridge-all``, ``procrustes-all``: from all nodes of the old release. ``kl-all-lasting``: from the quarter
   of them that changes least; ``-aided`` as above.
 * ``distilled``: logistic regression on the old head's decisions on all old training nodes.
@@ -120,14 +119,19 @@ class Upgrade:
         data.x = rg.translate(one, other)(x)
         return torch.as_tensor(self.before.trained.model.predict(data))  # type: ignore[union-attr]
 
+    def space(self, rows: Tensor) -> AnchorSet:
+        """What the new run publishes of old rows: its space, centered over the old nodes."""
+        return AnchorSet.from_rows(self.after.z, rows, center_over=torch.arange(self.old.num_nodes))
+
+    def head(self, rows: Tensor) -> PublishedHead:
+        """What the old run published of its rows: its head's outputs then."""
+        return rg.publish(self.before.head, AnchorSet.from_rows(self.before.z, rows))
+
     def pieces(self, rows: Tensor, outputs: Tensor | None = None) -> tuple[AnchorSet, PublishedHead]:
-        """What is published of old rows: the new space, centered over the old nodes, and the old head's outputs."""
-        now = torch.arange(self.old.num_nodes)
-        space = AnchorSet.from_rows(self.after.z, rows, center_over=now)
+        """The new space and the old head of old rows, with these outputs ``(N, C)`` in place of its own."""
         if outputs is None:
-            before = AnchorSet.from_rows(self.before.z, rows)
-            return space, rg.publish(self.before.head, before)
-        return space, PublishedHead(rows, outputs[rows], outputs[: self.old.num_nodes].mean(dim=0))
+            return self.space(rows), self.head(rows)
+        return self.space(rows), PublishedHead(rows, outputs[rows], outputs[: self.old.num_nodes].mean(dim=0))
 
     def converted(self, method: str, rows: Tensor, outputs: Tensor | None = None) -> Tensor:
         """Outputs of the converted head on all nodes of the later release, ``(N, C)``."""
@@ -255,8 +259,6 @@ def arms(upgrade: Upgrade, counts: Iterable[int], draws: int, graph: str) -> Ite
                 shuffled = upgrade.then.clone()
                 shuffled[rows] = upgrade.then[order]
                 yield "permuted-anchors", count, draw, upgrade.converted("kl", rows, shuffled)
-        half = upgrade.random(2 * count, draws)[:count]  # as many anchors, half of those that were published
-        yield "kl-half-gone", count, 0, upgrade.converted("kl", half)
 
 
 def measure(cell: Row, options: argparse.Namespace) -> Iterable[Row]:

@@ -135,7 +135,6 @@ def farthest_point(x: Tensor, num_anchors: int, generator: torch.Generator | Non
         tensor([0, 1, 2, 3])
     """
     points = checked_features(x, centered=True)
-    points = points - points.mean(dim=0)  # distances from products lose fewer digits near the origin
     squares = points.square().sum(dim=1)
     last = int(torch.randint(len(points), (1,), generator=generator))
     chosen, distance = [last], torch.full((len(points),), torch.inf)
@@ -196,7 +195,6 @@ def shares(x: Tensor, rows: Tensor) -> Tensor:
         tensor([0.7500, 0.2500])
     """
     points = checked_features(x, centered=True)
-    points = points - points.mean(dim=0)
     anchors, squares = points[rows], points[rows].square().sum(dim=1)
     parts = torch.split(points, max(1, _BATCHES_ABOVE // len(rows)))
     nearest = torch.cat([torch.addmm(squares, part, anchors.mT, alpha=-2.0).argmin(dim=1) for part in parts])
@@ -207,8 +205,8 @@ def shares(x: Tensor, rows: Tensor) -> Tensor:
 def checked_features(x: Tensor | None, argument: str = "x", *, centered: bool = False) -> Tensor:
     """Features as a dense float32 matrix on the CPU; an error if there are none, or not a finite matrix.
 
-    Where only distances count (``centered``), those of more than 32 bits are moved to their mean first, whose digits
-    would else take the place of the distances'.
+    Where only distances count (``centered``), features are moved to their mean first, before those of more digits lose
+    some: distances are computed from products, in which the digits of the mean would take the place of the distances'.
     """
     if x is None:
         raise InputError(
@@ -220,13 +218,16 @@ def checked_features(x: Tensor | None, argument: str = "x", *, centered: bool = 
     features = features if features.layout is torch.strided else features.to_dense()
     if features.dim() != 2:
         raise InputError(argument, f"must have shape (N, F) (got {tuple(features.shape)})")
-    if centered and features.dtype in (torch.float64, torch.int64):
-        features = features.double() - features.double().mean(dim=0)
-    features = features.to(torch.float32)
     bad = (~features.isfinite().all(dim=1)).nonzero().view(-1)
     if bad.numel():
         raise InputError(argument, f"must hold finite numbers (got NaN or infinity in row {int(bad[0])})")
-    if features.numel() and (most := float(features.abs().max())) > LARGEST:
+    if centered:
+        # Whole numbers have more digits than float32 holds; half precision has too few for a mean.
+        wide = torch.promote_types(features.dtype, torch.float32) if features.is_floating_point() else torch.float64
+        features = features.to(wide)
+        features = features - features.mean(dim=0)
+    features = features.to(torch.float32)
+    if features.numel() and not (most := float(features.abs().max())) <= LARGEST:  # the mean of some is not finite
         found = f"(got {most:.5g}); divide them by a constant"
         raise InputError(argument, f"must hold numbers below {LARGEST:g}, whose squared distances are finite {found}")
     return features.contiguous()

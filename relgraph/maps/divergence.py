@@ -92,7 +92,7 @@ def kl(
     family = FAMILIES[matched.mode]
     _, goal = family((inverse_temperature * matched.values).numpy())
     curvature = float((goal * (1 - goal)).mean())
-    rows, row_targets = matched.weighted_rows()
+    rows, row_targets = matched.weighted_rows(matched.contrasts)
     number = resolve_shrinkage(rows, row_targets, shrinkage)
     variance = float(row_targets.square().sum() / (matched.weights().sum() * width))
     strength = prior_strength or max(LEAST_PRIOR_STRENGTH, STRENGTH_PER_SHRINKAGE * number)

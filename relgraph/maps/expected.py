@@ -76,20 +76,31 @@ def expected_fidelity(
 
 
 def left_out_outputs(matched: MatchedAnchors, estimator: Estimator, shrinkage: Shrinkage = "loo") -> Tensor | None:
-    """Outputs ``(K, C)`` of a map at anchors that it was fitted without: ten fits, each without a tenth of them.
+    """:func:`fold_outputs` for a head, ``(K, C)``.
 
     ``None`` for fewer than two anchors or a target space, or if the map is not determined without some of them.
     """
     if len(matched) < 2 or matched.mode is None:
         return None
-    fold = torch.randperm(len(matched), generator=torch.Generator().manual_seed(0)) % FOLDS
-    outputs = torch.zeros_like(matched.values)
     try:
-        for left in (fold == number for number in range(min(FOLDS, len(matched)))):
-            fitted = estimator.fit(matched.take(~left), shrinkage)
-            outputs[left] = fitted(matched.offsets[left] + matched.center)
+        return fold_outputs(matched, estimator, shrinkage)
     except InputError:  # no shrinkage, and too few anchors for that
         return None
+
+
+def fold_outputs(matched: MatchedAnchors, estimator: Estimator, shrinkage: Shrinkage = "loo") -> Tensor:
+    """Outputs ``(K, G)`` of a map at anchors that it was fitted without: ten fits, each without a tenth of them.
+
+    The tenths are drawn, because the order of anchors may mean something, such as their time. There are at least two.
+
+    Raises:
+        InputError: If the map is not determined without some of the anchors.
+    """
+    fold = torch.randperm(len(matched), generator=torch.Generator().manual_seed(0)) % FOLDS
+    outputs = torch.zeros_like(matched.values)
+    for left in (fold == number for number in range(min(FOLDS, len(matched)))):
+        fitted = estimator.fit(matched.take(~left), shrinkage)
+        outputs[left] = fitted(matched.offsets[left] + matched.center)
     return outputs
 
 

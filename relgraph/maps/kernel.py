@@ -9,10 +9,11 @@ from torch import Tensor
 
 from relgraph.errors import InputError
 from relgraph.maps.estimator import Estimator
-from relgraph.maps.leave_one_out import SHRINKAGES, Shrinkage, Smoother, check_shrinkage, half_standard_error_rule
+from relgraph.maps.leave_one_out import SHRINKAGES, Shrinkage, Smoother, half_standard_error_rule
 from relgraph.maps.matched import MatchedAnchors
 from relgraph.maps.modules import KernelMap, similarities
 from relgraph.maps.ridge import positive_factor
+from relgraph.similarity import check_shrinkage
 
 WIDTHS = (4.0, 2.0, 1.0, 0.5)
 """Candidate widths, as multiples of the median distance between two anchors; the widest, nearly linear, first."""
@@ -53,7 +54,8 @@ def kernel_ridge(
     Raises:
         InputError: If ``shrinkage`` is not a number above 0 or ``"loo"``.
     """
-    if check_shrinkage(shrinkage) == 0:
+    check_shrinkage(shrinkage, "loo")
+    if shrinkage == 0:
         raise InputError("shrinkage", "of a kernel must be above 0, or 'loo' (got 0); 0.001 is a good start")
     a, b, weights = matched.offsets, matched.values, matched.weights()
     straight = a.size(0) <= a.size(1)  # a linear map interpolates that many anchors

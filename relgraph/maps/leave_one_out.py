@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from numbers import Real
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from relgraph.errors import InputError
+from relgraph.similarity import check_shrinkage
 
 Shrinkage = float | Literal["loo"]
 
@@ -142,19 +141,5 @@ def resolve_shrinkage(a: Tensor, b: Tensor, shrinkage: Shrinkage, *, strongest: 
     Raises:
         InputError: If it is another word, negative or not finite.
     """
-    return choose_shrinkage(a, b, strongest=strongest) if check_shrinkage(shrinkage) == "loo" else float(shrinkage)
-
-
-def check_shrinkage(shrinkage: Shrinkage) -> Shrinkage:
-    """The shrinkage itself, if it is ``"loo"`` or a number of at least 0.
-
-    Raises:
-        InputError: If it is not.
-    """
-    given: object = shrinkage  # type checkers do not know that a float is a real number
-    number = isinstance(given, Real) and not isinstance(given, bool)
-    if shrinkage != "loo" and not (number and 0 <= float(shrinkage) < float("inf")):
-        raise InputError(
-            "shrinkage", f"must be a number of at least 0, or 'loo' (got {shrinkage!r}); 0.01 is a good start"
-        )
-    return shrinkage
+    check_shrinkage(shrinkage, "loo")
+    return choose_shrinkage(a, b, strongest=strongest) if shrinkage == "loo" else float(shrinkage)

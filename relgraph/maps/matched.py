@@ -127,10 +127,17 @@ class MatchedAnchors:
             return self.multiplicities * cauchy_weights(self.offsets, self.values)
         return self.counts * cauchy_weights(self.contrasts)
 
-    def weighted_rows(self) -> tuple[Tensor, Tensor]:
-        """Offsets and contrasts times the roots of the weights: their plain ridge regression is the weighted one."""
-        roots = self.weights().sqrt().unsqueeze(1)
-        return roots * self.offsets, roots * self.contrasts
+    @cached_property
+    def roots(self) -> Tensor:
+        """Roots of the :meth:`weights`, as a column ``(K, 1)``."""
+        return self.weights().sqrt().unsqueeze(1)
+
+    def weighted_rows(self, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Offsets and values (:attr:`targets`, :attr:`contrasts`) whose plain ridge regression is the weighted one.
+
+        Both are multiplied by the :attr:`roots` of the weights.
+        """
+        return self.roots * self.offsets, self.roots * values
 
     def shrinkage(self, rows: Tensor, targets: Tensor, given: Shrinkage) -> float:
         """The shrinkage of a ridge regression of weighted rows, ``given`` or selected by leave-one-out.

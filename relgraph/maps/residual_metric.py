@@ -7,17 +7,17 @@ from torch import Tensor, nn
 
 from relgraph.anchors.values import AnchorSet
 from relgraph.errors import InputError, require
-from relgraph.maps.estimator import Estimator
+from relgraph.maps.expected import fold_outputs
 from relgraph.maps.folding import fold_translation
 from relgraph.maps.kernel import left_out_errors
-from relgraph.maps.leave_one_out import SHRINKAGES, Shrinkage, Smoother, check_shrinkage
+from relgraph.maps.leave_one_out import SHRINKAGES, Shrinkage, Smoother
 from relgraph.maps.matched import MatchedAnchors
 from relgraph.maps.methods import fit_map
 from relgraph.maps.modules import AffineMap, KernelMap
 from relgraph.maps.scarcity import warn_if_scarce
 from relgraph.registry import MAPS
+from relgraph.similarity import check_shrinkage
 
-FOLDS = 10
 SHRINKAGE = 0.1
 MIN_ANCHORS = 3
 SMALLEST = 1e-10
@@ -89,7 +89,7 @@ def residual_metric(
     """
     require("source", source, AnchorSet, "the order is residual_metric(source, target), the table first")
     require("target", target, AnchorSet, "publish the space of the queries")
-    check_shrinkage(shrinkage)
+    check_shrinkage(shrinkage, "loo")
     translation, matched = fit_map(source, target, method, stacklevel=2)
     warn_if_scarce(matched, stacklevel=2)
     if len(matched) < MIN_ANCHORS:
@@ -113,21 +113,13 @@ def left_out_residuals(matched: MatchedAnchors, method: str = "ridge", fitted: n
     if isinstance(fitted, KernelMap):
         return -left_out_errors(matched, fitted)
     if method == "ridge":
-        roots = matched.weights().sqrt().unsqueeze(1)
-        rows, targets = roots * matched.offsets, roots * matched.targets
+        rows, targets = matched.weighted_rows(matched.targets)
         smoother = Smoother.of_rows(rows)
         penalty = matched.shrinkage(rows, targets, "loo") * float(smoother.values.sum()) / rows.size(1)
-        return -next(smoother.errors(targets, [penalty])) / roots
-    estimator: Estimator = MAPS.resolve(method)
-    found = torch.empty_like(matched.values)
-    fold = torch.arange(len(matched)) % FOLDS
-    for number in range(int(fold.max()) + 1):
-        left = fold == number
-        if bool(left.all()):  # a single anchor, without which only the mean is known
-            return -matched.targets
-        fitted = estimator.fit(matched.take((~left).nonzero().view(-1)), "loo")
-        found[left] = fitted(matched.offsets[left] + matched.center) - matched.origin - matched.values[left]
-    return found
+        return -next(smoother.errors(targets, [penalty])) / matched.roots
+    if len(matched) == 1:  # without it, only the mean is known
+        return -matched.targets
+    return fold_outputs(matched, MAPS.resolve(method)) - matched.origin - matched.values
 
 
 def choose_metric_shrinkage(residuals: Tensor) -> float:

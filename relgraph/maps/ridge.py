@@ -24,8 +24,7 @@ def ridge(matched: MatchedAnchors, shrinkage: Shrinkage = "loo") -> nn.Module:
     Raises:
         InputError: If ``shrinkage`` is negative, or 0 with anchors that do not span the source space.
     """
-    roots = matched.weights().sqrt().unsqueeze(1)
-    rows, targets = roots * matched.offsets, roots * matched.targets
+    rows, targets = matched.weighted_rows(matched.targets)
     return matched.affine(ridge_coefficients(rows, targets, matched.shrinkage(rows, targets, shrinkage)), matched.mean)
 
 

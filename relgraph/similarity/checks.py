@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from numbers import Real
 
 import torch
 from torch import Tensor
@@ -11,10 +12,13 @@ from torch import Tensor
 from relgraph.errors import InputError
 
 
-def check_shrinkage(shrinkage: float) -> None:
-    """Refuse a shrinkage that is negative or not finite."""
-    if not 0 <= shrinkage < math.inf:
-        raise InputError("shrinkage", f"must be 0 or more and finite (got {shrinkage}); the default is 0.01")
+def check_shrinkage(shrinkage: float | str, word: str | None = None) -> None:
+    """Refuse a shrinkage that is no real number, negative or not finite, and not the word that is allowed as well."""
+    given: object = shrinkage  # type checkers do not know that a float is a real number
+    number = isinstance(given, Real) and not isinstance(given, bool)
+    if not (number and 0 <= float(shrinkage) < math.inf) and (word is None or shrinkage != word):
+        rule = "must be a finite number of at least 0" + ("" if word is None else f", or '{word}'")
+        raise InputError("shrinkage", f"{rule} (got {shrinkage!r}); 0.01 is a good start")
 
 
 def check_pair(x: Tensor, anchors: Tensor, center: Tensor | None = None, *, batched: bool = False) -> torch.dtype:

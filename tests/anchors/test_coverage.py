@@ -156,6 +156,30 @@ def test_medoids_cover_better_than_chance() -> None:
     assert middle < 0.8 * chance
 
 
+@pytest.mark.parametrize("batches", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_medoids_far_from_the_origin_are_those_near_it(
+    batches: bool, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if batches:
+        monkeypatch.setattr("relgraph.anchors.coverage._BATCHES_ABOVE", 0)
+    # Steps of 1/512, which float32 holds around 10,000 as well: only the place differs.
+    near = (512 * torch.randn(1000, 20, generator=seeded(0))).round() / 512
+    far = kmeans_medoids((near + 10_000).to(dtype), 30, seeded(0))
+    distances = [
+        torch.cdist(near, near[rows]).min(1).values.square().mean()
+        for rows in (far, kmeans_medoids(near, 30, seeded(0)))
+    ]
+    assert distances[0] == pytest.approx(float(distances[1]), rel=0.02)
+
+
+def test_the_row_that_is_not_finite_is_named_where_only_distances_count() -> None:
+    x = torch.zeros(5, 2, dtype=torch.float64)
+    x[3, 1] = torch.nan
+    with pytest.raises(InputError, match="row 3"):
+        kmeans_medoids(x, 2)
+
+
 def slow_shares(x: Tensor, rows: list[int]) -> list[float]:
     """One point after the other; a point as near to two anchors belongs to the first of them."""
     counts = [0] * len(rows)

@@ -50,6 +50,7 @@ TINY = {
     "versions.summary": "--graphs all",
     "versions.tune": "--anchors 512 --constant plain prior-strength --value 0 0.3 --epochs 1",
     "versions.lasting": "--dataset cora --cut 0 --seeds 1 --epochs 3 --draws 1 --among common lasting-0.5 changed-0.5",
+    "versions.gone": "--graph cora --encoder gcn --published 128 256 --seeds 1 --draws 2 --epochs 3",
     "stability.known": "--dataset citeseer --seeds 4 --gat-seeds 4 --averaged-seeds 4 --epochs 2",
     "inference.run": "--nodes 10000 --width 64 --anchors 128 --turns 1",
     "inference.relative_conv": "--similarity l1 --per-node 0 4 --nodes 500 --turns 1",

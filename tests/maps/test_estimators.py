@@ -277,7 +277,7 @@ def test_anchors_are_matched_by_id(count: int) -> None:
 def test_shrinkage_is_checked_by_every_estimator(shrinkage: float) -> None:
     for name, _, source, target in both_kinds():
         apply = translate if isinstance(target, AnchorSet) else convert
-        reason = "must be a number of at least 0, or 'loo'" if ENTRIES[name].shrinks else "must be left out for"
+        reason = "must be a finite number of at least 0, or 'loo'" if ENTRIES[name].shrinks else "must be left out for"
         with pytest.raises(InputError, match=f"'shrinkage' {reason}.*got {shrinkage!r}"):
             apply(source, target, name, shrinkage=shrinkage)
 

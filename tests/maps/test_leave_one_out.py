@@ -10,8 +10,9 @@ from torch import Tensor
 from relgraph.anchors import AnchorSet, PublishedHead
 from relgraph.errors import InputError
 from relgraph.maps import SHRINKAGES, MatchedAnchors, choose_shrinkage, resolve_shrinkage
-from relgraph.maps.leave_one_out import Smoother, check_shrinkage, half_standard_error_rule
+from relgraph.maps.leave_one_out import Smoother, half_standard_error_rule
 from relgraph.maps.modules import similarities
+from relgraph.similarity import check_shrinkage
 from tests.spaces import F64, normal
 
 
@@ -126,8 +127,8 @@ def test_values_are_shrunk_more_than_logits_of_the_same_anchors() -> None:
 
 def test_shrinkage_is_checked() -> None:
     for wrong in (-0.1, float("nan"), float("inf"), "best", None, True, torch.ones(2)):
-        with pytest.raises(InputError, match="'shrinkage' must be a number of at least 0, or 'loo' .got"):
-            check_shrinkage(wrong)  # type: ignore[arg-type]
+        with pytest.raises(InputError, match="'shrinkage' must be a finite number of at least 0, or 'loo' .got"):
+            check_shrinkage(wrong, "loo")  # type: ignore[arg-type]
     a, b = normal(30, 3), normal(30, 1, seed=1)
     for number in (np.float32(0.25), np.float64(0.25), np.float16(0.25), Fraction(1, 4)):
         assert resolve_shrinkage(a, b, number) == 0.25  # type: ignore[arg-type]

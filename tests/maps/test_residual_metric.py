@@ -78,13 +78,14 @@ def test_a_single_anchor_that_is_left_out_is_predicted_by_the_mean(method: str) 
     torch.testing.assert_close(left_out_residuals(matched, "kernel-ridge", fitted), -matched.values)
 
 
-def test_residuals_of_other_methods_leave_out_ten_folds() -> None:
+def test_residuals_of_other_methods_leave_out_ten_drawn_folds() -> None:
     z, y = two_spaces()
     a, b = space(z, 33), space(y, 33)
     found = left_out_residuals(MatchedAnchors.match(a, b), "procrustes")
-    rest = torch.arange(33)[torch.arange(33) % 10 != 4]
+    fold = torch.randperm(33, generator=torch.Generator().manual_seed(0)) % 10  # as of expected_fidelity
+    rest, left = ((fold != 4).nonzero().view(-1), (fold == 4).nonzero().view(-1))
+    assert left.tolist() != [4, 14, 24]  # the order of anchors may mean something
     fitted = rg.translate(a.take(rest), b.take(rest), "procrustes")
-    left = torch.tensor([4, 14, 24])
     torch.testing.assert_close(found[left], fitted(z[left]) - y[left])
 
 
@@ -112,7 +113,7 @@ def test_identical_spaces_and_directions_without_errors_give_finite_weights() ->
     ("change", "words"),
     [
         ({"shrinkage": -1.0}, "'shrinkage'"),
-        ({"shrinkage": "best"}, "'shrinkage' must be a number .*'best'"),
+        ({"shrinkage": "best"}, "'shrinkage' must be a finite number .*'best'"),
         ({"method": "kl"}, "'method'"),
         ({"source": torch.eye(2)}, "AnchorSet"),
     ],

@@ -48,5 +48,5 @@ def test_shapes_types_and_shrinkage_are_checked(similarity, normalization):
 @pytest.mark.parametrize("shrinkage", [-0.1, math.nan, math.inf])
 @looped("similarity, normalization", WHITENING)
 def test_shrinkage_is_checked(similarity, normalization, shrinkage):
-    with pytest.raises(InputError, match="'shrinkage' must be 0 or more"):
+    with pytest.raises(InputError, match="'shrinkage' must be a finite number of at least 0 .got"):
         relative(normal(4, 3), normal(4, 3), similarity, normalization, shrinkage=shrinkage)
