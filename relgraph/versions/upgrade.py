@@ -175,8 +175,9 @@ def _by_classes(fit: Fit, rows: AnsweredRows | None, edge_index: Tensor | None, 
         if edge_index is not None:
             agreement = Agreement.of(rows, answers, edge_index)
         outputs = _adjusted(rows, answers, edge_index, kept_share)
-    expected = expectations(fit.matched, left, rows, answers, right, agreement)
-    verdict = judge(expected, rows, right, fit, agreement, _misplaced(away))
+    misplaced = _misplaced(away)
+    expected = expectations(fit.matched, left, rows, answers, right, agreement, misplaced is not None)
+    verdict = judge(expected, rows, right, fit, agreement, misplaced)
     return _result(fit, rows, verdict, expected, outputs, away, agreement)
 
 

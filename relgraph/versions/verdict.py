@@ -68,6 +68,7 @@ def expectations(
     answers: Answers | None,
     right: Accuracies,
     agreement: Agreement | None = None,
+    misplaced: bool = False,
 ) -> dict[str, dict[str, Expected]]:
     """What to expect of each way, first on the anchors, then on each group of rows.
 
@@ -78,6 +79,7 @@ def expectations(
         answers: To these rows.
         right: Of :func:`accuracies`.
         agreement: With the neighbors, by which retention is expected where no label tells.
+        misplaced: Whether the rows are no rows of the space, so that anchors tell nothing of them.
     """
     believed = (INVERSE_TEMPERATURE * matched.values).softmax(dim=1)
     most, decided = believed.amax(dim=1).numpy(), matched.values.argmax(dim=1)
@@ -111,7 +113,8 @@ def expectations(
         found[group] = {}
         for way, outputs in answers.outputs.items():
             one, allowance = Expected(), ALLOWANCES[group]
-            if way in calibrations and not (answers.stored and way == "keep" and group == "new"):
+            unknown = misplaced or (answers.stored and way == "keep" and group == "new")
+            if way in calibrations and not unknown:
                 one = relative(calibrations[way], outputs[numbers].cpu(), allowance)
             if way in right:
                 values = right[way][group]
@@ -120,7 +123,8 @@ def expectations(
                     both = (outputs[numbers], answers.outputs["retrain"][numbers])
                     one = replace(one, retention=_relative(values, right["retrain"][group], *both))
             found[group][way] = one
-        if not right and agreement is not None and agreement.judges and group in agreement.relative:
+        judged = agreement is not None and agreement.judges and group in agreement.relative
+        if agreement is not None and judged and not right and not misplaced:
             converted, kept = (answers.outputs[way][numbers] for way in ("convert", "keep"))
             by_neighbors = _by_neighbors(*agreement.relative[group], converted, kept)
             found[group]["convert"] = replace(found[group]["convert"], retention=by_neighbors)

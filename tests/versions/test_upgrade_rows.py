@@ -14,7 +14,7 @@ from relgraph.maps import MatchedAnchors, expected_fidelity
 from relgraph.maps.methods import estimator_for
 from relgraph.training import fit_linear_head
 from relgraph.training.linear_probe import measurable_head
-from relgraph.versions import RowsElsewhereWarning, adjust_priors, blend, smooth
+from relgraph.versions import Expected, RowsElsewhereWarning, adjust_priors, blend, smooth
 from relgraph.versions.expectation import HALF_WIDTH
 from relgraph.versions.verdict import ALLOWANCES
 from tests.versions.test_upgrade import CLASSES, OLD, ROWS, WIDTH, published, world
@@ -100,6 +100,8 @@ def test_embeddings_of_another_run_are_a_warning_and_no_conversion() -> None:
         found = rg.upgrade(*pieces, other, old=OLD_ROWS)
     assert caught[0].filename == __file__
     assert found.verdict == "retrain" and "times as far" in found.reason
+    assert found.expected["old"]["convert"] == found.expected["new"]["convert"] == Expected()
+    assert found.expectation() is None and found.expected["anchors"]["convert"].fidelity.value > 0.9
     values = rg.PublishedHead(pieces[1].ids, pieces[1].outputs[:, :1], torch.zeros(1), "regression")
     with pytest.warns(RowsElsewhereWarning):
         assert rg.upgrade(pieces[0], values, other).verdict == "retrain"
