@@ -111,7 +111,14 @@ def test_a_run_that_stops_midway_leaves_nothing(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
-@pytest.mark.parametrize(("name", "status"), [("SIGTERM", 143), ("SIGHUP", 129), ("SIGINT", 130)])
+@pytest.mark.parametrize(
+    ("name", "status"),
+    [
+        pytest.param("SIGTERM", 143, marks=pytest.mark.slow),
+        pytest.param("SIGHUP", 129, marks=pytest.mark.slow),
+        ("SIGINT", 130),
+    ],
+)
 def test_a_signal_ends_the_command_in_order(name: str, status: int, here: Path) -> None:
     command = [sys.executable, "-m", "relgraph", *TINY, "--epochs", "100000", "--out", "results"]
     number = getattr(signal, name)

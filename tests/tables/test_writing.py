@@ -48,7 +48,7 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     ("suffix", "stage", "rows"),
     [
         (".parquet", "translate", 1250),
-        (".parquet", "encode", 3000),
+        pytest.param(".parquet", "encode", 3000, marks=pytest.mark.slow),
         (".feather", "encode", 3000),
         (".npy", "translate", 50),
     ],
