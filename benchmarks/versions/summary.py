@@ -12,7 +12,7 @@ which none is more than a point ahead; ``regret``: mean accuracy lost to the bes
 choosing the same way; ``by_half``: how often the way that is best on a random half of the test nodes is the best one.
 ``spearman``: rank correlation of expected and true retention (and fidelity) over cells; ``retention_by_half``: that of
 the retention on half of the test nodes. ``covered``: share of cells whose 90 % interval holds the true value; ``bias``:
-true less expected, mean.
+true less expected, mean; ``error``: the mean of its size.
 """
 
 from __future__ import annotations
@@ -92,6 +92,7 @@ def calibrated(rows: list[Row], name: str) -> Row:
         f"{name}_spearman": float(spearmanr(expected, true).statistic),
         f"{name}_covered": float(((low <= true) & (true <= high)).mean()),
         f"{name}_bias": float((true - expected).mean()),
+        f"{name}_error": float(np.abs(true - expected).mean()),
     }
 
 

@@ -16,7 +16,8 @@ VERDICTS = {
 VALUES = {
     "fidelity": "share of rows with the answer of the old head",
     "retention": "accuracy relative to that of the old head, by whose own probabilities it is never the worse one; "
-    "where neighbors judge, to that of the old answers; with labels to train on, to that of a retrained head",
+    "where neighbors judge, to that of the old model's answers on the later graph; with labels to train on, to that of "
+    "a retrained head",
     "accuracy": "share of correct answers, from labels",
 }
 

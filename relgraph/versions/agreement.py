@@ -33,8 +33,9 @@ class Agreement:
         values: Of :func:`neighbor_agreement`, for ``"convert"`` and ``"keep"``.
         group: The rows that it is of: ``"old"`` or ``"new"``.
         noise: Standard error of the difference.
-        relative: Of each group that can be judged, the agreement of the converted answers over that of the old ones,
-            and its standard error.
+        relative: Of each group, the agreement of the converted answers over that of the old ones, and its standard
+            error. Empty of stored answers: on a graph with more edges, new ones are smoother and agree more, right or
+            wrong.
     """
 
     values: Mapping[str, float]
@@ -59,7 +60,8 @@ class Agreement:
             return None
         values = {way: float(one.mean()) for way, one in terms[group].items()}
         noise = _standard_error(terms[group]["convert"] - terms[group]["keep"])
-        return cls(values, group, noise, {group: _ratio(**one) for group, one in terms.items()})
+        relative = {} if answers.stored else {group: _ratio(**one) for group, one in terms.items()}
+        return cls(values, group, noise, relative)
 
     @property
     def judges(self) -> bool:

@@ -29,8 +29,9 @@ class Expected:
     Args:
         fidelity: Share of rows with the answer of the old head; ``None`` if unknown.
         retention: Accuracy relative to that of a retrained head, with labels to train on; relative to that of the old
-            answers, where these and the neighbors judge; else to that of the old head, by its own probabilities, by
-            which it is never the worse one: the value is at most 1, the interval reaches above it. ``None`` if unknown.
+            model's answers on the later graph, where these are given and neighbors judge; else to that of the old head,
+            by its own probabilities, by which it is never the worse one: the value is at most 1, the interval reaches
+            above it. ``None`` if unknown.
         accuracy: Share of correct answers, from labels; ``None`` without labels.
     """
 

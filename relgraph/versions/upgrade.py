@@ -76,9 +76,9 @@ def upgrade(
     (:class:`relgraph.versions.Calibration`), because anchors are no sample of rows that did not exist. They cannot tell
     that a new encoder is better than the old one: only labels can. The value of the retention is therefore at most 1,
     and its interval reaches as far above 1 as below: where the answers differ, the new ones may be as far ahead of the
-    old ones as the old head believes them to be behind. Where neighbors judge, retention is instead the accuracy
-    relative to that of the old answers ``kept``, expected as the quotient of their agreements; and with labels to train
-    on it is the accuracy relative to that of the retrained head.
+    old ones as the old head believes them to be behind. Where neighbors judge, and ``kept`` are answers of the old
+    model on the later graph, retention is instead the accuracy relative to that of ``kept``, expected as the quotient
+    of their agreements; and with labels to train on it is the accuracy relative to that of the retrained head.
 
     Versions are converted directly: the head of the first version and the space of the last one, not step by step.
 

@@ -108,7 +108,7 @@ def test_retention_by_neighbors_is_relative_to_the_old_answers_and_may_be_above_
     classes = [(y == number).nonzero().view(-1) for number in range(CLASSES)]
     edges = torch.hstack([torch.stack([rows, rows.roll(shift)]) for rows in classes for shift in (1, 2, 3)])
     pieces, more = published(before, after, head), {"old": torch.arange(OLD), "edge_index": edges}
-    for kept in (noisy, head(before)):
+    for kept in (noisy, head(before) + 0.3 * torch.randn(ROWS, CLASSES, generator=generator)):
         found = rg.upgrade(*pieces, after, kept=kept, **more)
         for group, rows in (("old", slice(0, OLD)), ("new", slice(OLD, None))):
             right = [(one.argmax(dim=1) == y)[rows].float().mean() for one in (found.head(after), kept)]
@@ -118,9 +118,20 @@ def test_retention_by_neighbors_is_relative_to_the_old_answers_and_may_be_above_
     assert rg.upgrade(*pieces, after, kept=noisy, **more).expected["old"]["convert"].retention.value > 1.05
 
 
+def test_neighbors_do_not_tell_the_retention_of_stored_answers() -> None:
+    before, after, y, head = world()
+    classes = [(y == number).nonzero().view(-1) for number in range(CLASSES)]
+    edges = torch.hstack([torch.stack([rows, rows.roll(shift)]) for rows in classes for shift in (1, 2, 3)])
+    pieces, kept = published(before, after, head), head(before)
+    found = rg.upgrade(*pieces, after, old=torch.arange(OLD), kept=kept, edge_index=edges)
+    assert found.agreement and "old rows" in found.reason
+    assert found.expected == rg.upgrade(*pieces, after, old=torch.arange(OLD), kept=kept).expected
+
+
 def test_neighbors_that_have_nothing_in_common_do_not_tell_retention() -> None:
     before, after, _, head = world()
     edges = torch.randint(0, ROWS, (2, 6 * ROWS), generator=torch.Generator().manual_seed(0))
-    pieces, kept = published(before, after, head), head(before)
+    pieces = published(before, after, head)
+    kept = head(before) + 0.3 * torch.randn(ROWS, CLASSES, generator=torch.Generator().manual_seed(1))
     plain = rg.upgrade(*pieces, after, kept=kept).expected
     assert rg.upgrade(*pieces, after, kept=kept, edge_index=edges).expected == plain
