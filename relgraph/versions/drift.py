@@ -30,7 +30,7 @@ ROWS_PER_DIMENSION = 2
 FAR = 2.0
 """A typical row that moved so many times as far as another seed moves it is noted."""
 UNEVEN = 8.0
-"""Ratio of the quantiles .9 and .1 of the distances of two old runs that is noted; every measured graph is well below."""
+"""Ratio of the quantiles .9 and .1 of the distances of two old runs that is noted; measured graphs are well below."""
 SHOWN = 10
 Vectors = Any  # a path, an array or a tensor
 
